@@ -1,0 +1,1 @@
+//! Hostile and friendly guests against the engine.

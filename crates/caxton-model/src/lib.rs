@@ -1,0 +1,52 @@
+//! Words of the product as types: names, messages, limits, faults, journal records.
+//!
+//! Shared by host and guests; builds for wasm32; knows no engine, no runtime, no disk.
+
+mod capability;
+mod code;
+mod digest;
+mod error_code;
+mod fault;
+mod limits;
+mod message;
+mod name;
+mod performative;
+mod permission;
+mod profile;
+mod raw_json;
+mod record;
+mod spec;
+mod state;
+mod suggest;
+mod time;
+mod units;
+
+pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
+pub use code::HostCode;
+pub use digest::{Digest, DigestError};
+pub use error_code::{ErrorClass, ErrorCode};
+pub use fault::{Fault, Frame};
+pub use limits::{AskedLimits, Kind, LimitName, Limits, LimitsError, UNLIMITED};
+pub use message::{
+    Fields, FipaMessage, JSON_DEPTH_MAX, Message, MessageError, Receiver, json_depth_exceeds,
+};
+pub use name::{AgentId, AgentName, NameError, Namespace, RESERVED_NAMES, is_reserved_name};
+pub use performative::{Performative, UnknownPerformative};
+pub use permission::{Grants, ImportClass, Permission, PermissionError, glob};
+pub use profile::{EngineKind, EngineProfile};
+pub use raw_json::RawJson;
+pub use record::{
+    Destination, DfSubscription, Entry, Filter, InputRef, MessageKey, Record, Sent, StartReason,
+    StateWrite, Subscription, TimerSet, TurnRecord, TurnResult,
+};
+pub use spec::{
+    AgentSpec, AgentStatus, Durability, Restart, Strategy, Supervision, SupervisionGroup,
+};
+pub use state::{
+    AgentState, CLIENT_REPLIES_MAX, ClientState, Conversation, ConversationLine, DEAD_LETTERS_MAX,
+    DeadLetter, Delivery, OpenRequest, POST_IDS_MAX, Part, Pending, PostSeen, State, Timer,
+    destination_text,
+};
+pub use suggest::nearest;
+pub use time::{Timestamp, format_rfc3339};
+pub use units::{ByteSize, Micros, UnitError};
