@@ -1,1 +1,17 @@
-//! (see ARCHITECTURE.md)
+//! The kernel: every decision of a shard, as a pure function of its state and one event.
+//!
+//! No I/O, no clock, no randomness, no thread, no `.await`. [`Kernel::step`] takes an [`Event`] and
+//! the time and answers with [`Effect`]s in the order in which they must be performed.
+//! What a guest asks during a turn is answered by its [`TurnCtx`], which comes back with the turn.
+
+mod directory;
+mod effect;
+mod event;
+mod kernel;
+mod turn;
+
+pub use directory::{Directory, Gauge, Listing, shard_of_client};
+pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
+pub use event::{Event, Post, Ticket, TurnEnd};
+pub use kernel::{Kernel, KernelOptions};
+pub use turn::{TurnCtx, TurnEffects};

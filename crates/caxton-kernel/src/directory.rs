@@ -1,0 +1,281 @@
+//! Who is on this node: names, ids, places, capabilities. One for all shards.
+//!
+//! Read at every send, written at every registration: a read-write lock, held for a look-up.
+//! It is derived from the journal alone, and a single thread sees its own writes, so a simulation
+//! stays deterministic.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use caxton_model::{
+    AgentId, AgentName, AgentSpec, AgentStatus, Capabilities, LimitName, Subscription,
+};
+
+/// How full a mailbox is, for all shards to see.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    messages: AtomicU32,
+    bytes: AtomicU64,
+}
+impl Gauge {
+    /// Messages waiting.
+    #[must_use]
+    pub fn messages(&self) -> u32 {
+        self.messages.load(Ordering::Relaxed)
+    }
+    /// Bytes waiting.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+    /// Sets both; only the owning shard does.
+    pub fn set(&self, messages: u32, bytes: u64) {
+        self.messages.store(messages, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What is known of an agent everywhere on the node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// As deployed.
+    pub spec: Arc<AgentSpec>,
+    /// The shard it lives on.
+    pub shard: u16,
+    /// Where it is in its life.
+    pub status: AgentStatus,
+    /// How full its mailbox is.
+    pub gauge: Arc<Gauge>,
+    /// What it has registered; `None`: only declared.
+    pub capabilities: Option<Arc<Capabilities>>,
+    /// Its subscriptions to broadcasts.
+    pub subscriptions: Arc<[Subscription]>,
+}
+
+impl Listing {
+    /// Whether another message of this size would not fit its mailbox.
+    #[must_use]
+    pub fn is_full_for(&self, bytes: u64) -> bool {
+        u64::from(self.gauge.messages()) >= self.spec.limits.get(LimitName::Mailbox)
+            || self.gauge.bytes().saturating_add(bytes)
+                > self.spec.limits.get(LimitName::MailboxBytes)
+    }
+    /// Whether it has registered a service of that name.
+    #[must_use]
+    pub fn offers(&self, capability: &str) -> bool {
+        self.capabilities
+            .as_ref()
+            .is_some_and(|c| c.services.iter().any(|service| service.name == capability))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    agents: HashMap<AgentId, Listing>,
+    names: HashMap<Arc<str>, AgentId>,
+    capabilities: BTreeMap<Arc<str>, BTreeSet<AgentId>>,
+    turn: HashMap<Arc<str>, u64>,
+}
+
+/// The directory. Clones are the same directory.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    inner: Arc<RwLock<Inner>>,
+    shards: u16,
+}
+
+/// A stable hash: the same on every machine and in every version.
+///
+/// Source: FNV-1a, 64 bits.
+fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The shard that keeps a client's mailbox.
+#[must_use]
+pub fn shard_of_client(name: &str, shards: u16) -> u16 {
+    u16::try_from(stable_hash(name.as_bytes()) % u64::from(shards.max(1))).unwrap_or(0)
+}
+
+impl Directory {
+    /// An empty one for so many shards.
+    #[must_use]
+    pub fn new(shards: u16) -> Self {
+        Self {
+            inner: Arc::default(),
+            shards: shards.max(1),
+        }
+    }
+    /// How many shards the node has.
+    #[must_use]
+    pub const fn shards(&self) -> u16 {
+        self.shards
+    }
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        // A panic while the lock is held can't leave a half-made entry: each write is one insert.
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The shard an agent lives on: by its supervision group, else by its id.
+    #[must_use]
+    pub fn shard_of(&self, spec: &AgentSpec) -> u16 {
+        let hash = match &spec.supervision.group {
+            Some(group) => {
+                stable_hash(format!("{}/{}", spec.name.namespace(), group.name).as_bytes())
+            }
+            None => stable_hash(&spec.id.0.to_le_bytes()),
+        };
+        u16::try_from(hash % u64::from(self.shards)).unwrap_or(0)
+    }
+    /// Takes a name for an agent that is about to be deployed.
+    ///
+    /// Answers whether it was free. [`Self::release`] gives it back if the deploy fails.
+    #[must_use]
+    pub fn reserve(&self, name: &AgentName, id: AgentId) -> bool {
+        let mut inner = self.write();
+        match inner.names.get(name.as_str()) {
+            Some(_) => false,
+            None => {
+                inner.names.insert(name.shared(), id);
+                true
+            }
+        }
+    }
+    /// Gives a reserved name back.
+    pub fn release(&self, name: &AgentName) {
+        let mut inner = self.write();
+        if let Some(id) = inner.names.get(name.as_str()).copied()
+            && !inner.agents.contains_key(&id)
+        {
+            inner.names.remove(name.as_str());
+        }
+    }
+    /// Enters an agent, or changes its entry.
+    pub fn set(&self, listing: Listing) {
+        let mut inner = self.write();
+        let id = listing.spec.id;
+        inner.forget_capabilities(id);
+        inner.names.insert(listing.spec.name.shared(), id);
+        for service in listing.capabilities.iter().flat_map(|c| &c.services) {
+            inner
+                .capabilities
+                .entry(service.name.as_str().into())
+                .or_default()
+                .insert(id);
+        }
+        inner.agents.insert(id, listing);
+    }
+    /// Takes an agent out.
+    pub fn remove(&self, id: AgentId) {
+        let mut inner = self.write();
+        inner.forget_capabilities(id);
+        if let Some(listing) = inner.agents.remove(&id) {
+            inner.names.remove(listing.spec.name.as_str());
+        }
+    }
+    /// The agent of that id.
+    #[must_use]
+    pub fn get(&self, id: AgentId) -> Option<Listing> {
+        self.read().agents.get(&id).cloned()
+    }
+    /// The agent of that id or name.
+    #[must_use]
+    pub fn resolve(&self, text: &str) -> Option<Listing> {
+        let inner = self.read();
+        let id = text
+            .parse()
+            .ok()
+            .or_else(|| inner.names.get(text).copied())?;
+        inner.agents.get(&id).cloned()
+    }
+    /// Whether a name belongs to an agent, or is reserved for one.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        self.read().names.contains_key(name)
+    }
+    /// All agents, by id.
+    #[must_use]
+    pub fn all(&self) -> Vec<Listing> {
+        let mut all: Vec<_> = self.read().agents.values().cloned().collect();
+        all.sort_by_key(|listing| listing.spec.id);
+        all
+    }
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().agents.len()
+    }
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// All that have registered a capability, by id.
+    #[must_use]
+    pub fn offering(&self, capability: &str) -> Vec<Listing> {
+        let inner = self.read();
+        let ids = inner.capabilities.get(capability).into_iter().flatten();
+        ids.filter_map(|id| inner.agents.get(id).cloned()).collect()
+    }
+    /// Names of all registered capabilities, each with how many agents offer it.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<(Arc<str>, usize)> {
+        let inner = self.read();
+        inner
+            .capabilities
+            .iter()
+            .map(|(name, ids)| (Arc::clone(name), ids.len()))
+            .collect()
+    }
+    /// Whom a message to a capability goes to: the least loaded of those that take messages and
+    /// fit `allowed`; among equals in turn.
+    #[must_use]
+    pub fn choose(&self, capability: &str, allowed: impl Fn(&Listing) -> bool) -> Option<Listing> {
+        let mut inner = self.write();
+        let ids = inner.capabilities.get(capability)?;
+        let fit: Vec<&Listing> = ids
+            .iter()
+            .filter_map(|id| inner.agents.get(id))
+            .filter(|listing| listing.status.takes_messages() && allowed(listing))
+            .collect();
+        let least = fit.iter().map(|listing| listing.gauge.messages()).min()?;
+        let equals: Vec<Listing> = fit
+            .into_iter()
+            .filter(|listing| listing.gauge.messages() == least)
+            .cloned()
+            .collect();
+        let turn = inner.turn.entry(capability.into()).or_default();
+        let at = usize::try_from(*turn % equals.len().max(1) as u64).unwrap_or(0);
+        *turn = turn.wrapping_add(1);
+        equals.into_iter().nth(at)
+    }
+}
+
+impl Inner {
+    fn forget_capabilities(&mut self, id: AgentId) {
+        let Some(before) = self
+            .agents
+            .get(&id)
+            .and_then(|listing| listing.capabilities.clone())
+        else {
+            return;
+        };
+        for service in &before.services {
+            if let Some(ids) = self.capabilities.get_mut(service.name.as_str()) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.capabilities.remove(service.name.as_str());
+                }
+            }
+        }
+    }
+}

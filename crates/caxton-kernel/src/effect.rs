@@ -1,0 +1,199 @@
+//! What the node must do next, in order.
+
+use std::sync::Arc;
+
+use caxton_model::{
+    AgentId, AgentStatus, Delivery, Entry, ErrorCode, Fault, Message, MessageKey, Pending,
+    StartReason, Timestamp,
+};
+
+use crate::{Ticket, TurnCtx};
+
+/// What must be done. The order among the effects of one step is binding: a record is published to
+/// the journal before anything in it becomes visible to anybody.
+#[derive(Debug)]
+pub enum Effect {
+    /// Publish this record to the journal.
+    Journal(Arc<Entry>),
+    /// Run a turn; [`crate::Event::TurnEnded`] answers.
+    Run(Box<RunTurn>),
+    /// End the turn that runs, now: drop the call and the instance. No `TurnEnded` follows.
+    Cancel {
+        /// Whose.
+        agent: AgentId,
+    },
+    /// Drop an idle instance.
+    DropInstance {
+        /// Whose.
+        agent: AgentId,
+    },
+    /// The agent is gone: forget its state.
+    Forget {
+        /// Which.
+        agent: AgentId,
+    },
+    /// Hand a message to another shard.
+    Forward {
+        /// Which shard.
+        shard: u16,
+        /// The message.
+        delivery: Delivery,
+    },
+    /// Answer a request, once everything before this is durable.
+    Answer {
+        /// Whose.
+        ticket: Ticket,
+        /// With what.
+        answer: Result<Done, Refusal>,
+    },
+    /// A message stands in a client's mailbox: tell who waits, once everything before is durable.
+    ClientMail {
+        /// The client.
+        client: Arc<str>,
+        /// The message.
+        mail: Pending,
+    },
+    /// Tell whoever watches the node's events, once everything before is durable.
+    Publish(NodeEvent),
+}
+
+/// A turn to run.
+#[derive(Debug)]
+pub struct RunTurn {
+    /// Whose.
+    pub agent: AgentId,
+    /// Its number among the agent's, from 1.
+    pub turn: u64,
+    /// What it is called with. `Init` means: make a new instance first.
+    pub input: TurnInput,
+    /// Answers the guest's host calls; comes back as [`crate::TurnEffects`].
+    pub ctx: Box<TurnCtx>,
+}
+
+/// What a turn is called with.
+#[derive(Debug, Clone)]
+pub enum TurnInput {
+    /// Make an instance, run `agent_init`, then ask for its capabilities.
+    Init(StartReason),
+    /// `handle_message`.
+    Message(Pending),
+    /// `handle_timer`.
+    Timer {
+        /// Which timer.
+        id: i32,
+        /// When it should have fired.
+        due: Timestamp,
+    },
+    /// `migrate`.
+    Migrate {
+        /// The version before.
+        from: String,
+    },
+    /// `agent_shutdown`.
+    Shutdown,
+}
+
+/// How a request was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Deployed, updated, stopped, started or removed.
+    Agent {
+        /// Which.
+        agent: AgentId,
+        /// What it is now.
+        status: AgentStatus,
+    },
+    /// A message was accepted.
+    Posted {
+        /// Its first delivery's name.
+        key: MessageKey,
+        /// As sealed, with its `conversation_id` and `reply_with`.
+        message: Message,
+        /// How many mailboxes it went to.
+        deliveries: u32,
+        /// Whether the acceptance survives a power loss.
+        durable: bool,
+        /// Whether this was a retry of one accepted earlier.
+        duplicate: bool,
+    },
+    /// So many dead letters were taken out.
+    DeadLetters {
+        /// How many.
+        taken: u32,
+    },
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// In words.
+    pub text: String,
+}
+
+impl Refusal {
+    /// A refusal with its code and words.
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+}
+
+/// What watchers of the node are told.
+#[derive(Debug, Clone)]
+pub enum NodeEvent {
+    /// An agent's place in its life changed.
+    Status {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        agent: AgentId,
+        /// Its name.
+        name: Arc<str>,
+        /// What it is now.
+        status: AgentStatus,
+        /// Why.
+        reason: String,
+    },
+    /// A message was sent.
+    Sent {
+        /// When.
+        at: Timestamp,
+        /// Its name.
+        key: MessageKey,
+        /// The message.
+        message: Message,
+        /// How many mailboxes it went to.
+        deliveries: u32,
+    },
+    /// A turn faulted.
+    Fault {
+        /// When.
+        at: Timestamp,
+        /// Which agent.
+        agent: AgentId,
+        /// Its name.
+        name: Arc<str>,
+        /// Which turn.
+        turn: u64,
+        /// Why.
+        fault: Fault,
+    },
+    /// A message went to the dead letters.
+    DeadLetter {
+        /// When.
+        at: Timestamp,
+        /// Its name.
+        key: MessageKey,
+        /// Who it was for.
+        intended: Arc<str>,
+        /// Why.
+        code: ErrorCode,
+        /// In words.
+        reason: String,
+    },
+}

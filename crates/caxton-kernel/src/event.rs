@@ -1,0 +1,129 @@
+//! What can happen to a shard. Closed: a new source of events is a new variant.
+
+use std::sync::Arc;
+
+use caxton_model::{AgentId, AgentSpec, Delivery, Fault, Fields, MessageKey, Micros, Namespace};
+
+use crate::TurnEffects;
+
+/// Names one request of the node's, so that its answer finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed: timers, time-outs, restarts and idle agents may be due.
+    Tick,
+    /// A verified and compiled agent is to be deployed; its name is reserved in the directory.
+    Deploy {
+        /// Who waits.
+        ticket: Ticket,
+        /// What.
+        spec: Arc<AgentSpec>,
+    },
+    /// An agent is to run another version, already compiled.
+    Update {
+        /// Who waits.
+        ticket: Ticket,
+        /// What it shall be; the id says which agent.
+        spec: Arc<AgentSpec>,
+    },
+    /// An agent is to go back to what it was before its last update.
+    Rollback {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which.
+        agent: AgentId,
+    },
+    /// An agent is to stop.
+    Stop {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which.
+        agent: AgentId,
+        /// Whether it first works off its mailbox.
+        drain: bool,
+        /// How long it may take until it is cut off.
+        grace: Micros,
+    },
+    /// A stopped or failed agent is to run again.
+    Start {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which.
+        agent: AgentId,
+    },
+    /// An agent is to go, with its mail, timers and state.
+    Remove {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which.
+        agent: AgentId,
+    },
+    /// Its instance may be dropped now if it is idle: the node needs the memory.
+    Passivate {
+        /// Which.
+        agent: AgentId,
+    },
+    /// A client outside sends a message.
+    Post {
+        /// Who waits.
+        ticket: Ticket,
+        /// What.
+        post: Post,
+    },
+    /// Messages arrived from other shards.
+    Delivered(Vec<Delivery>),
+    /// A turn has ended.
+    TurnEnded(Box<TurnEnd>),
+    /// Dead letters are to be sent again (or, with `resend: false`, deleted).
+    TakeDeadLetters {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which ones; those of other shards are passed over.
+        keys: Vec<MessageKey>,
+        /// Whether to send them again.
+        resend: bool,
+    },
+    /// A client has read these replies.
+    DropReplies {
+        /// The client.
+        client: Arc<str>,
+        /// Which ones.
+        keys: Vec<MessageKey>,
+    },
+    /// The node is going down: no new turns.
+    Quiesce,
+}
+
+/// A message from outside, checked, not yet sealed.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// The client's name: neither an agent's nor reserved, which the kernel checks.
+    pub client: Arc<str>,
+    /// The namespace the client's token ends at; `None`: an operator, who may send anywhere.
+    pub namespace: Option<Namespace>,
+    /// The client's own id for the message.
+    pub message_id: Option<Arc<str>>,
+    /// The message; the sender is set to the client's name, absent `reply_with` and
+    /// `conversation_id` are filled in.
+    pub fields: Fields,
+}
+
+/// How a turn ended, as the node saw it.
+#[derive(Debug)]
+pub struct TurnEnd {
+    /// Whose.
+    pub agent: AgentId,
+    /// Its number, as in [`crate::RunTurn`].
+    pub turn: u64,
+    /// What the guest returned, or its fault.
+    pub result: Result<i32, Fault>,
+    /// What it wanted done. Ignored after a fault.
+    pub effects: TurnEffects,
+    /// Time really run. Unit: microseconds.
+    pub cpu_micros: u64,
+    /// Whether the instance can be used again.
+    pub instance_kept: bool,
+}
