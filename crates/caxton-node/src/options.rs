@@ -1,0 +1,66 @@
+//! What a node is told when it starts, and why it may not start.
+
+use std::path::PathBuf;
+
+use caxton_model::{EngineKind, Limits};
+
+/// How a node runs. Every field has a safe default.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Where journal, state, modules and caches live. `None`: nothing outlives the process.
+    pub data: Option<PathBuf>,
+    /// Threads that run guests. Default: one per core.
+    pub shards: u16,
+    /// What turns guest code into action.
+    pub engine: EngineKind,
+    /// The program that compiles modules in a process of its own, called with `compile-worker`.
+    /// `None`: compiled in this process, with limits.
+    pub compile_worker: Option<PathBuf>,
+    /// What guests may at most ask for.
+    pub ceilings: Limits,
+    /// Agents the node takes. Default: 100,000.
+    pub agents_max: usize,
+    /// Compiled modules kept on disk. Unit: bytes. Default: 2 GiB.
+    pub cache_bytes_max: u64,
+    /// Whether sampled guest stacks are written for `perf`.
+    pub perf_map: bool,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            data: None,
+            shards: u16::try_from(cores).unwrap_or(1),
+            engine: EngineKind::Cranelift,
+            compile_worker: None,
+            ceilings: Limits::unlimited(),
+            agents_max: 100_000,
+            cache_bytes_max: 2 << 30,
+            perf_map: false,
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory can't be used.
+    #[error("the data directory {path}: {reason}")]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The engine can't be made.
+    #[error("the engine: {reason}")]
+    Engine {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A thread can't be made.
+    #[error("starting a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
