@@ -1,0 +1,50 @@
+//! What the node polls: whether the store keeps up, waits for room, or has failed.
+
+use caxton_model::ErrorCode;
+
+/// How the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// It writes.
+    Good,
+    /// The disk has no room: nothing is lost, turns stop, the edge answers 503.
+    Full,
+    /// It can't go on: the process must end and recover.
+    Failed,
+}
+
+/// Why the journal can't go on. What was not yet durable is not to be acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreFailed {
+    /// A write or a sync failed: what the disk holds is unknown until it is read again.
+    #[error("{what} failed: {reason}; the process must end and recover from the disk")]
+    Disk {
+        /// What was tried, with the file.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The checkpoint forgot what it had confirmed; opening again rebuilds it from the journal.
+    #[error("the checkpoint fell back from place {expected} to {found}; start again to rebuild it")]
+    CheckpointFellBack {
+        /// The place it had confirmed.
+        expected: u64,
+        /// The place it has now.
+        found: u64,
+    },
+    /// The store was closed before this was durable.
+    #[error("the store was closed")]
+    Closed,
+}
+
+impl StoreFailed {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk { .. } | Self::CheckpointFellBack { .. } => ErrorCode::Internal,
+            Self::Closed => ErrorCode::ShuttingDown,
+        }
+    }
+}
