@@ -1,1 +1,29 @@
-//! (see ARCHITECTURE.md)
+//! Bytes to [`Verified`]: what a module is, what it needs, and every reason to refuse it.
+//!
+//! Parses hostile input; knows no engine and runs nothing.
+
+mod manifest;
+mod manifest_document;
+mod manifest_permissions;
+mod manifest_reader;
+mod recognise;
+mod recognise_allocator;
+mod recognise_component;
+mod recognise_features;
+mod recognise_form;
+mod recognise_imports;
+mod report;
+mod signature;
+mod verify;
+
+pub use manifest::{ActionSection, AgentSection, Manifest, PackageName, read_limits};
+pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};
+pub use manifest_permissions::PermissionRequest;
+pub use manifest_reader::{DocumentReader, TableReader};
+pub use recognise::inspect;
+pub use recognise_imports::{OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature};
+pub use report::{
+    Allocator, DwarfReport, ExportReport, Form, ImportReport, MemoryReport, ModuleReport, Reason,
+};
+pub use signature::{Signature, ValueType};
+pub use verify::{Verified, VerifyError, verify};
