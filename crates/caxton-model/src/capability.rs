@@ -30,6 +30,9 @@ pub struct Capabilities {
     /// What it offers; a capability is a service's name.
     #[serde(default)]
     pub services: Vec<ServiceDescription>,
+    /// Content languages it knows.
+    #[serde(default)]
+    pub languages: Vec<String>,
 }
 
 /// What an agent says it needs.
@@ -65,6 +68,21 @@ pub struct ServiceDescription {
     /// What it promises. Unit: milliseconds.
     #[serde(default)]
     pub estimated_latency_ms: u32,
+    /// FIPA's type of the service.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// Interaction protocols of this service.
+    #[serde(default)]
+    pub protocols: Vec<String>,
+    /// Ontologies of this service.
+    #[serde(default)]
+    pub ontologies: Vec<String>,
+    /// Content languages of this service.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// Properties of this service, as registered.
+    #[serde(default)]
+    pub properties: RawJson,
 }
 
 /// Why a descriptor was not accepted.

@@ -2,6 +2,7 @@
 //!
 //! Shared by host and guests; builds for wasm32; knows no engine, no runtime, no disk.
 
+mod apply;
 mod capability;
 mod code;
 mod digest;
@@ -43,9 +44,10 @@ pub use spec::{
     AgentSpec, AgentStatus, Durability, Restart, Strategy, Supervision, SupervisionGroup,
 };
 pub use state::{
-    AgentState, CLIENT_REPLIES_MAX, ClientState, Conversation, ConversationLine, DEAD_LETTERS_MAX,
-    DeadLetter, Delivery, OpenRequest, POST_IDS_MAX, Part, Pending, PostSeen, State, Timer,
-    destination_text,
+    AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_BYTES_TOTAL,
+    CONVERSATION_IDLE, CONVERSATIONS_MAX, ClientState, Conversation, ConversationLine,
+    DEAD_LETTERS_MAX, DeadLetter, Delivery, OPEN_REQUESTS_MAX, OpenRequest, POST_IDS_MAX, Part,
+    Pending, PostSeen, State, Timer, destination_text,
 };
 pub use suggest::nearest;
 pub use time::{Timestamp, format_rfc3339};

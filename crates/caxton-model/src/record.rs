@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, Capabilities, ErrorCode, Fault, Message, Performative,
-    Timestamp,
+    RawJson, Timestamp,
 };
 
 /// Names one delivery of one message for ever: the shard that recorded the sending, the number of
@@ -49,7 +49,8 @@ impl FromStr for MessageKey {
 pub struct Entry {
     /// The shard that decided it.
     pub shard: u16,
-    /// Its number among that shard's, from 1, without gaps.
+    /// Its number among that shard's, from 1, rising. Numbers of records that are not journalled
+    /// (turns of agents that keep nothing) are missing in the journal.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
@@ -146,13 +147,14 @@ pub enum Record {
         /// Which ones.
         keys: Vec<MessageKey>,
     },
-    /// The directory facilitator's own changes, by a request to `df` or `ams`.
+    /// The host's own agents' changes, by a request to `df` or `ams`, or by a change that a
+    /// subscriber is told.
     Directory {
-        /// The request, by its delivery.
+        /// The request, by its delivery; number 0 where there was none.
         request: MessageKey,
         /// Descriptors it set, by agent; `None` takes one away.
         capabilities: Vec<(AgentId, Option<Arc<Capabilities>>)>,
-        /// Subscriptions it made.
+        /// Subscriptions it made or changed.
         subscribed: Vec<DfSubscription>,
         /// Subscriptions it ended: subscriber and conversation.
         cancelled: Vec<(Arc<str>, Arc<str>)>,
@@ -306,6 +308,8 @@ pub struct Subscription {
 }
 
 /// Selects agents (in a broadcast) or broadcasts (in a subscription). All that is given must match.
+///
+/// In a subscription `capabilities` and `name` are the sender's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     /// Capabilities, all of them.
@@ -316,7 +320,7 @@ pub struct Filter {
     pub protocol: Option<String>,
     /// The message's ontology, and one the agent knows.
     pub ontology: Option<String>,
-    /// The receiver's name, as a glob.
+    /// The agent's name, as a glob.
     pub name: Option<String>,
 }
 
@@ -329,8 +333,12 @@ pub struct DfSubscription {
     pub conversation: Arc<str>,
     /// What answers carry as `in_reply_to`.
     pub reply_with: Option<Arc<str>>,
-    /// The search whose result is watched: a service's name; empty: all.
+    /// Which changes can matter: those of a service of this name; empty: all.
     pub service: String,
+    /// The search whose result is watched: a template, as JSON.
+    pub template: RawJson,
+    /// Digest of the result that was told last.
+    pub told: u64,
 }
 
 impl Record {

@@ -1,8 +1,6 @@
-//! What a node knows, and how a record changes it.
+//! What a node knows. `apply.rs` says how a record changes it.
 //!
-//! One `apply` serves the running kernel, the recovery after a crash and the checkpoint, so that
-//! what is recovered is what was, by construction. Values that agents store are not in here (the
-//! store keeps them); their sizes are.
+//! Values that agents store are not in here (the store keeps them); their sizes are.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -12,9 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentSpec, AgentStatus, Capabilities, Destination, DfSubscription, Durability, Entry,
-    ErrorCode, Fault, InputRef, Message, MessageKey, Record, Subscription, Timestamp, TurnRecord,
-    TurnResult,
+    AgentId, AgentSpec, AgentStatus, Capabilities, Destination, DfSubscription, ErrorCode, Fault,
+    Message, MessageKey, Micros, Subscription, Timestamp,
 };
 
 /// Replies that wait for one outside client.
@@ -27,6 +24,27 @@ pub const DEAD_LETTERS_MAX: usize = 100_000;
 
 /// Ids of messages from outside that are remembered, so that a retry is told from a new one.
 pub const POST_IDS_MAX: usize = 1_000_000;
+
+/// Bytes of replies that wait for one outside client; beyond it the oldest goes.
+///
+/// As much as an agent's mailbox holds by default.
+pub const CLIENT_REPLY_BYTES_MAX: u64 = 16 << 20;
+
+/// Requests with a `reply_by` that are watched; more are sent, but not timed.
+///
+/// Each keeps its message; with the usual few hundred bytes this is some tens of MiB.
+pub const OPEN_REQUESTS_MAX: usize = 100_000;
+
+/// Conversations that are kept; beyond it the tenth that was silent longest goes.
+pub const CONVERSATIONS_MAX: usize = 100_000;
+
+/// Bytes of content all conversations keep together; beyond it the longest silent lose theirs.
+///
+/// They are for people who look on; 64 MiB is minutes of a busy shard.
+pub const CONVERSATION_BYTES_TOTAL: u64 = 64 << 20;
+
+/// After this time without a word a conversation is forgotten. Unit: 30 minutes.
+pub const CONVERSATION_IDLE: Micros = Micros::secs(30 * 60);
 
 /// Lines of one conversation that are kept; beyond it the oldest goes.
 pub(crate) const CONVERSATION_LINES_MAX: usize = 1_000;
@@ -143,9 +161,9 @@ pub struct DeadLetter {
 pub struct PostSeen {
     /// When.
     pub at: Timestamp,
-    /// What it became: the first delivery and the message as sealed.
+    /// What it became: the first delivery.
     pub key: MessageKey,
-    /// The message.
+    /// The message as sealed, without its content: a retry needs only its names.
     pub message: Message,
 }
 
@@ -209,6 +227,8 @@ pub enum Part {
     Open(Arc<str>, Arc<str>),
     /// The directory's subscriptions.
     DfSubscriptions,
+    /// Mail that stands in nobody's mailbox.
+    Held,
 }
 
 /// What is known: of the whole node, or of one shard's part of it.
@@ -232,6 +252,11 @@ pub struct State {
     pub open: BTreeMap<(Arc<str>, Arc<str>), OpenRequest>,
     /// The directory's subscriptions.
     pub df_subscriptions: Vec<DfSubscription>,
+    /// Mail that stands in nobody's mailbox: for the host's own agents, or for agents that are
+    /// gone. Each waits for the record that answers it.
+    pub held: VecDeque<(AgentId, Pending)>,
+    /// Bytes of content that conversations keep.
+    pub conversation_bytes: u64,
     /// The last record's number, by shard.
     pub seqs: BTreeMap<u16, u64>,
     /// Parts changed since they were last taken; `None`: not tracked.
@@ -248,421 +273,48 @@ pub fn destination_text(to: &Destination) -> Arc<str> {
     }
 }
 
-impl State {
-    /// An empty state that notes what changes.
-    #[must_use]
-    pub fn tracked() -> Self {
-        Self {
-            touched: Some(BTreeSet::new()),
-            ..Self::default()
-        }
-    }
-
-    fn touch(&mut self, part: Part) {
-        if let Some(touched) = &mut self.touched {
-            touched.insert(part);
-        }
-    }
-
-    /// Applies a record to the whole node's state: its own changes, then its deliveries.
-    pub fn replay(&mut self, entry: &Entry) {
-        for delivery in self.apply(entry, true) {
-            self.deliver(delivery);
-        }
-    }
-
-    /// Applies a record to what its shard owns and answers what it delivers, in order.
-    ///
-    /// `journalled`: whether the record is in the journal; noted in the deliveries.
-    pub fn apply(&mut self, entry: &Entry, journalled: bool) -> Vec<Delivery> {
-        let last = self.seqs.entry(entry.shard).or_default();
-        *last = (*last).max(entry.seq);
-        let mut deliveries = Vec::new();
-        match &entry.record {
-            Record::NodeStarted { .. } | Record::InstanceStarted { .. } => {}
-            Record::Deployed { spec } => {
-                self.touch(Part::Agent(spec.id));
-                self.agents
-                    .insert(spec.id, AgentState::new(Arc::clone(spec)));
-            }
-            Record::Updated { spec, rollback } => {
-                self.touch(Part::Agent(spec.id));
-                if let Some(agent) = self.agents.get_mut(&spec.id) {
-                    let before = std::mem::replace(&mut agent.spec, Arc::clone(spec));
-                    agent.previous = (!rollback).then_some(before);
-                }
-            }
-            Record::Removed { agent, .. } => {
-                self.touch(Part::Agent(*agent));
-                self.agents.remove(agent);
-            }
-            Record::StatusChanged {
-                agent,
-                status,
-                reason,
-            } => {
-                self.touch(Part::Agent(*agent));
-                if let Some(agent) = self.agents.get_mut(agent) {
-                    agent.status = *status;
-                    agent.status_reason.clone_from(reason);
-                }
-            }
-            Record::Posted {
-                client,
-                message_id,
-                sent,
-            } => {
-                self.touch(Part::Client(Arc::clone(client)));
-                self.clients.entry(Arc::clone(client)).or_default();
-                if let (Some(id), Some(first)) = (message_id, sent.first()) {
-                    let key = MessageKey {
-                        shard: entry.shard,
-                        seq: entry.seq,
-                        index: 0,
-                    };
-                    self.remember_post(client, id, entry.at, key, &first.message);
-                }
-            }
-            Record::Turn(turn) => self.apply_turn(entry.at, turn),
-            Record::Accepted {
-                deliveries: accepted,
-            } => {
-                for (agent, key, message) in accepted {
-                    deliveries.push(Delivery {
-                        key: *key,
-                        to: Destination::Agent(*agent),
-                        message: message.clone(),
-                        at: entry.at,
-                        journalled,
-                    });
-                }
-            }
-            Record::Refused { agent, key, .. } => self.take_mail(*agent, *key),
-            Record::DeadLettersTaken { keys, .. } => {
-                for key in keys {
-                    self.touch(Part::Dead(*key));
-                    self.dead.remove(key);
-                }
-            }
-            Record::RepliesDropped { client, keys } => {
-                self.touch(Part::Client(Arc::clone(client)));
-                if let Some(state) = self.clients.get_mut(client) {
-                    state.replies.retain(|reply| !keys.contains(&reply.key));
-                    if state.replies.is_empty() {
-                        self.clients.remove(client);
-                    }
-                }
-            }
-            Record::Directory {
-                capabilities,
-                subscribed,
-                cancelled,
-                ..
-            } => {
-                for (agent, descriptor) in capabilities {
-                    self.set_capabilities(*agent, descriptor.clone());
-                }
-                if !(subscribed.is_empty() && cancelled.is_empty()) {
-                    self.touch(Part::DfSubscriptions);
-                    self.df_subscriptions.retain(|s| {
-                        !cancelled.iter().any(|(who, conversation)| {
-                            *who == s.subscriber && *conversation == s.conversation
-                        })
-                    });
-                    self.df_subscriptions.extend(subscribed.iter().cloned());
-                }
-            }
-            Record::HostSent { .. } => {}
-        }
-        self.apply_sent(entry, journalled, &mut deliveries);
-        deliveries
-    }
-
-    /// Sets or takes away what an agent has registered.
-    pub fn set_capabilities(&mut self, agent: AgentId, descriptor: Option<Arc<Capabilities>>) {
-        self.touch(Part::Agent(agent));
-        if let Some(agent) = self.agents.get_mut(&agent) {
-            agent.capabilities = descriptor;
-        }
-    }
-
-    fn remember_post(
-        &mut self,
-        client: &Arc<str>,
-        id: &Arc<str>,
-        at: Timestamp,
-        key: MessageKey,
-        message: &Message,
-    ) {
-        let name = (Arc::clone(client), Arc::clone(id));
-        self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
-        self.posts_order.push_back(name.clone());
-        self.posts.insert(
-            name,
-            PostSeen {
-                at,
-                key,
-                message: message.clone(),
-            },
-        );
-        while self.posts_order.len() > POST_IDS_MAX {
-            if let Some(oldest) = self.posts_order.pop_front() {
-                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
-                self.posts.remove(&oldest);
+impl ClientState {
+    /// Adds a reply; the oldest go where there is no room.
+    pub(crate) fn put(&mut self, mail: Pending) {
+        self.replies.push_back(mail);
+        let mut bytes: u64 = self.replies.iter().map(|mail| mail.message.bytes()).sum();
+        while self.replies.len() > CLIENT_REPLIES_MAX
+            || (bytes > CLIENT_REPLY_BYTES_MAX && self.replies.len() > 1)
+        {
+            if let Some(oldest) = self.replies.pop_front() {
+                bytes -= oldest.message.bytes();
             }
         }
     }
+}
 
-    fn apply_turn(&mut self, at: Timestamp, turn: &TurnRecord) {
-        self.touch(Part::Agent(turn.agent));
-        let Some(agent) = self.agents.get_mut(&turn.agent) else {
-            return;
-        };
-        agent.turns = agent.turns.max(turn.turn);
-        agent.cpu_micros = agent.cpu_micros.saturating_add(turn.cpu_micros);
-        match (&turn.input, turn.consumed) {
-            (InputRef::Message(key), true) => agent.take_mail(*key),
-            (InputRef::Message(key), false) => {
-                if let Some(mail) = agent.mailbox.iter_mut().find(|mail| mail.key == *key) {
-                    mail.attempts += 1;
-                }
-            }
-            (InputRef::Timer { id, .. }, _) => {
-                agent.timers.remove(id);
-            }
-            (InputRef::Init(_) | InputRef::Migrate(_) | InputRef::Shutdown, _) => {}
+impl Conversation {
+    /// Adds a line; the oldest lines lose first their content, then their place.
+    pub(crate) fn note(&mut self, line: ConversationLine) {
+        self.last = line.at;
+        self.count += 1;
+        self.bytes += line.bytes;
+        self.lines.push_back(line);
+        if self.lines.len() > CONVERSATION_LINES_MAX
+            && let Some(line) = self.lines.pop_front()
+        {
+            self.bytes -= line.message.map_or(0, |message| message.bytes());
         }
-        match &turn.result {
-            TurnResult::Faulted(fault) => {
-                agent.faults += 1;
-                agent.last_fault = Some((at, fault.clone()));
-                return;
-            }
-            TurnResult::Returned(0) => {}
-            TurnResult::Returned(_) => agent.errors += 1,
-        }
-        let by_init = matches!(turn.input, InputRef::Init(_));
-        if by_init {
-            agent.timers.retain(|_, timer| !timer.by_init);
-            agent
-                .subscriptions
-                .retain(|subscription| !subscription.by_init);
-        }
-        agent.state_bytes = turn.state_bytes;
-        agent.state_keys = turn.state_keys;
-        agent.messages_sent += turn
-            .sent
-            .iter()
-            .map(|sent| sent.to.len() as u64)
-            .sum::<u64>();
-        for id in &turn.timers_cancelled {
-            agent.timers.remove(id);
-        }
-        for timer in &turn.timers_set {
-            agent.timers.insert(
-                timer.id,
-                Timer {
-                    due: timer.due,
-                    by_init,
-                },
-            );
-            agent.next_timer = agent.next_timer.max(timer.id.saturating_add(1));
-        }
-        agent
-            .subscriptions
-            .retain(|s| !turn.unsubscribed.contains(&s.id));
-        for subscription in &turn.subscribed {
-            agent.next_subscription = agent
-                .next_subscription
-                .max(subscription.id.saturating_add(1));
-            agent.subscriptions.push(subscription.clone());
-        }
-        if let Some(capabilities) = &turn.capabilities {
-            agent.capabilities = Some(Arc::clone(capabilities));
-        }
-    }
-
-    /// The sender's side of everything sent: conversations, open requests, dead letters.
-    fn apply_sent(&mut self, entry: &Entry, journalled: bool, deliveries: &mut Vec<Delivery>) {
-        let asker = match &entry.record {
-            Record::Turn(turn) => Some(Destination::Agent(turn.agent)),
-            Record::Posted { client, .. } => Some(Destination::Client(Arc::clone(client))),
-            _ => None,
-        };
-        let mut index = 0_u32;
-        for sent in entry.record.sent() {
-            if let Some(asker) = &asker {
-                self.open_request(asker, &sent.message);
-            }
-            let first = MessageKey {
-                shard: entry.shard,
-                seq: entry.seq,
-                index,
-            };
-            self.note_conversation(entry.at, first, sent);
-            for to in &sent.to {
-                let key = MessageKey {
-                    shard: entry.shard,
-                    seq: entry.seq,
-                    index,
-                };
-                index = index.saturating_add(1);
-                match to {
-                    Destination::Dead {
-                        intended,
-                        code,
-                        reason,
-                    } => self.bury(DeadLetter {
-                        key,
-                        intended: Arc::clone(intended),
-                        code: *code,
-                        reason: reason.clone(),
-                        message: sent.message.clone(),
-                        at: entry.at,
-                    }),
-                    to => deliveries.push(Delivery {
-                        key,
-                        to: to.clone(),
-                        message: sent.message.clone(),
-                        at: entry.at,
-                        journalled,
-                    }),
-                }
-            }
-        }
-    }
-
-    /// Puts a letter among the dead ones; the oldest goes where there is no room.
-    pub fn bury(&mut self, letter: DeadLetter) {
-        self.touch(Part::Dead(letter.key));
-        self.dead_order.push_back(letter.key);
-        self.dead.insert(letter.key, letter);
-        while self.dead.len() > DEAD_LETTERS_MAX || self.dead_order.len() > 2 * DEAD_LETTERS_MAX {
-            let Some(key) = self.dead_order.pop_front() else {
-                break;
-            };
-            if self.dead.remove(&key).is_some() {
-                self.touch(Part::Dead(key));
-            }
-        }
-    }
-
-    fn note_conversation(&mut self, at: Timestamp, key: MessageKey, sent: &crate::Sent) {
-        let Some(id) = &sent.message.conversation_id else {
-            return;
-        };
-        self.touch(Part::Conversation(Arc::clone(id)));
-        let conversation = self.conversations.entry(Arc::clone(id)).or_default();
-        conversation.last = at;
-        conversation.count += 1;
-        conversation.bytes += sent.message.bytes();
-        conversation.lines.push_back(ConversationLine {
-            key,
-            at,
-            performative: sent.message.performative,
-            sender: Arc::clone(&sent.message.sender),
-            to: sent.to.clone(),
-            bytes: sent.message.bytes(),
-            message: Some(sent.message.clone()),
-        });
-        if conversation.lines.len() > CONVERSATION_LINES_MAX {
-            if let Some(line) = conversation.lines.pop_front() {
-                conversation.bytes -= line.message.map_or(0, |message| message.bytes());
-            }
-        }
-        for line in &mut conversation.lines {
-            if conversation.bytes <= CONVERSATION_BYTES_MAX {
+        for line in &mut self.lines {
+            if self.bytes <= CONVERSATION_BYTES_MAX {
                 break;
             }
             if let Some(message) = line.message.take() {
-                conversation.bytes -= message.bytes();
+                self.bytes -= message.bytes();
             }
         }
     }
-
-    /// The receiver's side: puts a message into its mailbox. Unknown receivers are passed over.
-    pub fn deliver(&mut self, delivery: Delivery) {
-        let Delivery {
-            key,
-            to,
-            message,
-            at,
-            ..
-        } = delivery;
-        self.close_request(&to, &message);
-        let mail = Pending {
-            key,
-            message,
-            at,
-            attempts: 0,
-        };
-        match to {
-            Destination::Agent(id) => {
-                self.touch(Part::Agent(id));
-                if let Some(agent) = self.agents.get_mut(&id) {
-                    agent.mailbox_bytes += mail.message.bytes();
-                    agent.mailbox.push_back(mail);
-                }
-            }
-            Destination::Client(name) => {
-                self.touch(Part::Client(Arc::clone(&name)));
-                let client = self.clients.entry(name).or_default();
-                client.replies.push_back(mail);
-                if client.replies.len() > CLIENT_REPLIES_MAX {
-                    client.replies.pop_front();
-                }
-            }
-            Destination::Dead { .. } => {}
+    /// Keeps who said what to whom, not the words.
+    pub(crate) fn drop_content(&mut self) {
+        for line in &mut self.lines {
+            line.message = None;
         }
-    }
-
-    /// Notes that an asker waits for an answer until a certain time.
-    fn open_request(&mut self, asker: &Destination, message: &Message) {
-        let (Some(reply_by), Some(reply_with)) = (message.reply_by, &message.reply_with) else {
-            return;
-        };
-        if message.performative.concludes() {
-            return;
-        }
-        let name = (destination_text(asker), Arc::clone(reply_with));
-        self.touch(Part::Open(Arc::clone(&name.0), Arc::clone(&name.1)));
-        let request = OpenRequest {
-            asker: asker.clone(),
-            message: message.clone(),
-            reply_by,
-        };
-        self.open.insert(name, request);
-    }
-
-    fn close_request(&mut self, to: &Destination, message: &Message) {
-        let Some(in_reply_to) = &message.in_reply_to else {
-            return;
-        };
-        if self.open.is_empty() || !message.performative.concludes() {
-            return;
-        }
-        let name = (destination_text(to), Arc::clone(in_reply_to));
-        if self.open.remove(&name).is_some() {
-            self.touch(Part::Open(name.0, name.1));
-        }
-    }
-
-    fn take_mail(&mut self, agent: AgentId, key: MessageKey) {
-        self.touch(Part::Agent(agent));
-        if let Some(agent) = self.agents.get_mut(&agent) {
-            agent.take_mail(key);
-        }
-    }
-
-    /// After a crash: agents that keep nothing start afresh.
-    pub fn forget_memory_agents(&mut self) {
-        for agent in self.agents.values_mut() {
-            if agent.spec.durability == Durability::Memory {
-                let status = agent.status;
-                *agent = AgentState::new(Arc::clone(&agent.spec));
-                agent.status = status;
-            }
-        }
+        self.bytes = 0;
     }
 }
 

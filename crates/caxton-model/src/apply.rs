@@ -1,0 +1,550 @@
+//! How a record changes what a node knows.
+//!
+//! One `apply` serves the running kernel, the recovery after a crash and the checkpoint, so that
+//! what is recovered is what was, by construction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::{
+    AgentId, AgentState, Capabilities, ConversationLine, DeadLetter, Delivery, Destination,
+    Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
+    RawJson, Record, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    state::{
+        CONVERSATION_BYTES_TOTAL, CONVERSATION_IDLE, CONVERSATIONS_MAX, DEAD_LETTERS_MAX,
+        OPEN_REQUESTS_MAX, POST_IDS_MAX,
+    },
+};
+
+impl State {
+    /// An empty state that notes what changes.
+    #[must_use]
+    pub fn tracked() -> Self {
+        Self {
+            touched: Some(BTreeSet::new()),
+            ..Self::default()
+        }
+    }
+
+    fn touch(&mut self, part: Part) {
+        if let Some(touched) = &mut self.touched {
+            touched.insert(part);
+        }
+    }
+
+    /// Applies a record to the whole node's state: its own changes, then its deliveries.
+    ///
+    /// Mail to agents that keep nothing is passed over: no record will ever take it out again.
+    pub fn replay(&mut self, entry: &Entry) {
+        for delivery in self.apply(entry, true) {
+            if self.keeps_nothing(&delivery.to) {
+                self.close_request(&delivery.to, &delivery.message);
+            } else {
+                self.deliver(delivery);
+            }
+        }
+    }
+
+    fn keeps_nothing(&self, to: &Destination) -> bool {
+        match to {
+            Destination::Agent(id) => self
+                .agents
+                .get(id)
+                .is_some_and(|agent| agent.spec.durability == Durability::Memory),
+            Destination::Client(_) | Destination::Dead { .. } => false,
+        }
+    }
+
+    /// Applies a record to what its shard owns and answers what it delivers, in order.
+    ///
+    /// `journalled`: whether the record is in the journal; noted in the deliveries.
+    pub fn apply(&mut self, entry: &Entry, journalled: bool) -> Vec<Delivery> {
+        let last = self.seqs.entry(entry.shard).or_default();
+        *last = (*last).max(entry.seq);
+        let mut deliveries = Vec::new();
+        match &entry.record {
+            Record::NodeStarted { .. } | Record::InstanceStarted { .. } => {}
+            Record::Deployed { spec } => {
+                self.touch(Part::Agent(spec.id));
+                self.agents
+                    .insert(spec.id, AgentState::new(Arc::clone(spec)));
+            }
+            Record::Updated { spec, rollback } => {
+                self.touch(Part::Agent(spec.id));
+                if let Some(agent) = self.agents.get_mut(&spec.id) {
+                    let before = std::mem::replace(&mut agent.spec, Arc::clone(spec));
+                    agent.previous = (!rollback).then_some(before);
+                }
+            }
+            Record::Removed { agent, .. } => self.remove_agent(*agent),
+            Record::StatusChanged {
+                agent,
+                status,
+                reason,
+            } => {
+                self.touch(Part::Agent(*agent));
+                if let Some(agent) = self.agents.get_mut(agent) {
+                    agent.status = *status;
+                    agent.status_reason.clone_from(reason);
+                }
+            }
+            Record::Posted {
+                client,
+                message_id,
+                sent,
+            } => {
+                if let (Some(id), Some(first)) = (message_id, sent.first()) {
+                    let key = MessageKey {
+                        shard: entry.shard,
+                        seq: entry.seq,
+                        index: 0,
+                    };
+                    self.remember_post(client, id, entry.at, key, &first.message);
+                }
+            }
+            Record::Turn(turn) => self.apply_turn(entry.at, turn),
+            Record::Accepted {
+                deliveries: accepted,
+            } => {
+                for (agent, key, message) in accepted {
+                    // The sender's own records are not in the journal: its numbers must not be
+                    // given again while its messages live.
+                    let last = self.seqs.entry(key.shard).or_default();
+                    *last = (*last).max(key.seq);
+                    deliveries.push(Delivery {
+                        key: *key,
+                        to: Destination::Agent(*agent),
+                        message: message.clone(),
+                        at: entry.at,
+                        journalled,
+                    });
+                }
+            }
+            Record::Refused { agent, key, .. } => self.take_mail(*agent, *key),
+            Record::DeadLettersTaken { keys, .. } => {
+                for key in keys {
+                    self.touch(Part::Dead(*key));
+                    self.dead.remove(key);
+                }
+            }
+            Record::RepliesDropped { client, keys } => {
+                self.touch(Part::Client(Arc::clone(client)));
+                if let Some(state) = self.clients.get_mut(client) {
+                    state.replies.retain(|reply| !keys.contains(&reply.key));
+                    if state.replies.is_empty() {
+                        self.clients.remove(client);
+                    }
+                }
+            }
+            Record::Directory {
+                request,
+                capabilities,
+                subscribed,
+                cancelled,
+                ..
+            } => {
+                self.take_held(*request);
+                for (agent, descriptor) in capabilities {
+                    self.set_capabilities(*agent, descriptor.clone());
+                }
+                if !(subscribed.is_empty() && cancelled.is_empty()) {
+                    self.touch(Part::DfSubscriptions);
+                    self.df_subscriptions.retain(|s| {
+                        let same = |who: &Arc<str>, conversation: &Arc<str>| {
+                            *who == s.subscriber && *conversation == s.conversation
+                        };
+                        !cancelled.iter().any(|(who, c)| same(who, c))
+                            && !subscribed
+                                .iter()
+                                .any(|new| same(&new.subscriber, &new.conversation))
+                    });
+                    self.df_subscriptions.extend(subscribed.iter().cloned());
+                }
+            }
+            Record::HostSent { .. } => {}
+        }
+        self.apply_sent(entry, journalled, &mut deliveries);
+        deliveries
+    }
+
+    /// Takes an agent out. Mail that is still there came after whoever decided this looked: it is
+    /// held until a record answers it.
+    fn remove_agent(&mut self, id: AgentId) {
+        self.touch(Part::Agent(id));
+        let Some(agent) = self.agents.remove(&id) else {
+            return;
+        };
+        if !agent.mailbox.is_empty() && agent.spec.durability == Durability::Durable {
+            self.touch(Part::Held);
+            self.held
+                .extend(agent.mailbox.into_iter().map(|mail| (id, mail)));
+        }
+        let asker = Destination::Agent(id);
+        let gone: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, request)| request.asker == asker)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.open.remove(&name);
+            self.touch(Part::Open(name.0, name.1));
+        }
+        let name = agent.spec.name.as_str();
+        if self.df_subscriptions.iter().any(|s| &*s.subscriber == name) {
+            self.touch(Part::DfSubscriptions);
+            self.df_subscriptions.retain(|s| &*s.subscriber != name);
+        }
+    }
+
+    fn take_held(&mut self, key: MessageKey) {
+        if let Some(at) = self.held.iter().position(|(_, mail)| mail.key == key) {
+            self.touch(Part::Held);
+            self.held.remove(at);
+        }
+    }
+
+    /// Sets or takes away what an agent has registered.
+    pub fn set_capabilities(&mut self, agent: AgentId, descriptor: Option<Arc<Capabilities>>) {
+        self.touch(Part::Agent(agent));
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.capabilities = descriptor;
+        }
+    }
+
+    fn remember_post(
+        &mut self,
+        client: &Arc<str>,
+        id: &Arc<str>,
+        at: Timestamp,
+        key: MessageKey,
+        message: &Message,
+    ) {
+        let name = (Arc::clone(client), Arc::clone(id));
+        self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
+        self.posts_order.push_back(name.clone());
+        self.posts.insert(
+            name,
+            PostSeen {
+                at,
+                key,
+                message: crate::Fields {
+                    content: RawJson::default(),
+                    encoding: None,
+                    extra: Vec::new(),
+                    ..message.fields().clone()
+                }
+                .seal(),
+            },
+        );
+        while self.posts_order.len() > POST_IDS_MAX {
+            if let Some(oldest) = self.posts_order.pop_front() {
+                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
+                self.posts.remove(&oldest);
+            }
+        }
+    }
+
+    fn apply_turn(&mut self, at: Timestamp, turn: &TurnRecord) {
+        self.touch(Part::Agent(turn.agent));
+        let Some(agent) = self.agents.get_mut(&turn.agent) else {
+            return;
+        };
+        agent.turns = agent.turns.max(turn.turn);
+        agent.cpu_micros = agent.cpu_micros.saturating_add(turn.cpu_micros);
+        match (&turn.input, turn.consumed) {
+            (InputRef::Message(key), true) => agent.take_mail(*key),
+            (InputRef::Message(key), false) => {
+                if let Some(mail) = agent.mailbox.iter_mut().find(|mail| mail.key == *key) {
+                    mail.attempts += 1;
+                }
+            }
+            (InputRef::Timer { id, .. }, _) => {
+                agent.timers.remove(id);
+            }
+            (InputRef::Init(_) | InputRef::Migrate(_) | InputRef::Shutdown, _) => {}
+        }
+        match &turn.result {
+            TurnResult::Faulted(fault) => {
+                agent.faults += 1;
+                agent.last_fault = Some((at, fault.clone()));
+                return;
+            }
+            TurnResult::Returned(0) => {}
+            TurnResult::Returned(_) => agent.errors += 1,
+        }
+        let by_init = matches!(turn.input, InputRef::Init(_));
+        if by_init {
+            agent.timers.retain(|_, timer| !timer.by_init);
+            agent
+                .subscriptions
+                .retain(|subscription| !subscription.by_init);
+        }
+        agent.state_bytes = turn.state_bytes;
+        agent.state_keys = turn.state_keys;
+        agent.messages_sent += turn
+            .sent
+            .iter()
+            .map(|sent| sent.to.len() as u64)
+            .sum::<u64>();
+        for id in &turn.timers_cancelled {
+            agent.timers.remove(id);
+        }
+        for timer in &turn.timers_set {
+            agent.timers.insert(
+                timer.id,
+                Timer {
+                    due: timer.due,
+                    by_init,
+                },
+            );
+            agent.next_timer = agent.next_timer.max(timer.id.saturating_add(1));
+        }
+        agent
+            .subscriptions
+            .retain(|s| !turn.unsubscribed.contains(&s.id));
+        for subscription in &turn.subscribed {
+            agent.next_subscription = agent
+                .next_subscription
+                .max(subscription.id.saturating_add(1));
+            agent.subscriptions.push(subscription.clone());
+        }
+        if let Some(capabilities) = &turn.capabilities {
+            agent.capabilities = Some(Arc::clone(capabilities));
+        }
+    }
+
+    /// The sender's side of everything sent: conversations, open requests, dead letters.
+    fn apply_sent(&mut self, entry: &Entry, journalled: bool, deliveries: &mut Vec<Delivery>) {
+        let asker = match &entry.record {
+            Record::Turn(turn) => Some(Destination::Agent(turn.agent)),
+            Record::Posted { client, .. } => Some(Destination::Client(Arc::clone(client))),
+            _ => None,
+        };
+        let mut index = 0_u32;
+        for sent in entry.record.sent() {
+            if let Some(asker) = &asker {
+                self.open_request(asker, &sent.message);
+            }
+            let first = MessageKey {
+                shard: entry.shard,
+                seq: entry.seq,
+                index,
+            };
+            self.note_conversation(entry.at, first, sent);
+            for to in &sent.to {
+                let key = MessageKey {
+                    shard: entry.shard,
+                    seq: entry.seq,
+                    index,
+                };
+                index = index.saturating_add(1);
+                match to {
+                    Destination::Dead {
+                        intended,
+                        code,
+                        reason,
+                    } => self.bury(DeadLetter {
+                        key,
+                        intended: Arc::clone(intended),
+                        code: *code,
+                        reason: reason.clone(),
+                        message: sent.message.clone(),
+                        at: entry.at,
+                    }),
+                    to => deliveries.push(Delivery {
+                        key,
+                        to: to.clone(),
+                        message: sent.message.clone(),
+                        at: entry.at,
+                        journalled,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Puts a letter among the dead ones; the oldest goes where there is no room.
+    pub fn bury(&mut self, letter: DeadLetter) {
+        self.touch(Part::Dead(letter.key));
+        self.dead_order.push_back(letter.key);
+        self.dead.insert(letter.key, letter);
+        while self.dead.len() > DEAD_LETTERS_MAX || self.dead_order.len() > 2 * DEAD_LETTERS_MAX {
+            let Some(key) = self.dead_order.pop_front() else {
+                break;
+            };
+            if self.dead.remove(&key).is_some() {
+                self.touch(Part::Dead(key));
+            }
+        }
+    }
+
+    fn note_conversation(&mut self, at: Timestamp, key: MessageKey, sent: &crate::Sent) {
+        let Some(id) = &sent.message.conversation_id else {
+            return;
+        };
+        self.touch(Part::Conversation(Arc::clone(id)));
+        let conversation = self.conversations.entry(Arc::clone(id)).or_default();
+        let before = conversation.bytes;
+        conversation.note(ConversationLine {
+            key,
+            at,
+            performative: sent.message.performative,
+            sender: Arc::clone(&sent.message.sender),
+            to: sent.to.clone(),
+            bytes: sent.message.bytes(),
+            message: Some(sent.message.clone()),
+        });
+        self.conversation_bytes =
+            (self.conversation_bytes + conversation.bytes).saturating_sub(before);
+        if self.conversations.len() > CONVERSATIONS_MAX
+            || self.conversation_bytes > CONVERSATION_BYTES_TOTAL
+        {
+            self.thin_conversations();
+        }
+    }
+
+    /// Makes room: the tenth that was silent longest goes, the third loses its content.
+    ///
+    /// Cost: a walk over all; rare, since it frees a share of all.
+    fn thin_conversations(&mut self) {
+        let mut ids: Vec<_> = self
+            .conversations
+            .iter()
+            .map(|(id, conversation)| (conversation.last, Arc::clone(id)))
+            .collect();
+        ids.sort_unstable();
+        let too_many = if ids.len() > CONVERSATIONS_MAX {
+            ids.len() / 10
+        } else {
+            0
+        };
+        for (_, id) in ids.iter().take(too_many) {
+            self.touch(Part::Conversation(Arc::clone(id)));
+            self.conversations.remove(id);
+        }
+        self.conversation_bytes = self.conversations.values().map(|c| c.bytes).sum();
+        for (_, id) in ids.iter().skip(too_many) {
+            if self.conversation_bytes <= CONVERSATION_BYTES_TOTAL / 3 * 2 {
+                break;
+            }
+            self.touch(Part::Conversation(Arc::clone(id)));
+            if let Some(conversation) = self.conversations.get_mut(id) {
+                self.conversation_bytes -= conversation.bytes;
+                conversation.drop_content();
+            }
+        }
+    }
+
+    /// Forgets conversations in which nothing was said for 30 minutes.
+    ///
+    /// Nothing is recorded for it: whoever has the journal and the time comes to the same.
+    pub fn expire_conversations(&mut self, now: Timestamp) {
+        let idle: Vec<_> = self
+            .conversations
+            .iter()
+            .filter(|(_, conversation)| now.since(conversation.last) >= CONVERSATION_IDLE)
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        for id in idle {
+            self.touch(Part::Conversation(Arc::clone(&id)));
+            if let Some(conversation) = self.conversations.remove(&id) {
+                self.conversation_bytes =
+                    self.conversation_bytes.saturating_sub(conversation.bytes);
+            }
+        }
+    }
+
+    /// The receiver's side: puts a message into its mailbox. What is for the host's own agents, or
+    /// for an agent that is gone, is held.
+    pub fn deliver(&mut self, delivery: Delivery) {
+        let Delivery {
+            key,
+            to,
+            message,
+            at,
+            ..
+        } = delivery;
+        self.close_request(&to, &message);
+        let mail = Pending {
+            key,
+            message,
+            at,
+            attempts: 0,
+        };
+        match to {
+            Destination::Agent(id) => {
+                if let Some(agent) = self.agents.get_mut(&id) {
+                    agent.mailbox_bytes += mail.message.bytes();
+                    agent.mailbox.push_back(mail);
+                    self.touch(Part::Agent(id));
+                } else {
+                    self.held.push_back((id, mail));
+                    self.touch(Part::Held);
+                }
+            }
+            Destination::Client(name) => {
+                self.touch(Part::Client(Arc::clone(&name)));
+                let client = self.clients.entry(name).or_default();
+                client.put(mail);
+            }
+            Destination::Dead { .. } => {}
+        }
+    }
+
+    /// Notes that an asker waits for an answer until a certain time.
+    fn open_request(&mut self, asker: &Destination, message: &Message) {
+        let (Some(reply_by), Some(reply_with)) = (message.reply_by, &message.reply_with) else {
+            return;
+        };
+        if message.performative.concludes() {
+            return;
+        }
+        let name = (destination_text(asker), Arc::clone(reply_with));
+        if self.open.len() >= OPEN_REQUESTS_MAX && !self.open.contains_key(&name) {
+            return;
+        }
+        self.touch(Part::Open(Arc::clone(&name.0), Arc::clone(&name.1)));
+        let request = OpenRequest {
+            asker: asker.clone(),
+            message: message.clone(),
+            reply_by,
+        };
+        self.open.insert(name, request);
+    }
+
+    fn close_request(&mut self, to: &Destination, message: &Message) {
+        let Some(in_reply_to) = &message.in_reply_to else {
+            return;
+        };
+        if self.open.is_empty() || !message.performative.concludes() {
+            return;
+        }
+        let name = (destination_text(to), Arc::clone(in_reply_to));
+        if self.open.remove(&name).is_some() {
+            self.touch(Part::Open(name.0, name.1));
+        }
+    }
+
+    fn take_mail(&mut self, agent: AgentId, key: MessageKey) {
+        self.touch(Part::Agent(agent));
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.take_mail(key);
+        }
+        self.take_held(key);
+    }
+
+    /// After a crash: agents that keep nothing start afresh.
+    pub fn forget_memory_agents(&mut self) {
+        for agent in self.agents.values_mut() {
+            if agent.spec.durability == Durability::Memory {
+                let status = agent.status;
+                let (turns, previous) = (agent.turns, agent.previous.take());
+                let reason = std::mem::take(&mut agent.status_reason);
+                *agent = AgentState::new(Arc::clone(&agent.spec));
+                (agent.status, agent.status_reason) = (status, reason);
+                (agent.turns, agent.previous) = (turns, previous);
+            }
+        }
+    }
+}
