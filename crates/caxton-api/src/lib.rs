@@ -1,1 +1,49 @@
-//! (see ARCHITECTURE.md)
+//! The HTTP contract: the routes, what goes in, what comes out, and the OpenAPI document of it all.
+//!
+//! Server, client and command line share these types; nothing here opens a socket.
+//! [`ROUTES`] is the one table of routes: the server is checked against it, the document is made
+//! from it.
+
+mod agent;
+mod agent_config;
+mod asked;
+mod directory;
+mod event;
+mod message;
+mod node;
+mod openapi;
+mod page;
+mod problem;
+mod route;
+mod route_table;
+mod schema;
+mod scope;
+mod token;
+
+pub use agent::{
+    AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry,
+    MailboxUse, StateKeyEntry,
+};
+pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
+pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern};
+pub use directory::{CapabilityEntry, Offer};
+pub use event::{EventBody, EventKind, StreamGap};
+pub use message::{
+    ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult,
+    Taken,
+};
+pub use node::{CacheView, JournalView, Live, Ready, VersionView};
+pub use openapi::{openapi, openapi_text};
+pub use page::Page;
+pub use problem::{DOCS_PATH, PROBLEM_TYPE, Problem};
+pub use route::{Answer, Body, Method, Param, ParamIn, Route};
+pub use route_table::ROUTES;
+pub use scope::{Scope, UnknownScope};
+pub use token::{NewToken, TokenCreated, TokenEntry};
+
+/// Where the versioned part of the API begins.
+pub const API_PREFIX: &str = "/api/v1";
+/// The header that makes a repeated POST harmless.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header that names a request in answers, errors and the node's log.
+pub const REQUEST_ID: &str = "x-request-id";

@@ -1,0 +1,315 @@
+//! The OpenAPI document: components from the types, paths from the table of routes.
+
+use std::collections::BTreeMap;
+
+use caxton_model::ErrorCode;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::{
+    AgentDetail, AgentFault, AgentSummary, Answer, Body, CapabilityEntry, ConversationView,
+    DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
+    NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route, Scope,
+    SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
+    VersionView, agent_config::AgentConfig,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Caxton",
+        description = "Agents in WebAssembly: deploy them, talk to them, see what they do.\n\nEvery error is `application/problem+json` with a stable `code`, a `detail` and a `remedy`. Every answer carries `x-request-id`."
+    ),
+    components(schemas(
+        AgentConfig, AgentDetail, AgentFault, AgentSummary, CapabilityEntry, ConversationView,
+        DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
+        NewToken, Offer, Problem, Ready, SendOptions, SendResult, StateKeyEntry, StopRequest,
+        Taken, TokenCreated, TokenEntry, VersionView, Scope,
+        Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
+        Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
+        Page<TokenEntry>,
+    ))
+)]
+struct Components;
+
+/// The document.
+#[must_use]
+pub fn openapi() -> Value {
+    let mut document = serde_json::to_value(Components::openapi()).unwrap_or_default();
+    let mut paths = Map::new();
+    for route in ROUTES {
+        if let Some(item) = paths
+            .entry(route.path)
+            .or_insert_with(|| json!({}))
+            .as_object_mut()
+        {
+            item.insert(route.method.as_str().to_lowercase(), operation(route));
+        }
+    }
+    if let Some(root) = document.as_object_mut() {
+        root.insert("paths".to_owned(), Value::Object(paths));
+        root.insert("security".to_owned(), json!([{ "token": [] }]));
+    }
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+        components.insert(
+            "securitySchemes".to_owned(),
+            json!({ "token": { "type": "http", "scheme": "bearer" } }),
+        );
+        if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
+            schemas.extend(written_by_hand());
+            schemas.sort_keys();
+        }
+    }
+    document
+}
+
+/// The document as it is kept and served: indented, with a newline at the end.
+#[must_use]
+pub fn openapi_text() -> String {
+    let mut text = serde_json::to_string_pretty(&openapi()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Schemas of bodies that are read by other rules than serde's.
+fn written_by_hand() -> Map<String, Value> {
+    let text = json!({ "type": "string", "maxLength": 1024 });
+    let mut fields = Map::new();
+    fields.insert(
+        "performative".to_owned(),
+        json!({ "type": "string", "description": "One of the 22 of FIPA; read without regard to case, `_` and `-`.", "example": "request" }),
+    );
+    fields.insert("receiver".to_owned(), json!({
+        "description": "An agent's id or name, a list of them, or a capability.",
+        "oneOf": [
+            { "type": "string", "minLength": 1, "maxLength": 1024 },
+            { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "type": "string", "minLength": 1, "maxLength": 1024 } },
+            { "type": "object", "required": ["capability"], "properties": { "capability": { "type": "string", "minLength": 1 } }, "additionalProperties": false },
+        ],
+    }));
+    fields.insert(
+        "content".to_owned(),
+        json!({ "description": "Any JSON; under `encoding: base64` a text of base64." }),
+    );
+    for name in [
+        "sender", "conversation_id", "reply_with", "in_reply_to", "reply_by", "reply_to",
+        "protocol", "ontology", "language", "encoding",
+    ] {
+        fields.insert(name.to_owned(), text.clone());
+    }
+    let message = json!({
+        "type": "object",
+        "description": "A FIPA ACL message. Fields that FIPA does not know are kept.",
+        "required": ["performative", "receiver"],
+        "properties": fields,
+        "additionalProperties": true,
+    });
+    let module = json!({ "type": "string", "contentEncoding": "base64", "description": "The module's bytes in base64." });
+    let deploy = |what: &str| {
+        json!({
+            "description": format!("{what} The settings stand beside `wasm_module` as in AgentConfig, or as a whole under `config`."),
+            "type": "object",
+            "required": ["wasm_module"],
+            "properties": merged(&module),
+            "additionalProperties": false,
+        })
+    };
+    let multipart = json!({
+        "type": "object",
+        "required": ["module"],
+        "properties": {
+            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
+            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
+            "config": { "$ref": "#/components/schemas/AgentConfig" },
+        },
+        "additionalProperties": false,
+    });
+    [
+        ("FipaMessage", message),
+        ("SendRequest", json!({ "allOf": [{ "$ref": "#/components/schemas/FipaMessage" }, { "$ref": "#/components/schemas/SendOptions" }] })),
+        ("DeployRequest", deploy("A module and how it is to be deployed; a name is needed.")),
+        ("UpdateRequest", deploy("A module and its new settings; a name is ignored.")),
+        ("ModuleForm", multipart),
+    ]
+    .into_iter()
+    .map(|(name, schema)| (name.to_owned(), schema))
+    .collect()
+}
+
+/// The properties of the flat JSON form of a deployment: the settings' own and the module.
+fn merged(module: &Value) -> Map<String, Value> {
+    let settings = serde_json::to_value(<AgentConfig as utoipa::PartialSchema>::schema())
+        .unwrap_or_default();
+    let mut properties = Map::new();
+    properties.insert("wasm_module".to_owned(), module.clone());
+    if let Some(own) = settings.get("properties").and_then(Value::as_object) {
+        properties.extend(own.clone());
+    }
+    if let Some(config) = properties.get_mut("config") {
+        let own = config.take();
+        *config = json!({ "anyOf": [own, { "$ref": "#/components/schemas/AgentConfig" }] });
+    }
+    properties
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": route.id,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": parameters(route),
+    });
+    let Some(fields) = operation.as_object_mut() else {
+        return operation;
+    };
+    match route.scope {
+        Some(scope) => {
+            fields.insert("description".to_owned(), json!(format!("Needs a token with scope `{scope}`.")));
+        }
+        None => {
+            fields.insert("security".to_owned(), json!([]));
+        }
+    }
+    if let Some(body) = request_body(route.body) {
+        fields.insert("requestBody".to_owned(), body);
+    }
+    fields.insert("responses".to_owned(), Value::Object(responses(route)));
+    operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    const KEY: Param = Param {
+        name: "Idempotency-Key",
+        at: ParamIn::Header,
+        schema: r#"{"type":"string","minLength":1,"maxLength":256}"#,
+        what: "Makes a repetition of this request harmless for 24 hours.",
+    };
+    let key = route.takes_idempotency_key().then_some(KEY);
+    let parameters = route.params.iter().copied().chain(key);
+    parameters
+        .map(|param| {
+            let place = match param.at {
+                ParamIn::Path => "path",
+                ParamIn::Query => "query",
+                ParamIn::Header => "header",
+            };
+            json!({
+                "name": param.name,
+                "in": place,
+                "required": param.at == ParamIn::Path,
+                "description": param.what,
+                "schema": serde_json::from_str::<Value>(param.schema).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn request_body(body: Body) -> Option<Value> {
+    let json_of = |schema: &str| json!({ "schema": reference(schema) });
+    Some(match body {
+        Body::None => return None,
+        Body::Json(schema) => {
+            json!({ "required": true, "content": { "application/json": json_of(schema) } })
+        }
+        Body::OptionalJson(schema) => {
+            json!({ "required": false, "content": { "application/json": json_of(schema) } })
+        }
+        Body::Module(schema) => json!({
+            "required": true,
+            "content": {
+                "multipart/form-data": {
+                    "schema": reference("ModuleForm"),
+                    "encoding": { "config": { "contentType": "application/json" } },
+                },
+                "application/json": json_of(schema),
+            },
+        }),
+    })
+}
+
+fn responses(route: &Route) -> Map<String, Value> {
+    let mut responses = Map::new();
+    for (status, answer) in route.answers {
+        responses.insert(status.to_string(), response(*status, *answer));
+    }
+    let mut errors: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    for code in route.common_errors().iter().chain(route.errors) {
+        let codes = errors.entry(code.http_status()).or_default();
+        if !codes.contains(code) {
+            codes.push(*code);
+        }
+    }
+    for (status, codes) in errors {
+        let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+        let mut problem = json!({
+            "description": names.join(", "),
+            "content": { PROBLEM_TYPE: { "schema": reference("Problem") } },
+        });
+        if matches!(status, 429 | 503)
+            && let Some(fields) = problem.as_object_mut()
+        {
+            fields.insert("headers".to_owned(), json!({
+                "Retry-After": { "description": "When to try again. Unit: seconds.", "schema": { "type": "integer", "minimum": 0 } },
+            }));
+        }
+        responses.insert(status.to_string(), problem);
+    }
+    responses
+}
+
+fn response(status: u16, answer: Answer) -> Value {
+    let description = match status {
+        201 => "Made.",
+        202 => "Accepted; no reply so far.",
+        204 => "Done.",
+        _ => "As asked.",
+    };
+    let content = match answer {
+        Answer::Empty => return json!({ "description": description }),
+        Answer::Json(schema) => json!({ "application/json": { "schema": reference(schema) } }),
+        Answer::Events(schema) => {
+            json!({ "text/event-stream": { "schema": { "type": "string", "description": format!("Server-sent events; the data of each is JSON of {schema}.") } } })
+        }
+        Answer::PageOrEvents(page, each) => json!({
+            "application/json": { "schema": reference(page) },
+            "text/event-stream": { "schema": { "type": "string", "description": format!("Server-sent events; the data of each is JSON of {each}.") } },
+        }),
+        Answer::Raw("application/json") => json!({ "application/json": { "schema": { "type": "object" } } }),
+        Answer::Raw(media) => json!({ media: { "schema": { "type": "string" } } }),
+    };
+    json!({ "description": description, "content": content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_the_golden_file() {
+        expect_test::expect_file!["../../../docs/api/openapi.json"].assert_eq(&openapi_text());
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(value: &Value, document: &Value) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::String(to)) = fields.get("$ref") {
+                        let pointer = to.strip_prefix('#').unwrap();
+                        assert!(document.pointer(pointer).is_some(), "{to}");
+                    }
+                    fields.values().for_each(|value| walk(value, document));
+                }
+                Value::Array(items) => items.iter().for_each(|value| walk(value, document)),
+                _ => {}
+            }
+        }
+        let document = openapi();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        walk(&document, &document);
+    }
+}

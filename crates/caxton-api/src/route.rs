@@ -1,0 +1,149 @@
+//! One route as data: what it is called with, what it answers, who may call it.
+
+use std::fmt;
+
+use caxton_model::ErrorCode;
+
+use crate::Scope;
+
+/// An HTTP method that the API uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "they are HTTP's own")]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+impl Method {
+    /// Its name, as in a request line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamIn {
+    /// In the path; always needed.
+    Path,
+    /// In the query; may be absent.
+    Query,
+    /// In a header; may be absent.
+    Header,
+}
+
+/// One parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub at: ParamIn,
+    /// Its JSON Schema.
+    pub schema: &'static str,
+    /// One sentence.
+    pub what: &'static str,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// JSON of this schema.
+    Json(&'static str),
+    /// JSON of this schema, or nothing.
+    OptionalJson(&'static str),
+    /// A module with its settings: multipart, or JSON of this schema.
+    Module(&'static str),
+}
+
+/// What a request that went well is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Only the status.
+    Empty,
+    /// JSON of this schema.
+    Json(&'static str),
+    /// A stream of server-sent events, each with JSON of this schema.
+    Events(&'static str),
+    /// A JSON page of this schema, or, where asked for, the same as a stream.
+    PageOrEvents(&'static str, &'static str),
+    /// Another media type.
+    Raw(&'static str),
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Its name in the document.
+    pub id: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path from the root, with `{parameters}`.
+    pub path: &'static str,
+    /// What a token needs; `None`: open.
+    pub scope: Option<Scope>,
+    /// The group it stands in.
+    pub tag: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Parameters.
+    pub params: &'static [Param],
+    /// What it takes.
+    pub body: Body,
+    /// Statuses it answers with when it went well, each with what it carries.
+    pub answers: &'static [(u16, Answer)],
+    /// Errors of its own, beside those that every route has.
+    pub errors: &'static [ErrorCode],
+}
+
+impl Route {
+    /// Whether it makes something, so that `Idempotency-Key` applies.
+    #[must_use]
+    pub fn takes_idempotency_key(&self) -> bool {
+        self.method == Method::Post
+    }
+    /// The names its query may have.
+    pub fn query_names(&self) -> impl Iterator<Item = &'static str> {
+        self.params
+            .iter()
+            .filter(|param| param.at == ParamIn::Query)
+            .map(|param| param.name)
+    }
+    /// Errors that every route may answer with, as far as they apply to this one.
+    #[must_use]
+    pub fn common_errors(&self) -> Vec<ErrorCode> {
+        let mut errors = vec![ErrorCode::MalformedRequest, ErrorCode::TooManyRequests];
+        if !self.params.is_empty() {
+            errors.push(ErrorCode::UnknownField);
+        }
+        if self.scope.is_some() {
+            errors.extend([ErrorCode::Unauthorized, ErrorCode::Forbidden]);
+        }
+        if self.body != Body::None {
+            errors.extend([
+                ErrorCode::UnknownField,
+                ErrorCode::PayloadTooLarge,
+                ErrorCode::UnsupportedMediaType,
+                ErrorCode::RequestTimeout,
+            ]);
+        }
+        if self.takes_idempotency_key() {
+            errors.push(ErrorCode::Conflict);
+        }
+        errors.extend([ErrorCode::ShuttingDown, ErrorCode::Internal]);
+        errors
+    }
+}

@@ -1,0 +1,48 @@
+//! Bearer tokens.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Scope;
+
+/// A token to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is called; also the sender of messages that name none.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_.-]{0,62}$", example = "ci")]
+    pub name: String,
+    /// What it may do; at least one.
+    #[schema(min_items = 1)]
+    pub scopes: Vec<Scope>,
+    /// The namespace it ends at; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenEntry {
+    /// Names it in this API.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The namespace it ends at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+/// A new token. Its secret is shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenCreated {
+    /// The secret, to be sent as `Authorization: Bearer …`. The node keeps only a hash of it.
+    pub token: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub entry: TokenEntry,
+}
