@@ -1,0 +1,68 @@
+//! The node itself: health, version, journal, metrics, tokens.
+
+use caxton_api::{JournalView, Live, NewToken, Page, Ready, TokenCreated, TokenEntry, VersionView};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::{CaxtonClient, ClientError};
+
+impl CaxtonClient {
+    /// Whether the process answers.
+    pub async fn health_live(&self) -> Result<Live, ClientError> {
+        let url = self.address(&["health", "live"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// Whether the node takes requests; a node that does not answers with the reason.
+    pub async fn health_ready(&self) -> Result<Ready, ClientError> {
+        let url = self.address(&["health", "ready"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// What runs.
+    pub async fn version(&self) -> Result<VersionView, ClientError> {
+        let url = self.address(&["version"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// Metrics in the text form of Prometheus.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        self.text(self.address(&["metrics"], &[])).await
+    }
+
+    /// How the journal is.
+    pub async fn journal(&self) -> Result<JournalView, ClientError> {
+        let url = self.api(&["journal"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// The API's own document.
+    pub async fn openapi(&self) -> Result<Value, ClientError> {
+        let url = self.api(&["openapi.json"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// The page of an error code, in Markdown.
+    pub async fn error_page(&self, code: &str) -> Result<String, ClientError> {
+        self.text(self.api(&["errors", code], &[])).await
+    }
+
+    /// Makes a token. Its secret is shown this once.
+    pub async fn create_token(&self, token: &NewToken) -> Result<TokenCreated, ClientError> {
+        let url = self.api(&["tokens"], &[]);
+        self.json(self.post(url, token)).await
+    }
+
+    /// Tokens, without secrets.
+    pub async fn tokens(&self) -> Result<Vec<TokenEntry>, ClientError> {
+        let url = self.api(&["tokens"], &[]);
+        let page: Page<TokenEntry> = self.json(self.request(Method::GET, url)).await?;
+        Ok(page.items)
+    }
+
+    /// Takes a token away.
+    pub async fn delete_token(&self, id: &str) -> Result<(), ClientError> {
+        let url = self.api(&["tokens", id], &[]);
+        self.done(self.request(Method::DELETE, url)).await
+    }
+}
