@@ -1,1 +1,87 @@
-fn main() {}
+//! The project's chores, one subcommand and one module each; run as `cargo xtask NAME`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod check;
+mod crash;
+mod docs;
+mod guests;
+mod sim;
+mod step;
+mod test;
+mod tidy;
+mod toolchains;
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Form, lints, house rules and dependencies, without running a test.
+    Check,
+    /// The house rules alone.
+    Tidy,
+    /// Everything: guest toolchains, guests, checks, measurements, all tests.
+    Test(test::Args),
+    /// As `test`, and nothing may be left out.
+    Ci,
+    /// Build the guests of `guests/` with their toolchains, or check the committed ones.
+    Guests(guests::Args),
+    /// Rewrite the documents that are made from the code, or check them.
+    Docs(docs::Args),
+    /// The shipped measurements on this machine.
+    Bench {
+        /// Passed on to `caxton bench`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Kill a loaded node again and again, and count what became of every acknowledged message.
+    Crash(crash::Args),
+    /// Run the kernel's simulator.
+    Sim(sim::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    run(Cli::parse().chore)
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    let root = root();
+    match chore {
+        Chore::Check => check::run(&root),
+        Chore::Tidy => tidy::run(&root),
+        Chore::Test(args) => test::run(&root, &args, std::env::var_os("CI").is_some()),
+        Chore::Ci => test::run(&root, &test::Args::default(), true),
+        Chore::Guests(args) => guests::run(&args),
+        Chore::Docs(args) => docs::run(&root, &args),
+        Chore::Bench { args } => {
+            bench::run(&root, &args.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+        Chore::Crash(args) => crash::run(&root, &args),
+        Chore::Sim(args) => sim::run(&root, &args),
+    }
+}
+
+/// Rebuilds every guest and compares it with the committed one.
+fn check_guests() -> anyhow::Result<()> {
+    run(Cli::try_parse_from(["cargo xtask", "guests", "--check"])?.chore)
+}
+
+/// The repository's root: the folder above this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this program, so that both are of one toolchain.
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}

@@ -1,0 +1,113 @@
+//! What a node is told at its start: read once, checked whole, typed from here on.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use caxton_model::{ByteSize, EngineKind, Limits, Micros};
+
+pub(crate) mod layers;
+pub(crate) mod schema;
+pub(crate) mod setting;
+
+use layers::Layers;
+use setting::{SettingKind, engine_kind};
+
+/// A node's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeConfig {
+    pub(crate) data: PathBuf,
+    pub(crate) shards: u16,
+    pub(crate) shutdown_grace: Micros,
+    pub(crate) http: HttpConfig,
+    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) engine: EngineConfig,
+    pub(crate) agents_max: usize,
+    pub(crate) ceilings: Limits,
+    pub(crate) log: LogConfig,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_without_tls: bool,
+    pub(crate) body_bytes_max: ByteSize,
+    pub(crate) connections_max: usize,
+    pub(crate) request_timeout: Micros,
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsConfig {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// `[engine]`.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineConfig {
+    pub(crate) kind: EngineKind,
+    pub(crate) compile_worker: bool,
+    pub(crate) cache_bytes_max: ByteSize,
+    pub(crate) perf_map: bool,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    pub(crate) filter: String,
+    pub(crate) json: bool,
+}
+
+impl NodeConfig {
+    /// Types what the layers say. `data_default` stands in where nobody names a data directory.
+    pub(crate) fn from_layers(layers: &Layers, data_default: PathBuf) -> Self {
+        let text = |path: &str| layers.text(path);
+        let count = |path: &str| text(path).replace('_', "").parse::<u64>().ok();
+        let size = |path: &str| text(path).parse::<ByteSize>().unwrap_or_default();
+        let time = |path: &str| text(path).parse::<Micros>().unwrap_or_default();
+        let path = |key: &str| Some(text(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut ceilings = Limits::unlimited();
+        for resolved in &layers.resolved {
+            if let SettingKind::Limit(name) = resolved.setting.kind
+                && let Ok(value) = name.read(&resolved.text)
+            {
+                ceilings.set(name, value);
+            }
+        }
+        Self {
+            data: path("data").unwrap_or(data_default),
+            shards: u16::try_from(count("shards").unwrap_or(cores as u64)).unwrap_or(1),
+            shutdown_grace: time("shutdown_grace"),
+            http: HttpConfig {
+                listen: text("http.listen")
+                    .parse()
+                    .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080))),
+                public_without_tls: text("http.public_without_tls") == "true",
+                body_bytes_max: size("http.body_bytes_max"),
+                connections_max: count_usize(count("http.connections_max")),
+                request_timeout: time("http.request_timeout"),
+            },
+            tls: path("tls.cert").zip(path("tls.key")).map(|(cert, key)| TlsConfig { cert, key }),
+            engine: EngineConfig {
+                kind: engine_kind(text("engine.kind")),
+                compile_worker: text("engine.compile_worker") == "true",
+                cache_bytes_max: size("engine.cache_bytes_max"),
+                perf_map: text("engine.perf_map") == "true",
+            },
+            agents_max: count_usize(count("budgets.agents")),
+            ceilings,
+            log: LogConfig {
+                filter: text("log.filter").to_owned(),
+                json: text("log.format") == "json",
+            },
+        }
+    }
+}
+
+fn count_usize(count: Option<u64>) -> usize {
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

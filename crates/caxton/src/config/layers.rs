@@ -1,0 +1,241 @@
+//! Flags over environment over file over defaults, with every complaint at once.
+
+use std::{collections::BTreeMap, fmt};
+
+use caxton_package::{DocumentError, DocumentReader, TableReader};
+
+use crate::{
+    config::setting::{Setting, SettingKind, settings},
+    environment::Environment,
+};
+
+/// Who said what a setting is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody: the default.
+    Default,
+    /// The file, at a line.
+    File(String),
+    /// The environment variable of this name.
+    Environment(String),
+    /// A flag of the command.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(place) => f.write_str(place),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// A setting with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) setting: Setting,
+    /// Accepted by the setting; empty where there is none.
+    pub(crate) text: String,
+    pub(crate) source: Source,
+}
+
+/// What flags say: the setting's path, the flag's name, the text.
+pub(crate) type Flags = Vec<(&'static str, &'static str, String)>;
+
+/// Something wrong outside the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerProblem {
+    pub(crate) source: Source,
+    pub(crate) what: String,
+}
+
+/// Everything that is wrong with a node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ConfigError {
+    /// In the file.
+    pub(crate) file: Option<DocumentError>,
+    /// Elsewhere.
+    pub(crate) others: Vec<LayerProblem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = &self.file {
+            writeln!(f, "{error}")?;
+        }
+        self.others.iter().try_for_each(|p| writeln!(f, "{}: {}", p.source, p.what))
+    }
+}
+impl std::error::Error for ConfigError {}
+
+/// All settings with their values.
+#[derive(Debug, Clone)]
+pub(crate) struct Layers {
+    /// In the documentation's order.
+    pub(crate) resolved: Vec<Resolved>,
+    /// Variables that look like settings and are none.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Layers {
+    /// Reads all layers. `file` is the name and the text of the configuration file.
+    ///
+    /// Errors: every problem of every layer.
+    pub(crate) fn read(
+        file: Option<(&str, &str)>,
+        environment: &Environment,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let settings = settings();
+        let mut error = ConfigError::default();
+        let said_by_file = match file.map(|(name, text)| read_file(name, text, &settings)) {
+            None => BTreeMap::new(),
+            Some(Ok(said)) => said,
+            Some(Err(problem)) => {
+                error.file = Some(problem);
+                BTreeMap::new()
+            }
+        };
+        let mut resolved = Vec::new();
+        for setting in &settings {
+            let mut value = (setting.default.to_string(), Source::Default);
+            if let Some((text, place)) = said_by_file.get(setting.path.as_ref()) {
+                value = (text.clone(), Source::File(place.clone()));
+            }
+            let variable = setting.variable();
+            if let Some(text) = environment.get(&variable) {
+                value = (text.to_owned(), Source::Environment(variable));
+            }
+            if let Some((_, flag, text)) = flags.iter().find(|(path, ..)| *path == setting.path) {
+                value = (text.clone(), Source::Flag(flag));
+            }
+            let (text, source) = value;
+            if matches!(source, Source::Environment(_) | Source::Flag(_))
+                && let Err(what) = setting.check(&text)
+            {
+                error.others.push(LayerProblem { source: source.clone(), what });
+            }
+            resolved.push(Resolved { setting: setting.clone(), text, source });
+        }
+        let layers = Self { notes: strange_variables(&settings, environment), resolved };
+        layers.check_together(&mut error);
+        if error == ConfigError::default() { Ok(layers) } else { Err(error) }
+    }
+
+    /// The text of a setting.
+    pub(crate) fn text(&self, path: &str) -> &str {
+        self.resolved
+            .iter()
+            .find(|resolved| resolved.setting.path == path)
+            .map_or("", |resolved| resolved.text.as_str())
+    }
+    fn source(&self, path: &str) -> Source {
+        let found = self.resolved.iter().find(|resolved| resolved.setting.path == path);
+        found.map_or(Source::Default, |resolved| resolved.source.clone())
+    }
+
+    /// Rules that two settings must keep between them.
+    fn check_together(&self, error: &mut ConfigError) {
+        let (cert, key) = (self.text("tls.cert"), self.text("tls.key"));
+        for (given, there, missing) in [(cert, "tls.cert", key), (key, "tls.key", cert)] {
+            if !given.is_empty() && missing.is_empty() {
+                let other = if there == "tls.cert" { "tls.key" } else { "tls.cert" };
+                error.others.push(LayerProblem {
+                    source: self.source(there),
+                    what: format!("`{there}` is set without `{other}`; set both, or none"),
+                });
+            }
+        }
+        let listen = self.text("http.listen");
+        let public = listen
+            .parse::<std::net::SocketAddr>()
+            .is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+        if public && cert.is_empty() && self.text("http.public_without_tls") != "true" {
+            error.others.push(LayerProblem {
+                source: self.source("http.listen"),
+                what: format!(
+                    "`{listen}` can be reached by others, and without TLS tokens would cross the \
+                     network readable; set `tls.cert` and `tls.key`, listen on 127.0.0.1 behind a \
+                     proxy, or set `http.public_without_tls = true`"
+                ),
+            });
+        }
+    }
+}
+
+/// What the file says: the setting's path to its text and its place.
+type SaidByFile = BTreeMap<String, (String, String)>;
+
+fn read_file(name: &str, text: &str, settings: &[Setting]) -> Result<SaidByFile, DocumentError> {
+    let document = DocumentReader::parse(name, text)?;
+    let mut said = BTreeMap::new();
+    let mut root = document.root();
+    let mut sections: Vec<&str> = settings.iter().map(|setting| setting.place().0).collect();
+    sections.dedup();
+    for section in sections {
+        let of_section = settings.iter().filter(|setting| setting.place().0 == section);
+        if section.is_empty() {
+            of_section.for_each(|setting| take(&mut root, setting, name, text, &mut said));
+        } else if let Some(mut table) = root.table(section) {
+            of_section.for_each(|setting| take(&mut table, setting, name, text, &mut said));
+            table.finish();
+        }
+    }
+    root.finish();
+    document.finish()?;
+    Ok(said)
+}
+
+fn take(
+    table: &mut TableReader<'_>,
+    setting: &Setting,
+    name: &str,
+    text: &str,
+    said: &mut SaidByFile,
+) {
+    let key = setting.place().1;
+    let value = match setting.kind {
+        SettingKind::Flag => table.flag(key).map(|flag| flag.to_string()),
+        SettingKind::Count(least, most) => {
+            table.whole(key, least..=most).map(|number| number.to_string())
+        }
+        SettingKind::Bytes | SettingKind::Duration | SettingKind::Limit(_) => {
+            table.measured(key, |text| setting.check(text).map(|()| text.to_owned()))
+        }
+        SettingKind::Path
+        | SettingKind::Address
+        | SettingKind::Choice(_)
+        | SettingKind::LogFilter => {
+            let value = table.text(key);
+            if let Some(Err(what)) = value.map(|value| setting.check(value)) {
+                table.complain(table.span_of(key), format!("`{}`: {what}", setting.path), "");
+            }
+            value.map(str::to_owned)
+        }
+    };
+    if let Some(value) = value {
+        let before = text.get(..table.span_of(key).start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        said.insert(setting.path.to_string(), (value, format!("{name}:{line}")));
+    }
+}
+
+/// Variables that begin like ours and are none of ours: most often a typo.
+fn strange_variables(settings: &[Setting], environment: &Environment) -> Vec<String> {
+    let known: Vec<String> = settings
+        .iter()
+        .map(Setting::variable)
+        .chain(["CAXTON_URL", "CAXTON_TOKEN", "CAXTON_CONFIG"].map(str::to_owned))
+        .collect();
+    let strange = environment.names().filter(|name| {
+        name.starts_with("CAXTON_") && known.iter().all(|variable| variable != name)
+    });
+    let note = |name: &str| match caxton_model::nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("environment {name} sets nothing; did you mean {near}?"),
+        None => format!("environment {name} sets nothing"),
+    };
+    strange.map(note).collect()
+}

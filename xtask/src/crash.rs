@@ -1,0 +1,39 @@
+//! Kills a loaded node again and again, and counts what became of every acknowledged message.
+
+use std::path::Path;
+
+use crate::step::cargo_with;
+
+/// `cargo xtask crash`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often the node is killed.
+    #[arg(long, default_value_t = 10)]
+    kills: u32,
+    /// Decides when; printed, so that a run can be repeated as far as the machine allows.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Runs the crash test of the `caxton` crate with these numbers.
+pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
+    let kills = args.kills.to_string();
+    let seed = args.seed.map(|seed| seed.to_string()).unwrap_or_default();
+    cargo_with(
+        root,
+        &[
+            "test",
+            "--release",
+            "--package",
+            "caxton",
+            "--test",
+            "crash",
+            "--",
+            "--nocapture",
+        ],
+        &[
+            ("CRASH_KILLS", kills.as_str()),
+            ("CRASH_SEED", seed.as_str()),
+        ],
+    )
+}

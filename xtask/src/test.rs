@@ -1,0 +1,49 @@
+//! The one command behind "is it all right?": toolchains, guests, checks, measurements, every test.
+
+use std::path::Path;
+
+use crate::step::{Steps, cargo};
+
+/// `cargo xtask test`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Leave the guests' toolchains alone; their rebuild is then not tested.
+    #[arg(long)]
+    no_guests: bool,
+}
+
+/// Runs everything; the test runner's own summary is the last thing printed.
+pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    steps.run("build", || {
+        cargo(root, &["build", "--release", "--workspace"])
+    });
+    if args.no_guests {
+        println!(
+            "\nguests: left alone as asked; NOT tested: that their sources give the committed binaries"
+        );
+        anyhow::ensure!(!in_ci, "`--no-guests` is not for CI");
+    } else {
+        let had = steps.run("guests rebuilt and compared", crate::check_guests);
+        if !had {
+            eprintln!(
+                "guests: NOT tested: that the sources in guests/ give the committed binaries{}",
+                if in_ci {
+                    ""
+                } else {
+                    "; all other tests run on the committed ones"
+                }
+            );
+        }
+    }
+    crate::check::add(&mut steps, root);
+    steps.run("measurements", || crate::bench::run(root, &["--quick"]));
+    steps.print();
+    steps.run("tests", || {
+        cargo(
+            root,
+            &["test", "--workspace", "--release", "--no-fail-fast"],
+        )
+    });
+    steps.finish()
+}
