@@ -16,7 +16,7 @@
 //!         FipaMessage {
 //!             performative: "request".to_string(),
 //!             sender: "me".to_string(),
-//!             receiver: deployment.agent_id.as_str().into(),
+//!             receiver: deployment.agent_id.clone(),
 //!             ..Default::default()
 //!         },
 //!         std::time::Duration::from_secs(10),

@@ -28,23 +28,26 @@ pub struct MailFilter {
 }
 
 #[derive(Serialize)]
-struct SendRequest<'a> {
+struct SendRequest<'a, R> {
     #[serde(flatten)]
-    message: &'a FipaMessage,
+    message: &'a FipaMessage<R>,
     #[serde(flatten)]
     options: &'a SendOptions,
 }
 
 impl CaxtonClient {
     /// Sends a message.
-    pub async fn send_message(&self, message: FipaMessage) -> Result<SendResult, ClientError> {
+    pub async fn send_message<R: Serialize>(
+        &self,
+        message: FipaMessage<R>,
+    ) -> Result<SendResult, ClientError> {
         self.send_with(&message, &SendOptions::default()).await
     }
 
     /// Sends a message with an id of the caller's own, which makes a retry harmless, or waiting.
-    pub async fn send_with(
+    pub async fn send_with<R: Serialize>(
         &self,
-        message: &FipaMessage,
+        message: &FipaMessage<R>,
         options: &SendOptions,
     ) -> Result<SendResult, ClientError> {
         let url = self.api(&["messages"], &[]);
@@ -56,9 +59,9 @@ impl CaxtonClient {
     /// Sends a message and waits for the reply, also a `failure`.
     ///
     /// Errors: [`ClientError::NoReply`] if none came in time; the message was accepted then.
-    pub async fn send_message_and_wait(
+    pub async fn send_message_and_wait<R: Serialize>(
         &self,
-        message: FipaMessage,
+        message: FipaMessage<R>,
         wait: Duration,
     ) -> Result<FipaMessage, ClientError> {
         let wait_ms = u64::try_from(wait.as_millis().min(WAIT_MS_MAX)).unwrap_or(0);

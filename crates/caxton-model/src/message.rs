@@ -30,16 +30,18 @@ const FIELD_BYTES_MAX: usize = 1_024;
 const EXTRA_FIELDS_MAX: usize = 100;
 
 /// A message with plain public fields, as clients and guests write and read it.
+///
+/// `R` is what the receiver is written as: any JSON, or a `String` where there is just one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FipaMessage {
+#[serde(default, bound(deserialize = "R: Deserialize<'de> + Default"))]
+pub struct FipaMessage<R = Value> {
     /// One of the 22; see [`Performative`].
     pub performative: String,
     /// Set by the host for guests; a name of its own for an outside client.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sender: String,
     /// An agent's id or name, a list of them, or `{"capability": "name"}`.
-    pub receiver: Value,
+    pub receiver: R,
     /// JSON; under `encoding: "base64"` a text of base64.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub content: Value,
