@@ -1,0 +1,18 @@
+;; Hostile: 900 lines in one turn. Most are dropped by `log_lines_per_second`, which is said.
+(module
+  (import "caxton" "console_log" (func $log (param i32 i32)))
+  (memory (export "memory") 3)
+  ;; One region for the host's input: what a turn gets at most here is 128 KiB.
+  (func (export "caxton_alloc") (param $length i32) (result i32)
+    (if (i32.gt_u (local.get $length) (i32.const 131072)) (then (unreachable)))
+    (i32.const 65536))
+  (func (export "caxton_free") (param i32 i32))
+  (data (i32.const 16) "a line nobody reads")
+  (func (export "handle_message") (param i32 i32) (result i32)
+    (local $left i32)
+    (local.set $left (i32.const 900))
+    (loop $more
+      (call $log (i32.const 16) (i32.const 19))
+      (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.const 0))
+)

@@ -1,0 +1,16 @@
+;; Hostile: asks the host to write beyond its memory. A fault, not a code.
+(module
+  (import "caxton" "store_data" (func $store (param i32 i32 i32 i32) (result i32)))
+  (import "caxton" "load_data" (func $load (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 3)
+  ;; One region for the host's input: what a turn gets at most here is 128 KiB.
+  (func (export "caxton_alloc") (param $length i32) (result i32)
+    (if (i32.gt_u (local.get $length) (i32.const 131072)) (then (unreachable)))
+    (i32.const 65536))
+  (func (export "caxton_free") (param i32 i32))
+  (data (i32.const 16) "k")
+  (func $handle_message (export "handle_message") (param i32 i32) (result i32)
+    (drop (call $store (i32.const 16) (i32.const 1) (i32.const 16) (i32.const 1)))
+    (drop (call $load (i32.const 16) (i32.const 1) (i32.const 196607) (i32.const 65536)))
+    (i32.const 0))
+)

@@ -1,0 +1,9 @@
+;; Hostile: a processor that never ends. Stopped by `cpu`, or by `fuel` where that is set.
+(module
+  (memory (export "memory") 3)
+  (func (export "allocate") (param i32) (result i32) (i32.const 65536))
+  (func (export "deallocate") (param i32 i32))
+  (func (export "process") (param i32) (result i32)
+    (loop $forever (br $forever))
+    (i32.const 0))
+)

