@@ -1,11 +1,27 @@
 //! The node: joins engine, kernel and store, runs guests on shards, and is what embedders use.
 
+mod agents;
 mod clock;
-mod handle;
+mod host;
+mod memory;
+mod messages;
+mod meters;
+mod modules;
+mod node;
 mod options;
+mod recover;
+mod request;
+mod rings;
+mod sampler;
+mod shard;
+mod shared;
+mod signal;
+mod tickets;
+mod turn;
+mod waiters;
 
-pub use handle::{
-    LimitUsage,
-    AgentDetail, Deploy, Deployed, Health, LogLine, Node, NumberedEvent, Posted, StateKey,
-};
+pub use node::Node;
 pub use options::{NodeOptions, StartError};
+pub use request::{
+    AgentDetail, Deploy, Deployed, Health, LimitUsage, LogLine, NumberedEvent, Posted, StateKey,
+};

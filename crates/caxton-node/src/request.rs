@@ -1,21 +1,12 @@
-//! What embedders and the server hold: every request a node takes.
+//! What requests to a node are made of, and what they answer.
 
 use std::{sync::Arc, time::Duration};
 
-use caxton_kernel::{Listing, Post, Refusal};
+use caxton_kernel::Listing;
 use caxton_model::{
-    AgentId, AgentName, AgentState, AskedLimits, ConversationLine, DeadLetter, Durability,
-    EngineProfile, Grants, Message, MessageKey, Micros, Pending, Supervision, Timestamp,
+    AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, Grants, Message,
+    MessageKey, Micros, Pending, Supervision, Timestamp,
 };
-
-use crate::options::{NodeOptions, StartError};
-
-/// A running node. Clones are the same node.
-#[derive(Clone)]
-pub struct Node {
-    #[allow(dead_code, reason = "interface first")]
-    inner: Arc<()>,
-}
 
 /// What is to be deployed.
 #[derive(Debug, Clone)]
@@ -146,51 +137,9 @@ pub struct Health {
     pub instances: usize,
     /// Whether there is a journal.
     pub durable: bool,
-    /// Records in the journal that are not yet durable.
-    pub journal_lag: u64,
-    /// The journal's durable place.
-    pub journal_place: u64,
-    /// Seconds since the start.
+    /// The store's gauges and counters.
+    pub store: caxton_store::StoreMetrics,
+    /// Time since the start.
     pub uptime: Duration,
 }
 
-#[allow(clippy::unused_async, reason = "interface first")]
-impl Node {
-    /// Starts a node and recovers what its data directory holds.
-    ///
-    /// Must be called within a tokio runtime, which stays the node's I/O side.
-    /// Errors: [`StartError`].
-    pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
-        let _ = options;
-        Ok(Self { inner: Arc::new(()) })
-    }
-}
-// The rest of the interface, as it will be:
-//   async fn deploy(&self, Deploy) -> Result<Deployed, Refusal>
-//   async fn update(&self, agent: &str, Deploy) -> Result<Deployed, Refusal>       (name in Deploy ignored)
-//   async fn rollback(&self, agent: &str) -> Result<Listing, Refusal>
-//   async fn stop(&self, agent: &str, drain: bool, grace: Micros) -> Result<Listing, Refusal>
-//   async fn start_agent(&self, agent: &str) -> Result<Listing, Refusal>
-//   async fn remove(&self, agent: &str) -> Result<(), Refusal>
-//   async fn post(&self, Post, wait: Option<Duration>) -> Result<Posted, Refusal>
-//   fn agents(&self) -> Vec<Listing>
-//   fn find(&self, agent: &str) -> Result<Listing, Refusal>                          (id or name)
-//   async fn agent(&self, agent: &str) -> Result<AgentDetail, Refusal>
-//   async fn mailbox(&self, agent: &str) -> Result<Vec<Pending>, Refusal>            (messages waiting)
-//   async fn replies(&self, client: &str) -> Vec<Pending>
-//   async fn drop_replies(&self, client: &str, Vec<MessageKey>)
-//   async fn wait_reply(&self, client: &str, in_reply_to/conversation, Duration) -> Option<Pending>
-//   async fn conversation(&self, id: &str) -> Vec<ConversationLine>                  (merged from all shards, by time)
-//   async fn dead_letters(&self, limit: usize) -> Vec<DeadLetter>
-//   async fn take_dead_letters(&self, Vec<MessageKey>, resend: bool) -> Result<u32, Refusal>
-//   async fn state_keys(&self, agent: &str, after: Option<Vec<u8>>, limit: usize) -> Result<Vec<StateKey>, Refusal>
-//   async fn state_value(&self, agent: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Refusal>
-//   fn logs(&self, agent: Option<AgentId>, after: u64, limit: usize) -> Vec<LogLine>
-//   fn watch_logs(&self) -> tokio::sync::broadcast::Receiver<LogLine>
-//   fn events_after(&self, number: u64) -> Vec<NumberedEvent>                        (ring of the last 10,000)
-//   fn watch_events(&self) -> tokio::sync::broadcast::Receiver<NumberedEvent>
-//   fn capabilities(&self) -> Vec<(Arc<str>, usize)>;  fn offering(&self, &str) -> Vec<Listing>
-//   fn health(&self) -> Health
-//   fn shares_module(...)  fn cache()  -> engine cache list/clear/warm/stats
-//   async fn shutdown(&self, grace: Duration)
-type _Uses = (Post, Refusal, ConversationLine, DeadLetter);

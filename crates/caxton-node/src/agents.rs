@@ -1,0 +1,328 @@
+//! Requests about agents: deploy, update, stop, start, remove, and what is known of one.
+
+use std::sync::{Arc, PoisonError};
+
+use caxton_kernel::{Event, Listing, Refusal};
+use caxton_model::{
+    AgentId, AgentName, AgentSpec, ErrorCode, Kind, LimitName, Limits, Micros, Pending,
+};
+
+use crate::{
+    clock,
+    modules::{self, Module},
+    node::Node,
+    request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
+    shared::Shared,
+};
+
+/// Ids below this belong to the host's own agents.
+const FIRST_ID: u64 = 1_000;
+
+/// A name that is taken for an agent on its way; given back if the agent does not arrive.
+struct Reserved {
+    shared: Arc<Shared>,
+    name: AgentName,
+}
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.shared.directory.release(&self.name);
+    }
+}
+
+impl Node {
+    /// Deploys an agent; when this returns, it takes messages.
+    ///
+    /// Cancel: a deploy once begun goes on, whether or not somebody waits for it.
+    /// Errors: the module, its limits, its name or its init are refused; nothing is registered then.
+    pub async fn deploy(&self, deploy: Deploy) -> Result<Deployed, Refusal> {
+        let node = self.clone();
+        self.detached(async move { node.deploy_now(deploy).await }).await
+    }
+
+    async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        match self.shared.io.spawn(work).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                tracing::error!(%error, "a request panicked");
+                Err(Refusal::new(ErrorCode::Internal, "the host panicked; its log says where"))
+            }
+            Err(_) => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+        }
+    }
+
+    async fn deploy_now(&self, deploy: Deploy) -> Result<Deployed, Refusal> {
+        if let Some(refusal) = self.shared.refuses() {
+            return Err(refusal);
+        }
+        let max = self.shared.options.agents_max;
+        if self.shared.directory.len() >= max {
+            return Err(Refusal::new(
+                ErrorCode::NodeBudget,
+                format!("the node has {max} agents, as many as its budget `agents` allows"),
+            ));
+        }
+        let id = self.new_id();
+        if !self.shared.directory.reserve(&deploy.name, id) {
+            return Err(Refusal::new(
+                ErrorCode::NameTaken,
+                format!("there is an agent `{}` already", deploy.name),
+            ));
+        }
+        let _reserved = Reserved { shared: Arc::clone(&self.shared), name: deploy.name.clone() };
+        let (spec, module) = self.prepare(id, deploy).await?;
+        let shard = self.shared.directory.shard_of(&spec);
+        let sent = Arc::clone(&spec);
+        self.ask(shard, |ticket| Event::Deploy { ticket, spec: sent }).await?;
+        self.deployed(&spec, &module)
+    }
+
+    /// Puts another version of an agent in the place of the one that runs.
+    ///
+    /// The name in the request is passed over: an agent keeps its own.
+    /// Cancel: goes on.
+    /// Errors: as [`Self::deploy`]; the version that runs goes on then.
+    pub async fn update(&self, agent: &str, mut deploy: Deploy) -> Result<Deployed, Refusal> {
+        let listing = self.find(agent)?;
+        deploy.name = listing.spec.name.clone();
+        let node = self.clone();
+        self.detached(async move {
+            let (spec, module) = node.prepare(listing.spec.id, deploy).await?;
+            let sent = Arc::clone(&spec);
+            node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent }).await?;
+            node.deployed(&spec, &module)
+        })
+        .await
+    }
+
+    /// Goes back to the version before the last update.
+    ///
+    /// Errors: there is none, or its init fails.
+    pub async fn rollback(&self, agent: &str) -> Result<Listing, Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::Rollback { ticket, agent }).await?;
+        self.find(&agent.to_string())
+    }
+    /// Stops an agent; with `drain` it first works off its mailbox.
+    ///
+    /// Bounds: after `grace` it is cut off.
+    pub async fn stop(&self, agent: &str, drain: bool, grace: Micros) -> Result<Listing, Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::Stop { ticket, agent, drain, grace }).await?;
+        self.find(&agent.to_string())
+    }
+    /// Starts an agent that was stopped or failed.
+    pub async fn start_agent(&self, agent: &str) -> Result<Listing, Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::Start { ticket, agent }).await?;
+        self.find(&agent.to_string())
+    }
+    /// Removes an agent with its mail, timers and state. Its waiting mail becomes dead letters.
+    pub async fn remove(&self, agent: &str) -> Result<(), Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::Remove { ticket, agent }).await?;
+        Ok(())
+    }
+    /// Lets an idle agent's instance go; its next message makes another.
+    ///
+    /// Errors: the node is busy or shutting down. A busy agent keeps its instance.
+    pub fn passivate(&self, agent: &str) -> Result<(), Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.shared.send(shard, crate::shard::ShardMessage::Event(Event::Passivate { agent }))
+    }
+
+    fn place(&self, agent: &str) -> Result<(u16, AgentId), Refusal> {
+        let listing = self.find(agent)?;
+        Ok((listing.shard, listing.spec.id))
+    }
+
+    fn new_id(&self) -> AgentId {
+        loop {
+            let id = AgentId(rand::random());
+            if id.0 >= FIRST_ID && self.shared.directory.get(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// Checks everything that can be checked before a guest runs, and stores the module.
+    async fn prepare(
+        &self,
+        id: AgentId,
+        deploy: Deploy,
+    ) -> Result<(Arc<AgentSpec>, Module), Refusal> {
+        let limits = Limits::for_kind(Kind::Agent)
+            .asked(&deploy.limits.0, &self.shared.options.ceilings)
+            .map_err(|errors| {
+                let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                Refusal::new(ErrorCode::InvalidLimit, texts.join("; "))
+            })?;
+        let closed = |_| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down");
+        let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
+        let (shared, profile, grants) =
+            (Arc::clone(&self.shared), deploy.profile, deploy.grants.clone());
+        let bytes = deploy.module;
+        let bounds = limits.clone();
+        let admitted = self.shared.clone().blocking(move || {
+            let module = modules::admit(&shared, bytes, &bounds, profile)?;
+            shared
+                .engine
+                .link(&module.compiled, &grants)
+                .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+            shared.store.blobs().put(module.verified.bytes()).map_err(|error| {
+                Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
+            })?;
+            Ok(module)
+        });
+        let module = admitted.await.ok_or_else(|| {
+            Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")
+        })??;
+        let spec = Arc::new(AgentSpec {
+            id,
+            name: deploy.name,
+            module: module.verified.digest(),
+            version: deploy.version,
+            durability: deploy.durability,
+            supervision: deploy.supervision,
+            limits,
+            grants: deploy.grants,
+            profile: deploy.profile,
+            declared: deploy.declared,
+            config: deploy.config,
+            passivate_after_micros: deploy.passivate_after,
+            deployed_at: clock::now(),
+        });
+        Ok((spec, module))
+    }
+
+    fn deployed(&self, spec: &AgentSpec, module: &Module) -> Result<Deployed, Refusal> {
+        let listing = self.find(&spec.id.to_string())?;
+        let mut warnings: Vec<String> =
+            module.verified.report().warnings.iter().map(ToString::to_string).collect();
+        if let Some(asked) = &listing.capabilities {
+            let needs = u64::from(asked.resource_requirements.min_memory_mb) << 20;
+            let memory = spec.limits.get(LimitName::Memory);
+            if needs > memory {
+                warnings.push(format!(
+                    "it says it needs {} MiB of memory; its limit `memory` is {}",
+                    asked.resource_requirements.min_memory_mb,
+                    LimitName::Memory.show(memory)
+                ));
+            }
+            if asked.resource_requirements.network_access {
+                warnings.push("it says it needs the network; it has no grant for that".to_owned());
+            }
+        }
+        Ok(Deployed { listing, warnings })
+    }
+
+    /// Everything about one agent.
+    pub async fn agent(&self, agent: &str) -> Result<AgentDetail, Refusal> {
+        let listing = self.find(agent)?;
+        let id = listing.spec.id;
+        let (state, memory_bytes) = self
+            .inspect(listing.shard, move |view| {
+                let mut state = view.kernel.state().agents.get(&id).cloned();
+                if let Some(state) = &mut state {
+                    state.mailbox.clear();
+                }
+                (state, view.memory_bytes(id))
+            })
+            .await?;
+        let state = state.ok_or_else(|| {
+            Refusal::new(ErrorCode::NotFound, format!("agent `{agent}` was just removed"))
+        })?;
+        let usage = LimitName::ALL
+            .iter()
+            .map(|name| {
+                let meter = self.shared.meters.get(id, *name);
+                let used = match name {
+                    LimitName::Mailbox => listing.gauge.messages().into(),
+                    LimitName::MailboxBytes => listing.gauge.bytes(),
+                    LimitName::Timers => state.timers.len() as u64,
+                    LimitName::Subscriptions => state.subscriptions.len() as u64,
+                    LimitName::StateBytes => state.state_bytes,
+                    LimitName::StateKeys => state.state_keys,
+                    LimitName::Memory => memory_bytes.unwrap_or(0),
+                    _ => meter.used,
+                };
+                LimitUsage {
+                    name: *name,
+                    limit: listing.spec.limits.get(*name),
+                    used,
+                    peak: meter.peak.max(used),
+                    last_breach: meter.last_breach,
+                }
+            })
+            .collect();
+        Ok(AgentDetail { listing, state, memory_bytes, usage })
+    }
+
+    /// Messages that wait in an agent's mailbox, oldest first.
+    pub async fn mailbox(&self, agent: &str) -> Result<Vec<Pending>, Refusal> {
+        let (shard, id) = self.place(agent)?;
+        self.inspect(shard, move |view| {
+            let state = view.kernel.state().agents.get(&id);
+            state.map(|state| state.mailbox.iter().cloned().collect()).unwrap_or_default()
+        })
+        .await
+    }
+
+    /// Keys of an agent's state in order, those behind `after` only, with their values' sizes.
+    pub async fn state_keys(
+        &self,
+        agent: &str,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<StateKey>, Refusal> {
+        let (shard, id) = self.place(agent)?;
+        let memory = self.inspect(shard, move |view| view.memory(id)).await?;
+        let mut recent: std::collections::BTreeMap<Vec<u8>, Option<u64>> = Default::default();
+        if let Some(memory) = memory {
+            let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, size) in memory.keys() {
+                if after.as_ref().is_none_or(|after| key.as_ref() > after.as_slice()) {
+                    recent.insert(key.to_vec(), size);
+                }
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        let wanted = limit.saturating_add(recent.len());
+        let read = self.shared.clone().blocking(move || {
+            shared.store.keys(id, after.as_deref(), wanted)
+        });
+        let stored = match read.await {
+            Some(Ok(stored)) => stored,
+            Some(Err(error)) => return Err(Refusal::new(error.code(), error.to_string())),
+            None => {
+                return Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+            }
+        };
+        for key in stored {
+            recent.entry(key.key).or_insert(Some(key.bytes));
+        }
+        let present = recent.into_iter().filter_map(|(key, size)| {
+            size.map(|value_bytes| StateKey { key, value_bytes })
+        });
+        Ok(present.take(limit).collect())
+    }
+
+    /// One value of an agent's state.
+    pub async fn state_value(&self, agent: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        let (shard, id) = self.place(agent)?;
+        let memory = self.inspect(shard, move |view| view.memory(id)).await?;
+        if let Some(memory) = memory
+            && let Some(known) = memory.lock().unwrap_or_else(PoisonError::into_inner).get(key)
+        {
+            return Ok(known.map(|bytes| bytes.to_vec()));
+        }
+        let (shared, key) = (Arc::clone(&self.shared), key.to_vec());
+        match self.shared.clone().blocking(move || shared.store.read(id, &key)).await {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(Refusal::new(error.code(), error.to_string())),
+            None => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Answers one turn's host calls: messages and timers from the kernel's context, state from memory
+//! and store, log lines to the ring.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use caxton_engine::{Fetch, HostCalls, LogLevel, MetricKind};
+use caxton_kernel::{TurnCtx, TurnEffects};
+use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp};
+
+use crate::{
+    clock,
+    request::LogLine,
+    memory::{AgentMemory, LogVerdict},
+    shared::Shared,
+};
+
+/// Bytes of one key of an agent's state.
+const KEY_BYTES_MAX: usize = 1_024;
+
+type Value = Option<Arc<[u8]>>;
+
+/// One turn's host.
+pub(crate) struct TurnHost {
+    shared: Arc<Shared>,
+    spec: Arc<AgentSpec>,
+    ctx: Option<TurnCtx>,
+    memory: Arc<Mutex<AgentMemory>>,
+    /// Whether the store may hold keys that are not in memory.
+    stored: bool,
+    writes: HashMap<Arc<[u8]>, Value>,
+    fetched: HashMap<Arc<[u8]>, Result<Value, HostCode>>,
+    state_bytes: u64,
+    state_keys: u64,
+}
+
+impl TurnHost {
+    /// A host for one turn of an agent that has so much state.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        spec: Arc<AgentSpec>,
+        ctx: TurnCtx,
+        memory: Arc<Mutex<AgentMemory>>,
+        stored: bool,
+        (state_bytes, state_keys): (u64, u64),
+    ) -> Self {
+        Self {
+            shared,
+            spec,
+            ctx: Some(ctx),
+            memory,
+            stored,
+            writes: HashMap::new(),
+            fetched: HashMap::new(),
+            state_bytes,
+            state_keys,
+        }
+    }
+
+    /// What the turn wants done.
+    pub(crate) fn finish(mut self) -> TurnEffects {
+        let mut effects = self.ctx.take().map(TurnCtx::finish).unwrap_or_default();
+        effects.writes =
+            self.writes.drain().map(|(key, value)| StateWrite { key, value }).collect();
+        effects.writes.sort_by(|a, b| a.key.cmp(&b.key));
+        effects.state_bytes = self.state_bytes;
+        effects.state_keys = self.state_keys;
+        effects
+    }
+
+    fn memory(&self) -> MutexGuard<'_, AgentMemory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value as the turn sees it: its own writes, then memory, then what was fetched.
+    fn see(&self, key: &[u8]) -> Result<Value, HostCode> {
+        if let Some(written) = self.writes.get(key) {
+            return Ok(written.clone());
+        }
+        if let Some(known) = self.memory().get(key) {
+            return Ok(known);
+        }
+        self.fetched.get(key).cloned().unwrap_or(Ok(None))
+    }
+
+    fn write(&mut self, key: &[u8], value: Value) -> Result<(), HostCode> {
+        if key.is_empty() {
+            return Err(HostCode::Malformed);
+        }
+        if key.len() > KEY_BYTES_MAX {
+            return Err(HostCode::TooLarge);
+        }
+        let size = |value: &Value| value.as_ref().map(|v| (v.len() + key.len()) as u64);
+        let (before, after) = (size(&self.see(key)?), size(&value));
+        let bytes = self
+            .state_bytes
+            .saturating_sub(before.unwrap_or(0))
+            .saturating_add(after.unwrap_or(0));
+        let keys = (self.state_keys + u64::from(after.is_some()))
+            .saturating_sub(u64::from(before.is_some()));
+        let limits = &self.spec.limits;
+        let grows = bytes > self.state_bytes || keys > self.state_keys;
+        if grows
+            && (bytes > limits.get(LimitName::StateBytes)
+                || keys > limits.get(LimitName::StateKeys))
+        {
+            self.shared.meters.breach(&self.spec, LimitName::StateBytes, bytes, clock::now());
+            return Err(HostCode::QuotaReached);
+        }
+        (self.state_bytes, self.state_keys) = (bytes, keys);
+        self.writes.insert(key.into(), value);
+        Ok(())
+    }
+
+    fn ctx(&mut self) -> Result<&mut TurnCtx, HostCode> {
+        self.ctx.as_mut().ok_or(HostCode::Unavailable)
+    }
+}
+
+impl HostCalls for TurnHost {
+    fn send_message(&mut self, json: &[u8]) -> Result<(), HostCode> {
+        self.ctx()?.send_message(clock::now(), json)
+    }
+    fn send_local_message(&mut self, id: &str, json: &[u8]) -> Result<(), HostCode> {
+        self.ctx()?.send_local_message(clock::now(), id, json)
+    }
+    fn broadcast(&mut self, filter: &[u8], json: &[u8]) -> Result<u32, HostCode> {
+        self.ctx()?.broadcast(clock::now(), filter, json)
+    }
+    fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
+        self.ctx()?.subscribe(filter)
+    }
+    fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode> {
+        self.ctx()?.unsubscribe(id)
+    }
+    fn fetch(&mut self, key: &[u8]) -> Option<Fetch> {
+        let known = !self.stored
+            || self.writes.contains_key(key)
+            || self.fetched.contains_key(key)
+            || self.memory().get(key).is_some();
+        if known {
+            return None;
+        }
+        let (shared, agent, key) = (Arc::clone(&self.shared), self.spec.id, key.to_vec());
+        Some(Box::pin(async move {
+            let read = shared.clone().blocking(move || shared.store.read(agent, &key)).await;
+            match read {
+                Some(Ok(value)) => Ok(value.map(Bytes::from)),
+                Some(Err(error)) => {
+                    tracing::error!(%agent, %error, "reading an agent's state failed");
+                    Err(HostCode::Unavailable)
+                }
+                None => Err(HostCode::Unavailable),
+            }
+        }))
+    }
+    fn fetched(&mut self, key: &[u8], value: Result<Option<Bytes>, HostCode>) {
+        self.fetched.insert(key.into(), value.map(|value| value.map(|bytes| Arc::from(&*bytes))));
+    }
+    fn load(&mut self, key: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        Ok(self.see(key)?.map(Bytes::from_owner))
+    }
+    fn store(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostCode> {
+        self.write(key, Some(value.into()))
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), HostCode> {
+        match self.see(key)? {
+            Some(_) => self.write(key, None),
+            None => Err(HostCode::NotFound),
+        }
+    }
+    fn set_timer(&mut self, delay: Micros) -> Result<i32, HostCode> {
+        self.ctx()?.set_timer(clock::now(), delay)
+    }
+    fn cancel_timer(&mut self, id: i32) -> Result<(), HostCode> {
+        self.ctx()?.cancel_timer(id)
+    }
+    fn now(&mut self) -> Timestamp {
+        let now = clock::now();
+        if let Some(ctx) = &mut self.ctx {
+            ctx.note_clock(now);
+        }
+        now
+    }
+    fn random_u32(&mut self) -> u32 {
+        self.ctx.as_mut().map_or(0, TurnCtx::random_u32)
+    }
+    fn log(&mut self, level: LogLevel, text: &str) {
+        let now = clock::now();
+        let per_second = self.spec.limits.get(LimitName::LogLinesPerSecond);
+        let verdict = self.memory().log_line(now, per_second);
+        match verdict {
+            LogVerdict::Dropped => self.shared.meters.log_line_dropped(&self.spec, now),
+            LogVerdict::Kept(dropped_before) => {
+                if dropped_before > 0 {
+                    self.push_line(now, LogLevel::Warn, &format!(
+                        "{dropped_before} log lines were dropped: over log_lines_per_second = {per_second}"
+                    ));
+                }
+                self.push_line(now, level, text);
+            }
+        }
+    }
+    fn register_capabilities(&mut self, json: &[u8]) -> Result<(), HostCode> {
+        self.ctx()?.register_capabilities(json)
+    }
+    fn config_get(&mut self, key: &str) -> Option<String> {
+        self.spec.config.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+    fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode> {
+        self.shared.meters.guest_metric(&self.spec, kind, name, value)
+    }
+    fn as_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+impl TurnHost {
+    fn push_line(&self, at: Timestamp, level: LogLevel, text: &str) {
+        self.shared.lines.push(|number| LogLine {
+            number,
+            at,
+            agent: self.spec.id,
+            name: self.spec.name.shared(),
+            level: level.as_str(),
+            text: text.to_owned(),
+        });
+    }
+}

@@ -1,0 +1,172 @@
+//! Requests about messages: sending, replies, conversations, dead letters.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use caxton_kernel::{Done, Event, Post, Refusal, shard_of_client};
+use caxton_model::{ConversationLine, DeadLetter, ErrorCode, MessageKey, Pending};
+
+use crate::{node::Node, request::Posted, shard::ShardMessage, waiters::Wanted};
+
+impl Node {
+    /// Sends a message from outside; with `wait`, waits that long for the reply.
+    ///
+    /// When this returns, what was accepted is as durable as the answer says.
+    /// Cancel: an accepted message stays accepted; a reply stays in the client's mailbox.
+    /// Errors: the message is refused, and nothing was recorded.
+    pub async fn post(&self, mut post: Post, wait: Option<Duration>) -> Result<Posted, Refusal> {
+        let client = Arc::clone(&post.client);
+        let shard = shard_of_client(&client, self.shared.directory.shards());
+        let Some(wait) = wait else {
+            return posted(self.ask(shard, |ticket| Event::Post { ticket, post }).await?);
+        };
+        // Known before the message is sent, so that no reply can come before the wait has begun.
+        let number = self.shared.next_name.fetch_add(1, Ordering::Relaxed);
+        post.fields.reply_with.get_or_insert_with(|| format!("r-{number:x}").into());
+        post.fields.conversation_id.get_or_insert_with(|| format!("c-{number:x}").into());
+        let wanted = Wanted {
+            reply_with: post.fields.reply_with.clone(),
+            conversation: post.fields.conversation_id.clone(),
+        };
+        let (number, reply) = self.shared.waiters.begin(&client, wanted).ok_or_else(|| {
+            Refusal::new(
+                ErrorCode::TooManyRequests,
+                format!("client `{client}` has too many requests waiting for replies"),
+            )
+        })?;
+        let waiting = Waiting { node: self, client: &client, number };
+        let mut posted = posted(self.ask(shard, |ticket| Event::Post { ticket, post }).await?)?;
+        if posted.duplicate {
+            drop(waiting);
+            let wanted = Wanted::answer_to(&posted.message);
+            posted.reply = self.wait_reply(&client, wanted, wait).await?;
+        } else {
+            posted.reply = tokio::time::timeout(wait, reply).await.ok().and_then(Result::ok);
+        }
+        Ok(posted)
+    }
+
+    /// Waits for a reply that may already be there.
+    async fn wait_reply(
+        &self,
+        client: &Arc<str>,
+        wanted: Wanted,
+        wait: Duration,
+    ) -> Result<Option<Pending>, Refusal> {
+        let Some((number, reply)) = self.shared.waiters.begin(client, wanted.clone()) else {
+            return Ok(None);
+        };
+        let _waiting = Waiting { node: self, client, number };
+        let there = self.replies(client).await?;
+        if let Some(found) = there.into_iter().find(|mail| wanted.fits(&mail.message)) {
+            return Ok(Some(found));
+        }
+        Ok(tokio::time::timeout(wait, reply).await.ok().and_then(Result::ok))
+    }
+
+    /// A client's replies, oldest first; all of them are durable.
+    pub async fn replies(&self, client: &str) -> Result<Vec<Pending>, Refusal> {
+        let shard = shard_of_client(client, self.shared.directory.shards());
+        let name = client.to_owned();
+        let replies = self
+            .inspect(shard, move |view| {
+                let client = view.kernel.state().clients.get(name.as_str());
+                client.map(|c| c.replies.iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
+            })
+            .await?;
+        self.settle().await?;
+        Ok(replies)
+    }
+
+    /// Drops replies that a client has read.
+    pub fn drop_replies(&self, client: &str, keys: Vec<MessageKey>) -> Result<(), Refusal> {
+        let shard = shard_of_client(client, self.shared.directory.shards());
+        let event = Event::DropReplies { client: client.into(), keys };
+        self.shared.send(shard, ShardMessage::Event(event))
+    }
+
+    /// What was said under a conversation id, by time; empty if nothing is known of it.
+    pub async fn conversation(&self, id: &str) -> Result<Vec<ConversationLine>, Refusal> {
+        let mut lines: BTreeMap<_, ConversationLine> = BTreeMap::new();
+        for shard in 0..self.shared.directory.shards() {
+            let name = id.to_owned();
+            let of_shard = self
+                .inspect(shard, move |view| {
+                    let conversation = view.kernel.state().conversations.get(name.as_str());
+                    conversation
+                        .map(|c| c.lines.iter().cloned().collect::<Vec<_>>())
+                        .unwrap_or_default()
+                })
+                .await?;
+            lines.extend(of_shard.into_iter().map(|line| ((line.at, line.key), line)));
+        }
+        self.settle().await?;
+        Ok(lines.into_values().collect())
+    }
+
+    /// The newest dead letters, newest first.
+    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, Refusal> {
+        let mut letters = Vec::new();
+        for shard in 0..self.shared.directory.shards() {
+            let of_shard = self
+                .inspect(shard, move |view| {
+                    let state = view.kernel.state();
+                    let newest = state.dead_order.iter().rev();
+                    newest
+                        .filter_map(|key| state.dead.get(key).cloned())
+                        .take(limit)
+                        .collect::<Vec<_>>()
+                })
+                .await?;
+            letters.extend(of_shard);
+        }
+        letters.sort_by_key(|letter| std::cmp::Reverse((letter.at, letter.key)));
+        letters.truncate(limit);
+        self.settle().await?;
+        Ok(letters)
+    }
+
+    /// Sends dead letters again, or deletes them; answers how many there were.
+    pub async fn take_dead_letters(
+        &self,
+        keys: Vec<MessageKey>,
+        resend: bool,
+    ) -> Result<u32, Refusal> {
+        let mut all = 0;
+        for shard in 0..self.shared.directory.shards() {
+            let keys = keys.clone();
+            let event = |ticket| Event::TakeDeadLetters { ticket, keys, resend };
+            if let Done::DeadLetters { taken } = self.ask(shard, event).await? {
+                all += taken;
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn posted(done: Done) -> Result<Posted, Refusal> {
+    match done {
+        Done::Posted { key, message, deliveries, durable, duplicate } => {
+            Ok(Posted { key, message, deliveries, durable, duplicate, reply: None })
+        }
+        other => Err(Refusal::new(
+            ErrorCode::Internal,
+            format!("a message was answered with {other:?}"),
+        )),
+    }
+}
+
+/// A wait that ends with its request, whichever way that ends.
+struct Waiting<'a> {
+    node: &'a Node,
+    client: &'a str,
+    number: u64,
+}
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.node.shared.waiters.end(self.client, self.number);
+    }
+}

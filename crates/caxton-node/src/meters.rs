@@ -1,0 +1,133 @@
+//! What is counted: limits used and reached, per agent; and the node's metric families.
+//!
+//! The families' names are a golden file of the server's; see `docs/api/metrics.txt`.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use caxton_engine::{MetricKind, Usage};
+use caxton_model::{AgentId, AgentSpec, Fault, HostCode, LimitName, Timestamp};
+
+/// Names of metrics one guest may have.
+///
+/// Each is a time series for whoever scrapes; 100 is what the contract promises.
+const GUEST_METRICS_MAX: usize = 100;
+
+/// One limit's use by one agent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Meter {
+    pub(crate) used: u64,
+    pub(crate) peak: u64,
+    pub(crate) last_breach: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct AgentMeters {
+    limits: HashMap<LimitName, Meter>,
+    guest_metrics: Vec<String>,
+}
+
+/// All meters of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    agents: Mutex<HashMap<AgentId, AgentMeters>>,
+}
+
+impl Meters {
+    fn agents(&self) -> MutexGuard<'_, HashMap<AgentId, AgentMeters>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Notes what a turn used.
+    pub(crate) fn turn(&self, agent: AgentId, usage: &Usage) {
+        let used = [
+            (LimitName::Memory, usage.memory_bytes, usage.memory_peak_bytes),
+            (LimitName::TableElements, usage.table_elements, usage.table_elements),
+            (LimitName::Cpu, usage.cpu_nanos / 1_000, usage.cpu_nanos / 1_000),
+            (LimitName::Wall, usage.wall_nanos() / 1_000, usage.wall_nanos() / 1_000),
+            (LimitName::HostCalls, usage.host_calls, usage.host_calls),
+            (LimitName::Allocations, usage.allocations, usage.allocations),
+        ];
+        let mut agents = self.agents();
+        let meters = &mut agents.entry(agent).or_default().limits;
+        for (name, used, peak) in used {
+            let meter = meters.entry(name).or_default();
+            meter.used = used;
+            meter.peak = meter.peak.max(peak);
+        }
+    }
+    /// Notes that a limit was reached.
+    pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
+        metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
+        let mut agents = self.agents();
+        let meter = agents.entry(spec.id).or_default().limits.entry(name).or_default();
+        meter.peak = meter.peak.max(asked);
+        meter.last_breach = Some(at);
+    }
+    /// Notes a fault; where a limit caused it, that limit's breach.
+    pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
+        metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
+        if let Some(name) = LimitName::ALL.iter().copied().find(|name| name.code() == fault.code) {
+            self.breach(spec, name, 0, at);
+        }
+    }
+    /// Notes a log line that was over the rate.
+    pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
+        metrics::counter!("caxton_log_lines_dropped_total").increment(1);
+        let mut agents = self.agents();
+        let meters = &mut agents.entry(spec.id).or_default().limits;
+        meters.entry(LimitName::LogLinesPerSecond).or_default().last_breach = Some(at);
+    }
+    /// What is known of one limit of one agent.
+    pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {
+        self.agents()
+            .get(&agent)
+            .and_then(|meters| meters.limits.get(&name).copied())
+            .unwrap_or_default()
+    }
+    /// Forgets an agent that is gone.
+    pub(crate) fn forget(&self, agent: AgentId) {
+        self.agents().remove(&agent);
+    }
+    /// Passes on a guest's own metric, as `caxton_guest_NAME{agent}`.
+    pub(crate) fn guest_metric(
+        &self,
+        spec: &AgentSpec,
+        kind: MetricKind,
+        name: &str,
+        value: f64,
+    ) -> Result<(), HostCode> {
+        let fits = !name.is_empty()
+            && name.len() <= 100
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !fits || !value.is_finite() {
+            return Err(HostCode::Malformed);
+        }
+        {
+            let mut agents = self.agents();
+            let names = &mut agents.entry(spec.id).or_default().guest_metrics;
+            if !names.iter().any(|known| known == name) {
+                if names.len() >= GUEST_METRICS_MAX {
+                    return Err(HostCode::QuotaReached);
+                }
+                names.push(name.to_owned());
+            }
+        }
+        let full = format!("caxton_guest_{name}");
+        let agent = spec.name.as_str().to_owned();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a counter grows by whole steps; negative steps are none"
+        )]
+        match kind {
+            MetricKind::Counter => {
+                metrics::counter!(full, "agent" => agent).increment(value.max(0.0) as u64);
+            }
+            MetricKind::Gauge => metrics::gauge!(full, "agent" => agent).set(value),
+            MetricKind::Histogram => metrics::histogram!(full, "agent" => agent).record(value),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! From stored bytes to something that can be instantiated: verified, compiled, linked, once a module.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use caxton_engine::{Compiled, Linked};
+use caxton_kernel::Refusal;
+use caxton_model::{
+    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits,
+};
+use caxton_package::Verified;
+
+use crate::shared::Shared;
+
+/// A module that is ready, with what explains its faults.
+#[derive(Clone)]
+pub(crate) struct Module {
+    pub(crate) verified: Verified,
+    pub(crate) compiled: Compiled,
+}
+
+/// Modules that are ready, by digest and profile. Those no agent uses are dropped by the sweep.
+#[derive(Default)]
+pub(crate) struct Modules {
+    ready: Mutex<HashMap<(Digest, EngineProfile), Module>>,
+}
+
+impl Modules {
+    fn get(&self, digest: Digest, profile: EngineProfile) -> Option<Module> {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(digest, profile))
+            .cloned()
+    }
+    fn put(&self, digest: Digest, profile: EngineProfile, module: Module) {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((digest, profile), module);
+    }
+    /// Drops what no agent uses.
+    pub(crate) fn keep_only(&self, used: impl Fn(&Digest) -> bool) {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(digest, _), _| used(digest));
+    }
+}
+
+/// Checks and compiles a module that is to be deployed. Blocking; for the I/O side.
+pub(crate) fn admit(
+    shared: &Shared,
+    bytes: Vec<u8>,
+    limits: &Limits,
+    profile: EngineProfile,
+) -> Result<Module, Refusal> {
+    let verified = caxton_package::verify(bytes, limits.get(LimitName::ModuleBytes))
+        .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    if let Some(ready) = shared.modules.get(verified.digest(), profile) {
+        return Ok(ready);
+    }
+    let compiled = shared
+        .engine
+        .compile(&verified, profile, Kind::Agent)
+        .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    let module = Module { verified, compiled };
+    shared.modules.put(module.verified.digest(), profile, module.clone());
+    Ok(module)
+}
+
+/// The module of a deployed agent: ready, or loaded from the blobs. Blocking; for the I/O side.
+fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
+    if let Some(ready) = shared.modules.get(spec.module, spec.profile) {
+        return Ok(ready);
+    }
+    let bytes = shared.store.blobs().get(spec.module).map_err(|error| {
+        Fault::new(ErrorCode::Internal, format!("reading module {}: {error}", spec.module))
+    })?;
+    admit(shared, bytes.to_vec(), &spec.limits, spec.profile)
+        .map_err(|refusal| Fault::new(refusal.code, refusal.text))
+}
+
+/// Links an agent's module; from a shard, without blocking it.
+pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Result<Linked, Fault> {
+    let module = match shared.modules.get(spec.module, spec.profile) {
+        Some(module) => module,
+        None => {
+            let (inner, spec) = (Arc::clone(shared), Arc::clone(spec));
+            match shared.clone().blocking(move || load(&inner, &spec)).await {
+                Some(loaded) => loaded?,
+                None => {
+                    return Err(Fault::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+                }
+            }
+        }
+    };
+    shared
+        .engine
+        .link(&module.compiled, &spec.grants)
+        .map_err(|error| Fault::new(error.code(), error.to_string()))
+}
+
+/// Adds names and source lines to a fault's backtrace. Blocking; for the I/O side.
+pub(crate) fn symbolise(shared: &Shared, spec: &AgentSpec, fault: &mut Fault) {
+    if let Some(module) = shared.modules.get(spec.module, spec.profile) {
+        shared.engine.symbolise(&module.verified, fault);
+    }
+}

@@ -1,0 +1,319 @@
+//! A running node: started, asked, shut down.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc::sync_channel,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use caxton_engine::{Engine, EngineOptions};
+use caxton_kernel::{Directory, Event, Kernel, KernelOptions, Listing, Refusal, Ticket};
+use caxton_model::{ErrorCode, State};
+use caxton_store::{Store, StoreOptions};
+use tokio::sync::{Semaphore, broadcast};
+
+use crate::{
+    meters::Meters,
+    modules::Modules,
+    options::{NodeOptions, StartError},
+    recover,
+    request::{Health, LogLine, NumberedEvent},
+    rings::Ring,
+    sampler,
+    shard::{INBOX_MAX, Shard, ShardHandle, ShardMessage, ShardView},
+    shared::Shared,
+    signal::Signal,
+    tickets::{Answer, Tickets},
+    waiters::Waiters,
+};
+
+/// Modules compiled at the same time; each may take the memory and time of one compilation.
+const COMPILES_MAX: usize = 2;
+
+/// A running node. Clones are the same node.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+    threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("agents", &self.shared.directory.len()).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts a node and recovers what its data directory holds.
+    ///
+    /// Must be called within a tokio runtime, which stays the node's I/O side. Agents are not
+    /// instantiated before they are needed.
+    /// Errors: [`StartError`]; nothing runs then.
+    pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
+        let io = tokio::runtime::Handle::current();
+        let opening = options.clone();
+        let opened = io.spawn_blocking(move || open(&opening)).await;
+        let (engine, store, state) = opened.map_err(|error| StartError::Thread(error.into()))??;
+        let shards = options.shards.max(1);
+        let directory = Directory::new(shards);
+        let (mut inboxes, mut handles) = (Vec::new(), Vec::new());
+        for _ in 0..shards {
+            let (sender, inbox) = sync_channel(INBOX_MAX);
+            handles.push(ShardHandle { sender, signal: Arc::new(Signal::default()) });
+            inboxes.push(inbox);
+        }
+        let shared = Arc::new(Shared {
+            engine,
+            store: Arc::new(store),
+            directory: directory.clone(),
+            modules: Modules::default(),
+            shards: handles,
+            tickets: Tickets::default(),
+            waiters: Waiters::default(),
+            events: Ring::for_events(),
+            lines: Ring::for_lines(),
+            meters: Meters::default(),
+            io,
+            compiles: Semaphore::new(COMPILES_MAX),
+            next_name: AtomicU64::new(rand::random::<u32>().into()),
+            instances: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            started: Instant::now(),
+            options,
+        });
+        let parts = recover::split(state, &directory);
+        let kernels: Vec<Kernel> = (0..shards)
+            .zip(parts)
+            .map(|(shard, part)| {
+                let journal = shared.durable();
+                let options = KernelOptions { shard, journal, seed: rand::random() };
+                Kernel::new(options, directory.clone(), part)
+            })
+            .collect();
+        let mut threads = Vec::new();
+        for ((shard, kernel), inbox) in (0..shards).zip(kernels).zip(inboxes) {
+            let (inner, signal) = (Arc::clone(&shared), shared.signal(shard));
+            let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(
+                move || {
+                    lower_priority();
+                    Shard::new(shard, inner, kernel, inbox, signal).run();
+                },
+            )?;
+            threads.push(thread);
+        }
+        sampler::start(&shared);
+        Ok(Self { shared, threads: Arc::new(std::sync::Mutex::new(threads)) })
+    }
+
+    /// Stops taking requests, lets the turns that run end, makes everything durable, and ends.
+    ///
+    /// Bounds: turns that last longer than `grace` are dropped; they did not happen.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        let by = Instant::now() + grace;
+        for shard in 0..self.shared.directory.shards() {
+            self.insist(shard, ShardMessage::Close(by)).await;
+        }
+        let (threads, store) = (Arc::clone(&self.threads), Arc::clone(&self.shared.store));
+        let ended = self.shared.clone().blocking(move || {
+            let threads = std::mem::take(
+                &mut *threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            );
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a shard's thread panicked");
+                }
+            }
+            store.close();
+        });
+        if ended.await.is_none() {
+            tracing::error!("the runtime ended before the node did");
+        }
+    }
+
+    /// Hands a message to a shard that may be busy, and waits until it takes it.
+    async fn insist(&self, shard: u16, mut message: ShardMessage) {
+        let Some(handle) = self.shared.shards.get(usize::from(shard)) else { return };
+        while let Err(std::sync::mpsc::TrySendError::Full(back)) = handle.sender.try_send(message) {
+            message = back;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        handle.signal.ring();
+    }
+
+    /// Sends an event to a shard and waits for its answer.
+    pub(crate) async fn ask(
+        &self,
+        shard: u16,
+        event: impl FnOnce(Ticket) -> Event,
+    ) -> Answer {
+        if let Some(refusal) = self.shared.refuses() {
+            return Err(refusal);
+        }
+        let (ticket, answer) = self.shared.tickets.open();
+        if let Err(refusal) = self.shared.send(shard, ShardMessage::Event(event(ticket))) {
+            self.shared.tickets.answer(ticket, Err(refusal));
+        }
+        answer.await.unwrap_or_else(|_| {
+            Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
+        })
+    }
+
+    /// Asks a shard about what it knows.
+    pub(crate) async fn inspect<T: Send + 'static>(
+        &self,
+        shard: u16,
+        question: impl FnOnce(&ShardView<'_>) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let question = Box::new(move |view: &ShardView<'_>| {
+            // Whoever asked may have gone away.
+            let _ = sender.send(question(view));
+        });
+        self.shared.send(shard, ShardMessage::Inspect(question))?;
+        answer.await.map_err(|_| {
+            Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")
+        })
+    }
+
+    /// Waits until everything that was decided before now is durable.
+    pub(crate) async fn settle(&self) -> Result<(), Refusal> {
+        let (sender, done) = tokio::sync::oneshot::channel();
+        self.shared.store.notify(move |result| {
+            let _ = sender.send(result);
+        });
+        match done.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failed)) => Err(Refusal::new(failed.code(), failed.to_string())),
+            Err(_) => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+        }
+    }
+
+    /// The agent of that id or name.
+    ///
+    /// Errors: `not-found`.
+    pub fn find(&self, agent: &str) -> Result<Listing, Refusal> {
+        self.shared.directory.resolve(agent).ok_or_else(|| {
+            let all = self.shared.directory.all();
+            let names = all.iter().map(|listing| listing.spec.name.as_str());
+            let nearest = caxton_model::nearest(agent, names)
+                .map(|name| format!("; did you mean `{name}`?"))
+                .unwrap_or_default();
+            let shown: String = agent.chars().take(100).collect();
+            Refusal::new(ErrorCode::NotFound, format!("there is no agent `{shown}`{nearest}"))
+        })
+    }
+    /// All agents, by id.
+    #[must_use]
+    pub fn agents(&self) -> Vec<Listing> {
+        self.shared.directory.all()
+    }
+    /// Names of all registered capabilities, each with how many agents offer it.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<(Arc<str>, usize)> {
+        self.shared.directory.capabilities()
+    }
+    /// Who offers a capability.
+    #[must_use]
+    pub fn offering(&self, capability: &str) -> Vec<Listing> {
+        self.shared.directory.offering(capability)
+    }
+    /// The last log lines after a number, oldest first; of one agent, or of all.
+    #[must_use]
+    pub fn logs(
+        &self,
+        agent: Option<caxton_model::AgentId>,
+        after: u64,
+        limit: usize,
+    ) -> Vec<LogLine> {
+        self.shared.lines.last(limit, |line| {
+            line.number > after && agent.is_none_or(|agent| line.agent == agent)
+        })
+    }
+    /// Log lines to come.
+    #[must_use]
+    pub fn watch_logs(&self) -> broadcast::Receiver<LogLine> {
+        self.shared.lines.watch()
+    }
+    /// Events after a number, oldest first, as far as they are kept (the last 10,000).
+    #[must_use]
+    pub fn events_after(&self, number: u64) -> Vec<NumberedEvent> {
+        self.shared.events.last(usize::MAX, |event| event.number > number)
+    }
+    /// Events to come.
+    #[must_use]
+    pub fn watch_events(&self) -> broadcast::Receiver<NumberedEvent> {
+        self.shared.events.watch()
+    }
+    /// The engine's cache of compiled modules, if the node has one.
+    #[must_use]
+    pub fn cache(&self) -> Option<&caxton_engine::Cache> {
+        self.shared.engine.cache()
+    }
+    /// How it was started.
+    #[must_use]
+    pub fn options(&self) -> &NodeOptions {
+        &self.shared.options
+    }
+    /// How the node is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let refusal = self.shared.refuses();
+        let store = self.shared.store.metrics();
+        Health {
+            ready: refusal.is_none(),
+            reason: refusal.map(|refusal| refusal.text),
+            agents: self.shared.directory.len(),
+            instances: self.shared.instances.load(Ordering::Relaxed),
+            durable: self.shared.durable(),
+            store,
+            uptime: self.shared.started.elapsed(),
+        }
+    }
+}
+
+/// Opens engine and store. Blocking.
+fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
+    let engine = Engine::new(EngineOptions {
+        kind: options.engine,
+        cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
+        cache_bytes_max: options.cache_bytes_max,
+        compile_worker: options.compile_worker.clone(),
+        agents_max: u32::try_from(options.agents_max).unwrap_or(u32::MAX),
+        perf_map: options.perf_map,
+        ..EngineOptions::default()
+    })
+    .map_err(|error| StartError::Engine { reason: error.to_string() })?;
+    let Some(dir) = &options.data else {
+        return Ok((engine, Store::in_memory(), State::default()));
+    };
+    let store_options = StoreOptions { on_fatal: on_fatal(), ..StoreOptions::default() };
+    let (store, recovered) = Store::open(dir, store_options)
+        .map_err(|error| StartError::Data { path: dir.clone(), reason: error.to_string() })?;
+    for notice in &recovered.notices {
+        tracing::warn!("{notice}");
+    }
+    Ok((engine, store, recovered.state))
+}
+
+/// What ends the process when the journal fails: memory beyond the durable place is speculation.
+fn on_fatal() -> caxton_store::OnFatal {
+    static SAID: OnceLock<()> = OnceLock::new();
+    Arc::new(|failed| {
+        if SAID.set(()).is_ok() {
+            tracing::error!(%failed, "the journal failed; ending the process to recover from the disk");
+        }
+        std::process::exit(70);
+    })
+}
+
+/// Guests must not delay the I/O side: their threads step back where cores are few.
+fn lower_priority() {
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "can't lower the priority of a shard's thread");
+    }
+}

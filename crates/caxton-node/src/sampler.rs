@@ -1,0 +1,47 @@
+//! The node's slow pulse: gauges for whoever scrapes, and modules that nobody uses any more.
+//!
+//! Task kind: `sampler`. On error: none can happen. On shutdown: ends by itself within a pulse.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::shared::Shared;
+
+/// Between two pulses.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// Starts the pulse; it ends with the node.
+pub(crate) fn start(shared: &Arc<Shared>) {
+    let weak = Arc::downgrade(shared);
+    shared.io.spawn(pulse(weak));
+}
+
+async fn pulse(node: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(PULSE).await;
+        let Some(shared) = node.upgrade() else { return };
+        if shared.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        sample(&shared);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "gauges are shown, not added up")]
+fn sample(shared: &Shared) {
+    let agents = shared.directory.all();
+    let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
+    shared.modules.keep_only(|digest| used.contains(digest));
+    let waiting: u64 = agents.iter().map(|listing| u64::from(listing.gauge.messages())).sum();
+    let store = shared.store.metrics();
+    metrics::gauge!("caxton_agents").set(agents.len() as f64);
+    metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);
+    metrics::gauge!("caxton_mailbox_depth").set(waiting as f64);
+    metrics::gauge!("caxton_journal_queue_depth").set(store.queued_records as f64);
+    metrics::gauge!("caxton_journal_lag_records")
+        .set(store.place.saturating_sub(store.durable_place) as f64);
+    metrics::gauge!("caxton_journal_sync_seconds").set(store.last_sync_micros as f64 / 1e6);
+}

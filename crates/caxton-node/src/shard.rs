@@ -1,0 +1,546 @@
+//! A shard: one thread that owns its agents, their kernel and their instances.
+//!
+//! Each round: everything that arrived, then fresh turns, then *one* slice of *one* pre-empted
+//! guest, so that a guest that computes for long delays nobody by more than a slice.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use caxton_engine::{Instance, Linked};
+use caxton_kernel::{Effect, Event, Kernel, Refusal, RunTurn, TurnEffects, TurnEnd};
+use caxton_model::{
+    AgentId, AgentSpec, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
+};
+
+use crate::{
+    clock,
+    request::NumberedEvent,
+    memory::AgentMemory,
+    shared::Shared,
+    signal::{Signal, TurnWaker},
+    turn::{self, Job, TurnDone},
+};
+
+/// Requests and batches one shard's queue holds; beyond it the edge answers 429 and peers keep
+/// what they have in their outboxes.
+pub(crate) const INBOX_MAX: usize = 16_384;
+
+/// Messages taken from the inbox in one round, so that turns are not starved by a flood.
+const ROUND_MESSAGES_MAX: usize = 256;
+
+/// Deliveries that may wait for a peer that does not keep up before this shard takes no new turns.
+const OUTBOX_MAX: usize = 65_536;
+
+/// How long a shard goes on looking before it parks, after something came from a peer.
+///
+/// A parked peer costs some 50 us to wake; most answers come within this time.
+const SPIN: Duration = Duration::from_micros(30);
+
+/// The longest a shard parks without looking around.
+const PARK_MAX: Duration = Duration::from_millis(50);
+
+/// How often what the checkpoint holds is dropped from memory.
+const TRIM_EVERY: Duration = Duration::from_millis(500);
+
+/// What a shard is sent.
+pub(crate) enum ShardMessage {
+    /// Something for the kernel.
+    Event(Event),
+    /// A question about what the shard knows.
+    Inspect(Box<dyn FnOnce(&ShardView<'_>) + Send>),
+    /// No more turns; end when those that run have ended, or at that time.
+    Close(Instant),
+}
+
+/// What questions see.
+pub(crate) struct ShardView<'a> {
+    pub(crate) kernel: &'a Kernel,
+    slots: &'a HashMap<AgentId, Slot>,
+}
+
+impl ShardView<'_> {
+    /// Memory of an agent's live instance, if it has one. Unit: bytes.
+    pub(crate) fn memory_bytes(&self, agent: AgentId) -> Option<u64> {
+        self.slots.get(&agent)?.instance.as_ref().map(Instance::memory_bytes)
+    }
+    /// What an agent wrote since the last checkpoint.
+    pub(crate) fn memory(&self, agent: AgentId) -> Option<Arc<Mutex<AgentMemory>>> {
+        self.slots.get(&agent).map(|slot| Arc::clone(&slot.memory))
+    }
+}
+
+/// How others reach a shard.
+pub(crate) struct ShardHandle {
+    pub(crate) sender: SyncSender<ShardMessage>,
+    pub(crate) signal: Arc<Signal>,
+}
+
+impl ShardHandle {
+    pub(crate) fn send(&self, message: ShardMessage) -> Result<(), Refusal> {
+        match self.sender.try_send(message) {
+            Ok(()) => {
+                self.signal.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(_)) => Err(Refusal::new(
+                ErrorCode::TooManyRequests,
+                "the node has more requests waiting than it takes; try again shortly",
+            )),
+            Err(TrySendError::Disconnected(_)) => {
+                Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
+            }
+        }
+    }
+}
+
+/// An agent's place on its shard.
+struct Slot {
+    instance: Option<Instance>,
+    linked: Option<Linked>,
+    memory: Arc<Mutex<AgentMemory>>,
+    turn: Option<Turn>,
+}
+
+/// A turn that runs or is about to.
+struct Turn {
+    number: u64,
+    spec: Arc<AgentSpec>,
+    future: Pin<Box<dyn Future<Output = TurnDone> + Send>>,
+    waker: Arc<TurnWaker>,
+    /// Whether its last slice ended by pre-emption.
+    preempted: bool,
+}
+
+/// What waits to be taken by a peer.
+#[derive(Default)]
+struct Outbox {
+    deliveries: Vec<Delivery>,
+    events: VecDeque<Event>,
+}
+
+pub(crate) struct Shard {
+    number: u16,
+    shared: Arc<Shared>,
+    kernel: Kernel,
+    inbox: Receiver<ShardMessage>,
+    signal: Arc<Signal>,
+    slots: HashMap<AgentId, Slot>,
+    /// Turns not begun.
+    fresh: VecDeque<AgentId>,
+    /// Turns whose host wait has ended.
+    resumed: VecDeque<AgentId>,
+    /// Turns that used up their slice.
+    preempted: VecDeque<AgentId>,
+    outboxes: Vec<Outbox>,
+    effects: Vec<Effect>,
+    /// Agents with something in memory that a checkpoint may take over.
+    written: HashSet<AgentId>,
+    trimmed: Instant,
+    close_by: Option<Instant>,
+    last_peer: Option<Instant>,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        number: u16,
+        shared: Arc<Shared>,
+        kernel: Kernel,
+        inbox: Receiver<ShardMessage>,
+        signal: Arc<Signal>,
+    ) -> Self {
+        let outboxes = (0..shared.directory.shards()).map(|_| Outbox::default()).collect();
+        Self {
+            number,
+            shared,
+            kernel,
+            inbox,
+            signal,
+            slots: HashMap::new(),
+            fresh: VecDeque::new(),
+            resumed: VecDeque::new(),
+            preempted: VecDeque::new(),
+            outboxes,
+            effects: Vec::new(),
+            written: HashSet::new(),
+            trimmed: Instant::now(),
+            close_by: None,
+            last_peer: None,
+        }
+    }
+
+    /// The thread's whole life.
+    pub(crate) fn run(mut self) {
+        self.signal.attach();
+        // Host functions that wait (sleep, store reads) find their timers and threads there.
+        let io = self.shared.io.clone();
+        let _entered = io.enter();
+        while !self.is_over() {
+            let busy = self.round();
+            if !busy {
+                self.rest();
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let turns = || self.slots.values().any(|slot| slot.turn.is_some());
+        self.close_by.is_some_and(|by| Instant::now() >= by || !turns())
+    }
+
+    /// One round; answers whether there was anything to do.
+    fn round(&mut self) -> bool {
+        let mut busy = self.take_messages();
+        if self.kernel.next_wake().is_some_and(|wake| wake <= clock::now()) {
+            self.step(Event::Tick);
+            busy = true;
+        }
+        self.take_woken();
+        let resumed = self.resumed.len();
+        for _ in 0..resumed {
+            if let Some(agent) = self.resumed.pop_front() {
+                self.poll(agent);
+            }
+        }
+        if self.takes_turns() {
+            let fresh = self.fresh.len();
+            for _ in 0..fresh {
+                if let Some(agent) = self.fresh.pop_front() {
+                    self.poll(agent);
+                    busy = true;
+                }
+            }
+        }
+        if let Some(agent) = self.preempted.pop_front() {
+            self.poll(agent);
+            busy = true;
+        }
+        self.flush();
+        self.trim();
+        busy || resumed > 0
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.shared.store.takes_turns()
+            && self.outboxes.iter().all(|outbox| outbox.deliveries.len() < OUTBOX_MAX)
+    }
+
+    fn take_messages(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..ROUND_MESSAGES_MAX {
+            match self.inbox.try_recv() {
+                Ok(message) => self.take(message),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.close_by = Some(Instant::now());
+                    break;
+                }
+            }
+            any = true;
+        }
+        any
+    }
+
+    fn take(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Event(event) => {
+                if matches!(event, Event::Delivered(_)) {
+                    self.last_peer = Some(Instant::now());
+                }
+                self.step(event);
+            }
+            ShardMessage::Inspect(question) => {
+                question(&ShardView { kernel: &self.kernel, slots: &self.slots });
+            }
+            ShardMessage::Close(by) => {
+                self.close_by = Some(by);
+                self.step(Event::Quiesce);
+            }
+        }
+    }
+
+    fn take_woken(&mut self) {
+        let mut woken = Vec::new();
+        self.signal.take_woken(&mut woken);
+        for agent in woken {
+            let Some(turn) = self.slots.get_mut(&agent).and_then(|slot| slot.turn.as_mut()) else {
+                continue;
+            };
+            if !turn.waker.clear() {
+                continue;
+            }
+            if turn.preempted {
+                self.preempted.push_back(agent);
+            } else {
+                self.resumed.push_back(agent);
+            }
+        }
+    }
+
+    /// Lets a guest run until it ends, waits, or its slice is over.
+    fn poll(&mut self, agent: AgentId) {
+        let Some(slot) = self.slots.get_mut(&agent) else { return };
+        let Some(turn) = &mut slot.turn else { return };
+        let waker = Waker::from(Arc::clone(&turn.waker));
+        let mut context = Context::from_waker(&waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| turn.future.as_mut().poll(&mut context)));
+        match polled {
+            Ok(Poll::Pending) => turn.preempted = turn.waker.is_woken(),
+            Ok(Poll::Ready(done)) => {
+                let spec = Arc::clone(&turn.spec);
+                slot.turn = None;
+                slot.linked = done.linked;
+                self.set_instance(agent, done.instance);
+                self.turn_ended(&spec, done.end);
+            }
+            Err(_) => {
+                let (number, spec) = (turn.number, Arc::clone(&turn.spec));
+                slot.turn = None;
+                let text = "the host panicked in this turn; its log says where";
+                let end = TurnEnd {
+                    agent,
+                    turn: number,
+                    result: Err(Fault::new(ErrorCode::Internal, text)),
+                    effects: TurnEffects::default(),
+                    cpu_micros: 0,
+                    instance_kept: false,
+                };
+                self.set_instance(agent, None);
+                self.turn_ended(&spec, end);
+            }
+        }
+    }
+
+    fn set_instance(&mut self, agent: AgentId, instance: Option<Instance>) {
+        let Some(slot) = self.slots.get_mut(&agent) else { return };
+        match (slot.instance.is_some(), instance.is_some()) {
+            (false, true) => {
+                self.shared.instances.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.shared.instances.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        slot.instance = instance;
+    }
+
+    fn turn_ended(&mut self, spec: &AgentSpec, end: TurnEnd) {
+        metrics::counter!("caxton_turns_total").increment(1);
+        #[allow(clippy::cast_precision_loss, reason = "microseconds of a turn need no 53 bits")]
+        metrics::histogram!("caxton_execution_seconds").record(end.cpu_micros as f64 / 1e6);
+        if end.result.is_ok() && !self.is_journalled(spec) {
+            self.commit(end.agent, &end.effects.writes, u64::MAX);
+        }
+        self.step(Event::TurnEnded(Box::new(end)));
+    }
+
+    fn is_journalled(&self, spec: &AgentSpec) -> bool {
+        self.shared.durable() && spec.durability == Durability::Durable
+    }
+
+    fn commit(&mut self, agent: AgentId, writes: &[caxton_model::StateWrite], seq: u64) {
+        if let Some(slot) = self.slots.get(&agent)
+            && !writes.is_empty()
+        {
+            slot.memory.lock().unwrap_or_else(PoisonError::into_inner).commit(writes, seq);
+            self.written.insert(agent);
+        }
+    }
+
+    /// Lets the kernel decide, then does what it decided, in order.
+    fn step(&mut self, event: Event) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.kernel.step(clock::now(), event, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(effect);
+        }
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let shared = Arc::clone(&self.shared);
+        match effect {
+            Effect::Journal(entry) => self.publish(entry),
+            Effect::Run(run) => self.begin(*run),
+            Effect::Cancel { agent } => {
+                if let Some(slot) = self.slots.get_mut(&agent) {
+                    slot.turn = None;
+                }
+                self.set_instance(agent, None);
+            }
+            Effect::DropInstance { agent } => {
+                self.set_instance(agent, None);
+                let idle = self.slots.get(&agent).is_some_and(|slot| {
+                    slot.turn.is_none()
+                        && slot.memory.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+                });
+                if idle {
+                    self.slots.remove(&agent);
+                }
+            }
+            Effect::Forget { agent } => {
+                self.set_instance(agent, None);
+                self.slots.remove(&agent);
+                self.written.remove(&agent);
+                shared.meters.forget(agent);
+            }
+            Effect::Forward { shard, delivery } => {
+                if let Some(outbox) = self.outboxes.get_mut(usize::from(shard)) {
+                    outbox.deliveries.push(delivery);
+                }
+            }
+            Effect::Answer { ticket, answer } => {
+                self.when_durable(move |shared, durable| {
+                    let answer = if durable { answer } else { Err(lost()) };
+                    shared.tickets.answer(ticket, answer);
+                });
+            }
+            Effect::ClientMail { client, mail } => {
+                self.when_durable(move |shared, durable| {
+                    if durable {
+                        shared.waiters.tell(&client, &mail);
+                    }
+                });
+            }
+            Effect::Publish(event) => {
+                self.when_durable(move |shared, durable| {
+                    if durable {
+                        shared.events.push(|number| NumberedEvent { number, event });
+                    }
+                });
+            }
+        }
+    }
+
+    /// Does something once all that was published before it is durable: the node's edge.
+    fn when_durable(&self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.store.notify(move |result| then(&shared, result.is_ok()));
+    }
+
+    fn publish(&mut self, entry: Arc<Entry>) {
+        if let Record::Turn(turn) = &entry.record
+            && matches!(turn.result, TurnResult::Returned(_))
+        {
+            self.commit(turn.agent, &turn.writes, entry.seq);
+        }
+        self.shared.store.append(entry);
+    }
+
+    fn begin(&mut self, run: RunTurn) {
+        let (agent, number) = (run.agent, run.turn);
+        let spec = Arc::clone(run.ctx.spec());
+        let slot = self.slots.entry(agent).or_insert_with(|| Slot {
+            instance: None,
+            linked: None,
+            memory: Arc::new(Mutex::new(AgentMemory::new(&spec.limits, clock::now()))),
+            turn: None,
+        });
+        let had_instance = slot.instance.is_some();
+        let state = self.kernel.state().agents.get(&agent);
+        let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));
+        let same_module = state.is_none_or(|state| state.spec.module == spec.module);
+        let job = Job {
+            shared: Arc::clone(&self.shared),
+            spec: Arc::clone(&spec),
+            memory: Arc::clone(&slot.memory),
+            instance: slot.instance.take(),
+            linked: slot.linked.take().filter(|_| same_module),
+            stored: state_size.1 > 0 && self.shared.durable() && spec.durability == Durability::Durable,
+            state_size,
+            run,
+        };
+        slot.turn = Some(Turn {
+            number,
+            spec,
+            future: Box::pin(turn::run(job)),
+            waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
+            preempted: false,
+        });
+        if had_instance {
+            self.shared.instances.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.fresh.push_back(agent);
+    }
+
+    /// Hands what waits for peers on, as far as they take it; never waits for them.
+    fn flush(&mut self) {
+        for (number, outbox) in self.outboxes.iter_mut().enumerate() {
+            let Some(peer) = self.shared.shards.get(number) else { continue };
+            if !outbox.deliveries.is_empty() {
+                outbox.events.push_back(Event::Delivered(std::mem::take(&mut outbox.deliveries)));
+            }
+            while let Some(event) = outbox.events.pop_front() {
+                match peer.sender.try_send(ShardMessage::Event(event)) {
+                    Ok(()) => peer.signal.ring(),
+                    Err(TrySendError::Full(ShardMessage::Event(event))) => {
+                        outbox.events.push_front(event);
+                        break;
+                    }
+                    // The peer has ended: the node is closing, and what is durable stays so.
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+
+    fn trim(&mut self) {
+        if self.written.is_empty() || self.trimmed.elapsed() < TRIM_EVERY {
+            return;
+        }
+        self.trimmed = Instant::now();
+        let seq = self.shared.store.checkpointed_seq(self.number);
+        let slots = &self.slots;
+        self.written.retain(|agent| {
+            slots.get(agent).is_some_and(|slot| {
+                let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.checkpointed(seq);
+                !memory.is_empty()
+            })
+        });
+    }
+
+    /// Nothing to do: looks a little longer if peers were active, then parks until the bell rings
+    /// or something falls due.
+    fn rest(&mut self) {
+        if self.last_peer.is_some_and(|at| at.elapsed() < SPIN) {
+            std::hint::spin_loop();
+            return;
+        }
+        let now = clock::now();
+        let until = self.kernel.next_wake().map_or(PARK_MAX, |wake| wake.since(now).duration());
+        let waiting = self.outboxes.iter().any(|outbox| !outbox.events.is_empty());
+        let at_most = if waiting || !self.fresh.is_empty() {
+            Duration::from_millis(1)
+        } else {
+            until.min(PARK_MAX)
+        };
+        let mut late = None;
+        let inbox = &self.inbox;
+        self.signal.park(at_most, || {
+            late = inbox.try_recv().ok();
+            late.is_some()
+        });
+        if let Some(message) = late {
+            self.take(message);
+        }
+    }
+}
+
+/// The answer to a request whose record will never be durable.
+fn lost() -> Refusal {
+    Refusal::new(
+        ErrorCode::Internal,
+        "the journal failed before this was durable; it was not acknowledged and may not have happened",
+    )
+}

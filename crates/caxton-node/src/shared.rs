@@ -1,0 +1,93 @@
+//! What all threads of a node share. Each part guards itself; there is no lock over all of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use caxton_engine::Engine;
+use caxton_kernel::{Directory, Refusal};
+use caxton_model::ErrorCode;
+use caxton_store::{Health, Store};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+use crate::{
+        meters::Meters,
+    modules::Modules,
+    options::NodeOptions,
+    request::{LogLine, NumberedEvent},
+    rings::Ring,
+    shard::{ShardHandle, ShardMessage},
+    signal::Signal,
+    tickets::Tickets,
+    waiters::Waiters,
+};
+
+pub(crate) struct Shared {
+    pub(crate) options: NodeOptions,
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<Store>,
+    pub(crate) directory: Directory,
+    pub(crate) modules: Modules,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) tickets: Tickets,
+    pub(crate) waiters: Waiters,
+    pub(crate) events: Ring<NumberedEvent>,
+    pub(crate) lines: Ring<LogLine>,
+    pub(crate) meters: Meters,
+    pub(crate) io: Handle,
+    pub(crate) compiles: Semaphore,
+    /// Numbers for names that must be unique, such as a client's `reply_with`.
+    pub(crate) next_name: AtomicU64,
+    pub(crate) instances: AtomicUsize,
+    pub(crate) closing: AtomicBool,
+    pub(crate) started: Instant,
+}
+
+impl Shared {
+    /// Runs something that blocks on the I/O side. `None`: the runtime is going down.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.io.spawn_blocking(work).await.ok()
+    }
+    /// A shard's bell.
+    pub(crate) fn signal(&self, shard: u16) -> Arc<Signal> {
+        self.shards.get(usize::from(shard)).map(|s| Arc::clone(&s.signal)).unwrap_or_default()
+    }
+    /// Whether there is a journal.
+    pub(crate) fn durable(&self) -> bool {
+        self.options.data.is_some()
+    }
+    /// Why no request is taken now, if none is.
+    pub(crate) fn refuses(&self) -> Option<Refusal> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Some(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+        }
+        match self.store.health() {
+            Health::Good => None,
+            Health::Full => Some(Refusal::new(
+                ErrorCode::DiskFull,
+                "the data directory's disk has no room; nothing is lost, and the node goes on when there is",
+            )),
+            Health::Failed => Some(Refusal::new(
+                ErrorCode::Internal,
+                "the journal failed; the process ends and recovers from the disk",
+            )),
+        }
+    }
+    /// Hands an event to a shard.
+    ///
+    /// Errors: its queue is full, or the node is shutting down.
+    pub(crate) fn send(&self, shard: u16, message: ShardMessage) -> Result<(), Refusal> {
+        let handle = self
+            .shards
+            .get(usize::from(shard))
+            .ok_or_else(|| Refusal::new(ErrorCode::Internal, format!("there is no shard {shard}")))?;
+        handle.send(message)
+    }
+}

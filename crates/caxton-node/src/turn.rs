@@ -1,0 +1,172 @@
+//! One turn as a future: makes the instance if need be, calls the guest, gathers what it wants.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use caxton_engine::{Call, CallValue, HostCalls, Instance, Linked, LogLevel, Usage};
+use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
+use caxton_model::{AgentSpec, ErrorCode, Fault};
+
+use crate::{clock, host::TurnHost, memory::AgentMemory, modules, shared::Shared};
+
+/// What a turn needs.
+pub(crate) struct Job {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) run: RunTurn,
+    pub(crate) spec: Arc<AgentSpec>,
+    pub(crate) memory: Arc<Mutex<AgentMemory>>,
+    pub(crate) instance: Option<Instance>,
+    pub(crate) linked: Option<Linked>,
+    /// Whether the store may hold keys that are not in memory.
+    pub(crate) stored: bool,
+    /// Bytes and keys of the agent's state before the turn.
+    pub(crate) state_size: (u64, u64),
+}
+
+/// How a turn ended.
+pub(crate) struct TurnDone {
+    pub(crate) end: TurnEnd,
+    pub(crate) instance: Option<Instance>,
+    pub(crate) linked: Option<Linked>,
+}
+
+/// A guest between two calls of the same turn.
+struct Guest {
+    instance: Option<Instance>,
+    /// Gone only while the engine has it.
+    host: Option<Box<dyn HostCalls>>,
+    usage: Usage,
+}
+
+/// Runs a turn to its end.
+///
+/// Cancel: dropping it drops the instance and all effects; nothing was done.
+pub(crate) async fn run(job: Job) -> TurnDone {
+    let Job { shared, run, spec, memory, instance, mut linked, stored, state_size } = job;
+    let RunTurn { agent, turn, input, ctx } = run;
+    let host: Box<dyn HostCalls> = Box::new(TurnHost::new(
+        Arc::clone(&shared),
+        Arc::clone(&spec),
+        *ctx,
+        memory,
+        stored,
+        state_size,
+    ));
+    let mut guest = Guest { instance, host: Some(host), usage: Usage::default() };
+    let mut result = match input {
+        TurnInput::Init(_) => init(&shared, &spec, &mut linked, &mut guest).await,
+        TurnInput::Message(mail) => {
+            call(&spec, &mut guest, Call::Message(mail.message.json().into())).await.map(code)
+        }
+        TurnInput::Timer { id, .. } => call(&spec, &mut guest, Call::Timer(id)).await.map(code),
+        TurnInput::Migrate { from } => {
+            call(&spec, &mut guest, Call::Migrate(from)).await.map(code)
+        }
+        TurnInput::Shutdown => call(&spec, &mut guest, Call::Shutdown).await.map(code),
+    };
+    if let Err(fault) = &mut result {
+        shared.meters.fault(&spec, fault, clock::now());
+        explain(&shared, &spec, fault).await;
+    }
+    shared.meters.turn(agent, &guest.usage);
+    let host = guest.host.and_then(|host| host.as_any().downcast::<TurnHost>().ok());
+    let effects = host.map_or_else(TurnEffects::default, |host| host.finish());
+    let end = TurnEnd {
+        agent,
+        turn,
+        result,
+        effects,
+        cpu_micros: guest.usage.cpu_nanos / 1_000,
+        instance_kept: guest.instance.is_some(),
+    };
+    TurnDone { end, instance: guest.instance, linked }
+}
+
+fn code(value: CallValue) -> i32 {
+    match value {
+        CallValue::Code(code) => code,
+        CallValue::Nothing | CallValue::Bytes(_) => 0,
+    }
+}
+
+/// Makes an instance, runs its init, and asks for its capabilities if that was good.
+async fn init(
+    shared: &Arc<Shared>,
+    spec: &Arc<AgentSpec>,
+    linked: &mut Option<Linked>,
+    guest: &mut Guest,
+) -> Result<i32, Fault> {
+    guest.instance = None;
+    let ready = match linked.take() {
+        Some(ready) => ready,
+        None => modules::linked(shared, spec).await?,
+    };
+    let began = Instant::now();
+    let host = guest.host.take().ok_or_else(no_guest)?;
+    let made = ready.instantiate(&spec.limits, host).await;
+    *linked = Some(ready);
+    guest.host = Some(made.host);
+    guest.usage = made.usage;
+    metrics::histogram!("caxton_instantiate_seconds").record(began.elapsed().as_secs_f64());
+    guest.instance = Some(made.result?);
+    let returned = code(call(spec, guest, Call::Init).await?);
+    if returned != 0 {
+        return Ok(returned);
+    }
+    if let CallValue::Bytes(json) = call(spec, guest, Call::Capabilities).await?
+        && let Some(host) = &mut guest.host
+        && let Err(refused) = host.register_capabilities(&json)
+    {
+        host.log(
+            LogLevel::Warn,
+            &format!("the descriptor of get_capabilities was not accepted: {refused:?}"),
+        );
+    }
+    Ok(0)
+}
+
+fn no_guest() -> Fault {
+    Fault::new(ErrorCode::Internal, "a turn was begun without an instance")
+}
+
+async fn call(spec: &AgentSpec, guest: &mut Guest, call: Call) -> Result<CallValue, Fault> {
+    let instance = guest.instance.take().ok_or_else(no_guest)?;
+    let host = guest.host.take().ok_or_else(no_guest)?;
+    let done = instance.call(call, &spec.limits, host).await;
+    guest.host = Some(done.host);
+    guest.instance = done.instance;
+    guest.usage = sum(&guest.usage, &done.usage);
+    done.result
+}
+
+/// Adds what a further call of the same turn used.
+fn sum(before: &Usage, call: &Usage) -> Usage {
+    Usage {
+        cpu_nanos: before.cpu_nanos + call.cpu_nanos,
+        host_wait_nanos: before.host_wait_nanos + call.host_wait_nanos,
+        host_calls: before.host_calls + call.host_calls,
+        allocations: before.allocations + call.allocations,
+        memory_peak_bytes: before.memory_peak_bytes.max(call.memory_peak_bytes),
+        ..*call
+    }
+}
+
+/// Gives a fault's frames their names and lines, away from the shard.
+async fn explain(shared: &Arc<Shared>, spec: &Arc<AgentSpec>, fault: &mut Fault) {
+    if fault.backtrace.is_empty() {
+        return;
+    }
+    let (inner, spec, mut raw) = (Arc::clone(shared), Arc::clone(spec), fault.clone());
+    let explained = shared
+        .clone()
+        .blocking(move || {
+            modules::symbolise(&inner, &spec, &mut raw);
+            raw
+        })
+        .await;
+    if let Some(explained) = explained {
+        *fault = explained;
+    }
+}
