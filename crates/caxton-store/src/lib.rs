@@ -3,16 +3,38 @@
 //! The formats are written down in `docs/specs/journal.md`.
 
 mod blobs;
+mod checkpoint;
+mod disk;
+mod files;
+mod follower;
+mod frame;
+mod head;
 mod health;
+mod journal;
 mod memory;
 mod metrics;
 mod open_error;
 mod options;
+mod part_key;
+mod queue;
+mod scan;
+mod show;
 mod store;
+mod verify;
+mod window;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use blobs::{BlobError, Blobs};
+pub use files::{File, Files, RealFiles};
+pub use frame::{Chain, decode_entry};
 pub use health::{Health, StoreFailed};
 pub use metrics::StoreMetrics;
 pub use open_error::{Damage, OpenError, TornTail};
 pub use options::{OnFatal, StoreOptions};
+pub use show::{Show, ShowFilter, show};
 pub use store::{KeySize, ReadError, Recovered, Store};
+pub use verify::{VerifyReport, verify};
+pub use writer::{Group, JournalFound, JournalOptions, JournalWriter, WriteError};

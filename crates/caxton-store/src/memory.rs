@@ -33,10 +33,10 @@ impl Memory {
         inner.place += 1;
         inner.seqs.insert(entry.shard, entry.seq);
         match &entry.record {
-            Record::Deployed { spec } | Record::Updated { spec, .. } => {
-                if spec.durability == Durability::Memory {
-                    inner.keeps_nothing.insert(spec.id);
-                }
+            Record::Deployed { spec } | Record::Updated { spec, .. }
+                if spec.durability == Durability::Memory =>
+            {
+                inner.keeps_nothing.insert(spec.id);
             }
             Record::Turn(turn) if !inner.keeps_nothing.contains(&turn.agent) => {
                 for write in &turn.writes {

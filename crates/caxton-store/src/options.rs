@@ -28,8 +28,6 @@ pub struct StoreOptions {
     /// Journal bytes before the checkpoint that opening checks itself; what is older is checked in
     /// the background. Default: 256 MiB.
     pub open_check_bytes: u64,
-    /// How long a conversation without a new message is kept. Default: 30 min.
-    pub conversation_idle: Duration,
     /// The identity of a journal that is made new. `None`: random.
     pub journal_id: Option<[u8; 32]>,
     /// Called when the journal fails; it should end the process.
@@ -47,7 +45,6 @@ impl Default for StoreOptions {
             checkpoint_every: Duration::from_secs(2),
             checkpoint_bytes: 64 << 20,
             open_check_bytes: 256 << 20,
-            conversation_idle: Duration::from_secs(30 * 60),
             journal_id: None,
             on_fatal: Arc::new(|failed| tracing::error!(%failed, "the journal can't go on")),
         }

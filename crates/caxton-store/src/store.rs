@@ -1,11 +1,15 @@
 //! The store as the node sees it: on disk, or in memory with the same interface.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use caxton_model::{AgentId, Entry, ErrorCode, State};
 
 use crate::{
-    Blobs, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail, memory::Memory,
+    Blobs, Damage, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
+    checkpoint::CheckpointError, disk::Disk, memory::Memory,
 };
 
 /// What was found when a directory was opened.
@@ -56,26 +60,37 @@ impl ReadError {
 /// The journal, the checkpoint and the blobs of one node.
 #[derive(Debug)]
 pub struct Store {
-    memory: Memory,
+    backend: Backend,
     blobs: Blobs,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Memory(Memory),
+    Disk(Box<Disk>),
 }
 
 impl Store {
     /// Opens a directory, makes it if it is not there, and recovers what was durable.
     ///
-    /// Errors: [`OpenError`]; nothing on disk is changed where it is refused.
-    pub fn open(dir: &Path, _options: StoreOptions) -> Result<(Self, Recovered), OpenError> {
-        Err(OpenError::Io {
-            what: format!("can't open {}", dir.display()),
-            source: std::io::ErrorKind::Unsupported.into(),
-        })
+    /// Errors: [`OpenError`]; then the journal is as it was.
+    /// Cost: reads the journal behind the checkpoint, and up to
+    /// [`StoreOptions::open_check_bytes`] of it before.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<(Self, Recovered), OpenError> {
+        let (disk, recovered) = Disk::open(dir, options)?;
+        let blobs = Blobs::open(dir.join("blobs"))?;
+        let store = Self {
+            backend: Backend::Disk(Box::new(disk)),
+            blobs,
+        };
+        Ok((store, recovered))
     }
 
     /// A store that keeps nothing beyond the process.
     #[must_use]
     pub fn in_memory() -> Self {
         Self {
-            memory: Memory::default(),
+            backend: Backend::Memory(Memory::default()),
             blobs: Blobs::in_memory(),
         }
     }
@@ -83,7 +98,10 @@ impl Store {
     /// Gives a decided record its place in the order. Never blocks on the disk and never fails: what
     /// bounds the queue is [`Self::takes_turns`], asked before a turn is taken.
     pub fn append(&self, entry: Arc<Entry>) {
-        self.memory.append(&entry);
+        match &self.backend {
+            Backend::Memory(memory) => memory.append(&entry),
+            Backend::Disk(disk) => disk.journal.append(entry),
+        }
     }
 
     /// Runs `then` when all that was appended before is durable, or with the reason why it never
@@ -91,39 +109,78 @@ impl Store {
     ///
     /// It runs on the journal's thread: it should only hand the news on.
     pub fn notify(&self, then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) {
-        then(Ok(()));
+        match &self.backend {
+            Backend::Memory(_) => then(Ok(())),
+            Backend::Disk(disk) => disk.journal.notify(Box::new(then)),
+        }
     }
 
     /// How the store is.
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::Good
+        match &self.backend {
+            Backend::Memory(_) => Health::Good,
+            Backend::Disk(disk) => disk.health(),
+        }
+    }
+
+    /// Why it is [`Health::Failed`].
+    #[must_use]
+    pub fn failed(&self) -> Option<StoreFailed> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Disk(disk) => disk.journal.failed().cloned(),
+        }
+    }
+
+    /// What the check of older segments in the background has found.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Disk(disk) => disk.damage(),
+        }
     }
 
     /// Whether new turns may be taken: the store is good and its queues are within their bounds.
     #[must_use]
     pub fn takes_turns(&self) -> bool {
-        true
+        match &self.backend {
+            Backend::Memory(_) => true,
+            Backend::Disk(disk) => disk.takes_turns(),
+        }
     }
 
     /// The place up to which [`Self::read`] answers with what was written.
     #[must_use]
     pub fn checkpointed_place(&self) -> u64 {
-        self.memory.place()
+        match &self.backend {
+            Backend::Memory(memory) => memory.place(),
+            Backend::Disk(disk) => disk.follow.place.load(Ordering::Acquire),
+        }
     }
 
     /// The last record of a shard whose values [`Self::read`] can see; an overlay may drop what is
     /// at or before it.
     #[must_use]
     pub fn checkpointed_seq(&self, shard: u16) -> u64 {
-        self.memory.seq(shard)
+        match &self.backend {
+            Backend::Memory(memory) => memory.seq(shard),
+            Backend::Disk(disk) => disk.follow.seq(shard),
+        }
     }
 
     /// A stored value as of [`Self::checkpointed_place`].
     ///
     /// Cost: may read the disk; not for shards.
     pub fn read(&self, agent: AgentId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.memory.read(agent, key))
+        match &self.backend {
+            Backend::Memory(memory) => Ok(memory.read(agent, key)),
+            Backend::Disk(disk) => disk
+                .follow
+                .read(|checkpoint| checkpoint.read(agent, key))
+                .map_err(unavailable),
+        }
     }
 
     /// Keys of an agent in order, those behind `after` only, with the sizes of their values.
@@ -135,7 +192,13 @@ impl Store {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<KeySize>, ReadError> {
-        Ok(self.memory.keys(agent, after, limit))
+        match &self.backend {
+            Backend::Memory(memory) => Ok(memory.keys(agent, after, limit)),
+            Backend::Disk(disk) => disk
+                .follow
+                .read(|checkpoint| checkpoint.keys(agent, after, limit))
+                .map_err(unavailable),
+        }
     }
 
     /// The blobs.
@@ -147,12 +210,31 @@ impl Store {
     /// Gauges and counters.
     #[must_use]
     pub fn metrics(&self) -> StoreMetrics {
-        self.memory.metrics()
+        match &self.backend {
+            Backend::Memory(memory) => memory.metrics(),
+            Backend::Disk(disk) => disk.metrics(),
+        }
     }
 
-    /// Makes everything durable, writes a last checkpoint and ends the store's threads. What is
-    /// appended later is refused by its notification.
+    /// Makes everything durable, writes a last checkpoint, ends the store's threads and gives the
+    /// directory back. What is appended later is refused by its notification.
     ///
-    /// Cost: waits for the disk.
-    pub fn close(&self) {}
+    /// Cost: waits for the disk; while it is full, what is not durable yet is given up.
+    pub fn close(&self) {
+        if let Backend::Disk(disk) = &self.backend {
+            disk.close();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn unavailable(error: CheckpointError) -> ReadError {
+    ReadError::Unavailable {
+        reason: error.to_string(),
+    }
 }

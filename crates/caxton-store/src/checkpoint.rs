@@ -1,0 +1,281 @@
+//! The checkpoint: the last value of every part of the state and of every stored key, in `fjall`.
+//!
+//! It is a cache of the journal: what it holds and up to which place is one atomic batch, and that
+//! place is never past the durable one.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use caxton_model::{AgentId, Part, State};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    Chain, KeySize,
+    frame::{encode_value, u64_at},
+    part_key::{META_KEY, part_key, part_of, value_key},
+};
+
+/// The form of keys and values; another one is rebuilt from the journal.
+const CHECKPOINT_FORMAT: u32 = 1;
+/// Bytes that one keyspace holds in memory.
+///
+/// What is in memory is read back from the database's own log at the next start: 8 MiB are quick.
+const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Bytes of the database's own log; the least it allows.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+
+/// Values written since the last checkpoint, by agent; `None`: deleted.
+pub(crate) type Values = HashMap<AgentId, HashMap<Arc<[u8]>, Option<Arc<[u8]>>>>;
+
+/// Up to where a checkpoint goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    format: u32,
+    pub(crate) place: u64,
+    pub(crate) chain: Chain,
+    /// The last record of each shard.
+    pub(crate) seqs: BTreeMap<u16, u64>,
+}
+
+impl Meta {
+    pub(crate) fn new(place: u64, chain: Chain, seqs: BTreeMap<u16, u64>) -> Self {
+        Self {
+            format: CHECKPOINT_FORMAT,
+            place,
+            chain,
+            seqs,
+        }
+    }
+}
+
+/// Why the checkpoint can't be used just now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    #[error("{0}")]
+    Database(#[from] fjall::Error),
+    #[error("what stands under {key} can't be read: {reason}")]
+    Value { key: String, reason: String },
+    #[error("its format is {0}, not {CHECKPOINT_FORMAT}")]
+    Format(u32),
+    #[error("it could not be opened again")]
+    Closed,
+}
+
+impl CheckpointError {
+    pub(crate) fn is_no_space(&self) -> bool {
+        matches!(self, Self::Database(fjall::Error::Io(error)) if crate::blobs::is_no_space(error))
+    }
+}
+
+/// What is written at once.
+pub(crate) struct Changes<'a> {
+    pub(crate) state: &'a State,
+    /// Changed parts, with the place of the last change.
+    pub(crate) parts: &'a HashMap<Part, u64>,
+    pub(crate) values: &'a Values,
+    /// Agents whose values all go.
+    pub(crate) removed: &'a HashSet<AgentId>,
+    /// `None`: values only, before their records' place is reached for good.
+    pub(crate) meta: Option<&'a Meta>,
+}
+
+/// The open database.
+pub(crate) struct Checkpoint {
+    database: Database,
+    parts: Keyspace,
+    values: Keyspace,
+}
+
+impl Checkpoint {
+    /// Opens it, makes it if it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let database = Database::builder(folder)
+            .worker_threads(1)
+            .max_journaling_size(LOG_BYTES_MAX)
+            .manual_journal_persist(true)
+            .open()?;
+        Ok(Self {
+            parts: database.keyspace("parts", options)?,
+            values: database.keyspace("values", options)?,
+            database,
+        })
+    }
+
+    /// Up to where it goes; `None`: it is new.
+    pub(crate) fn meta(&self) -> Result<Option<Meta>, CheckpointError> {
+        let Some(bytes) = self.parts.get(META_KEY)? else {
+            return Ok(None);
+        };
+        match postcard::take_from_bytes::<u32>(&bytes) {
+            Ok((CHECKPOINT_FORMAT, _)) => decode(META_KEY, &bytes).map(Some),
+            Ok((other, _)) => Err(CheckpointError::Format(other)),
+            Err(error) => Err(unreadable(META_KEY, &error.to_string())),
+        }
+    }
+
+    /// The whole state as of [`Self::meta`].
+    pub(crate) fn load(&self) -> Result<State, CheckpointError> {
+        let mut state = State::tracked();
+        let (mut dead, mut posts) = (Vec::new(), Vec::new());
+        for pair in self.parts.iter() {
+            let (key, value) = pair.into_inner()?;
+            if &*key == META_KEY {
+                continue;
+            }
+            let part = part_of(&key).ok_or_else(|| unreadable(&key, "it is no part's key"))?;
+            let place = u64_at(&value, 0);
+            let body = value.get(8..).unwrap_or_default();
+            match part {
+                Part::Agent(id) => {
+                    state.agents.insert(id, decode(&key, body)?);
+                }
+                Part::Client(name) => {
+                    state.clients.insert(name, decode(&key, body)?);
+                }
+                Part::Dead(name) => {
+                    dead.push((place, name));
+                    state.dead.insert(name, decode(&key, body)?);
+                }
+                Part::Post(client, id) => {
+                    posts.push((place, (Arc::clone(&client), Arc::clone(&id))));
+                    state.posts.insert((client, id), decode(&key, body)?);
+                }
+                Part::Conversation(id) => {
+                    state.conversations.insert(id, decode(&key, body)?);
+                }
+                Part::Open(asker, reply_with) => {
+                    state.open.insert((asker, reply_with), decode(&key, body)?);
+                }
+                Part::DfSubscriptions => state.df_subscriptions = decode(&key, body)?,
+                Part::Held => state.held = decode(&key, body)?,
+            }
+        }
+        dead.sort_unstable();
+        posts.sort_unstable();
+        state.dead_order = dead.into_iter().map(|(_, name)| name).collect();
+        state.posts_order = posts.into_iter().map(|(_, name)| name).collect();
+        state.conversation_bytes = state.conversations.values().map(|c| c.bytes).sum();
+        if let Some(meta) = self.meta()? {
+            state.seqs = meta.seqs;
+        }
+        Ok(state)
+    }
+
+    /// Writes all changes as one batch; durable when it returns.
+    pub(crate) fn write(&self, changes: &Changes<'_>) -> Result<(), CheckpointError> {
+        let items = changes.parts.len() + changes.values.len() + 1;
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), items)
+            .durability(Some(PersistMode::SyncAll));
+        for agent in changes.removed {
+            for pair in self.values.prefix(agent.0.to_be_bytes()) {
+                batch.remove(&self.values, pair.key()?);
+            }
+        }
+        for (part, place) in changes.parts {
+            let key = part_key(part);
+            let mut value = place.to_le_bytes().to_vec();
+            match encode_part(changes.state, part, &mut value) {
+                None => batch.remove(&self.parts, key),
+                Some(Ok(())) => batch.insert(&self.parts, key, value),
+                Some(Err(error)) => return Err(unreadable(&key, &error.to_string())),
+            }
+        }
+        for (agent, written) in changes.values {
+            for (key, value) in written {
+                let key = value_key(*agent, key);
+                match value {
+                    Some(value) => batch.insert(&self.values, key, value.as_ref()),
+                    None => batch.remove(&self.values, key),
+                }
+            }
+        }
+        if let Some(meta) = changes.meta {
+            let mut bytes = Vec::new();
+            encode_value(meta, &mut bytes)
+                .map_err(|error| unreadable(META_KEY, &error.to_string()))?;
+            batch.insert(&self.parts, META_KEY, bytes);
+        }
+        Ok(batch.commit()?)
+    }
+
+    /// One stored value.
+    pub(crate) fn read(
+        &self,
+        agent: AgentId,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, CheckpointError> {
+        let value = self.values.get(value_key(agent, key))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// Keys of one agent behind `after`, with sizes.
+    pub(crate) fn keys(
+        &self,
+        agent: AgentId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeySize>, CheckpointError> {
+        let prefix = agent.0.to_be_bytes();
+        let first = value_key(agent, after.unwrap_or_default());
+        let mut keys = Vec::new();
+        for pair in self.values.range(first.clone()..) {
+            if keys.len() >= limit {
+                break;
+            }
+            let (key, value) = pair.into_inner()?;
+            let Some(rest) = key.strip_prefix(&prefix) else {
+                break;
+            };
+            if after.is_some() && *key == *first {
+                continue;
+            }
+            keys.push(KeySize {
+                key: rest.to_vec(),
+                bytes: value.len() as u64,
+            });
+        }
+        Ok(keys)
+    }
+}
+
+/// Puts a part's value behind `bytes`; `None`: the part is no more.
+fn encode_part(state: &State, part: &Part, bytes: &mut Vec<u8>) -> Option<postcard::Result<()>> {
+    Some(match part {
+        Part::Agent(id) => encode_value(state.agents.get(id)?, bytes),
+        Part::Client(name) => encode_value(state.clients.get(name)?, bytes),
+        Part::Dead(key) => encode_value(state.dead.get(key)?, bytes),
+        Part::Post(client, id) => {
+            let name = (Arc::clone(client), Arc::clone(id));
+            encode_value(state.posts.get(&name)?, bytes)
+        }
+        Part::Conversation(id) => encode_value(state.conversations.get(id)?, bytes),
+        Part::Open(asker, reply_with) => {
+            let name = (Arc::clone(asker), Arc::clone(reply_with));
+            encode_value(state.open.get(&name)?, bytes)
+        }
+        Part::DfSubscriptions if state.df_subscriptions.is_empty() => return None,
+        Part::DfSubscriptions => encode_value(&state.df_subscriptions, bytes),
+        Part::Held if state.held.is_empty() => return None,
+        Part::Held => encode_value(&state.held, bytes),
+    })
+}
+
+fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, CheckpointError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(unreadable(key, &format!("{} bytes too many", rest.len()))),
+        Err(error) => Err(unreadable(key, &error.to_string())),
+    }
+}
+
+fn unreadable(key: &[u8], reason: &str) -> CheckpointError {
+    CheckpointError::Value {
+        key: format!("{:?}", String::from_utf8_lossy(key)),
+        reason: reason.to_owned(),
+    }
+}

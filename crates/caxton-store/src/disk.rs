@@ -1,0 +1,382 @@
+//! Opens a data directory: lock, checkpoint, journal, in the order that changes nothing where
+//! something is wrong.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{Builder, JoinHandle},
+};
+
+use caxton_model::State;
+
+use crate::{
+    Chain, Damage, Files, Health, JournalOptions, JournalWriter, OpenError, RealFiles, Recovered,
+    StoreMetrics, StoreOptions,
+    checkpoint::{Checkpoint, CheckpointError},
+    follower::{Follow, Follower},
+    frame::segment_name,
+    journal::Journal,
+    queue::Queue,
+    scan::{Listing, list},
+    verify::verify_files,
+};
+
+/// Records that may wait for the checkpoint, over those that may wait for the journal.
+const CHECKPOINT_LAG_FACTOR: u64 = 4;
+/// Records the journal may be ahead while checkpoints fail.
+const FAILING_LAG_MAX: u64 = 1 << 20;
+
+/// The store on disk.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) follow: Arc<Follow>,
+    queue_records_max: u64,
+    queue_bytes_max: u64,
+    scrub: Option<Scrub>,
+    lock: Mutex<Option<fs::File>>,
+}
+
+impl std::fmt::Debug for Follow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follow")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The checkpoint, opened, and what it holds.
+struct Opened {
+    checkpoint: Checkpoint,
+    known: Option<(u64, Chain)>,
+    state: State,
+}
+
+impl Disk {
+    pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<(Self, Recovered), OpenError> {
+        let journal_dir = dir.join("journal");
+        make_dir(dir)?;
+        let lock = lock(dir)?;
+        make_dir(&journal_dir)?;
+        let files: Arc<dyn Files> = Arc::new(RealFiles::new(&journal_dir));
+        let listing = list(&*files)?;
+        let mut recovered = Recovered::default();
+        let folder = dir.join("checkpoint");
+        let opened = open_checkpoint(&folder, listing.as_ref(), &mut recovered.notices)?;
+        let check_known =
+            older_bytes(&*files, listing.as_ref(), opened.known)? <= options.open_check_bytes;
+        let journal_options = JournalOptions {
+            segment_bytes: options.segment_bytes,
+            new_id: options.journal_id.unwrap_or_else(random_id),
+            known: opened.known,
+            check_known,
+        };
+        let (place, chain) = opened.known.unwrap_or_default();
+        let mut follower = Follower::new(opened.state, place, chain);
+        let checkpoint = opened.checkpoint;
+        let (writer, found) =
+            JournalWriter::open(Arc::clone(&files), &journal_options, &mut |_, entry| {
+                follower.apply(&entry);
+                recovered.replayed += 1;
+                if follower.value_bytes() >= options.checkpoint_bytes {
+                    let written = follower.write_values(&checkpoint);
+                    return written.map_err(|error| format!("the checkpoint: {error}"));
+                }
+                Ok(())
+            })?;
+        follower.set_chain(found.chain);
+        follower.write(&checkpoint).map_err(checkpoint_failed)?;
+        recovered.place = found.place;
+        recovered.torn = found.torn;
+        recovered.notices.extend(found.notices);
+        recovered.state = State {
+            touched: None,
+            ..follower.state.clone()
+        };
+        let scrub = if check_known {
+            None
+        } else {
+            Some(Scrub::start(&journal_dir).map_err(OpenError::io("can't start a thread"))?)
+        };
+        let disk = Self::start(writer, follower, checkpoint, folder, files, &options)
+            .map_err(OpenError::io("can't start a thread"))?;
+        let disk = Self {
+            scrub,
+            lock: Mutex::new(Some(lock)),
+            ..disk
+        };
+        Ok((disk, recovered))
+    }
+
+    fn start(
+        writer: JournalWriter,
+        follower: Follower,
+        checkpoint: Checkpoint,
+        folder: PathBuf,
+        files: Arc<dyn Files>,
+        options: &StoreOptions,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new());
+        let follow = Follow::start(
+            follower,
+            checkpoint,
+            folder,
+            files,
+            Arc::clone(&queue),
+            options,
+        )?;
+        Ok(Self {
+            journal: Journal::start(writer, options, queue)?,
+            follow,
+            queue_records_max: options.queue_records_max,
+            queue_bytes_max: options.queue_bytes_max,
+            scrub: None,
+            lock: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self.journal.health() {
+            Health::Good if self.follow.no_space.load(Ordering::Relaxed) => Health::Full,
+            health => health,
+        }
+    }
+
+    pub(crate) fn takes_turns(&self) -> bool {
+        let gauges = &self.journal.gauges;
+        let durable = gauges.durable_place.load(Ordering::Relaxed);
+        let lag = durable.saturating_sub(self.follow.applied_place.load(Ordering::Relaxed));
+        let unwritten = durable.saturating_sub(self.follow.place.load(Ordering::Relaxed));
+        self.health() == Health::Good
+            && gauges.queued_records.load(Ordering::Relaxed) < self.queue_records_max
+            && gauges.queued_bytes.load(Ordering::Relaxed) < self.queue_bytes_max
+            && lag < CHECKPOINT_LAG_FACTOR * self.queue_records_max
+            && (unwritten < FAILING_LAG_MAX || self.follow.writes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn damage(&self) -> Option<Damage> {
+        let scrub = self.scrub.as_ref()?;
+        scrub
+            .found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn metrics(&self) -> StoreMetrics {
+        let (gauges, follow) = (&self.journal.gauges, &self.follow);
+        let durable_place = gauges.durable_place.load(Ordering::Relaxed);
+        let applied = follow.applied_place.load(Ordering::Relaxed);
+        StoreMetrics {
+            place: gauges.place.load(Ordering::Relaxed),
+            durable_place,
+            checkpoint_place: follow.place.load(Ordering::Relaxed),
+            queued_records: gauges.queued_records.load(Ordering::Relaxed),
+            queued_bytes: gauges.queued_bytes.load(Ordering::Relaxed),
+            checkpoint_lag_records: durable_place.saturating_sub(applied),
+            written_bytes: gauges.written_bytes.load(Ordering::Relaxed),
+            groups: gauges.groups.load(Ordering::Relaxed),
+            last_group_records: gauges.last_group_records.load(Ordering::Relaxed),
+            last_sync_micros: gauges.last_sync_micros.load(Ordering::Relaxed),
+            longest_sync_micros: gauges.longest_sync_micros.load(Ordering::Relaxed),
+            journal_bytes: follow.journal_bytes.load(Ordering::Relaxed),
+            segments: follow.segments.load(Ordering::Relaxed),
+            checkpoints: follow.checkpoints.load(Ordering::Relaxed),
+            last_checkpoint_micros: follow.last_micros.load(Ordering::Relaxed),
+            checkpoint_failures: follow.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.journal.close();
+        self.follow.close();
+        if let Some(scrub) = &self.scrub {
+            scrub.close();
+        }
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(dir)
+        .map_err(OpenError::io(format!("can't make {}", dir.display())))
+}
+
+/// Takes the directory for this process. The lock ends with the process, however it ends.
+fn lock(dir: &Path) -> Result<fs::File, OpenError> {
+    use io::Write as _;
+    let path = dir.join("lock");
+    let failed = || OpenError::io(format!("can't lock {}", path.display()));
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            return Err(OpenError::Locked {
+                path: dir.to_owned(),
+                holder: fs::read_to_string(&path)
+                    .ok()
+                    .map(|pid| pid.trim().to_owned())
+                    .filter(|pid| !pid.is_empty()),
+            });
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(failed()(error)),
+    }
+    // Only for the other node's error message: on a full disk it stays empty.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Random bytes: the keys of the standard library's hash maps come from the system.
+fn random_id() -> [u8; 32] {
+    use std::hash::{BuildHasher as _, RandomState};
+    let mut hasher = blake3::Hasher::new();
+    for _ in 0..8 {
+        hasher.update(&RandomState::new().hash_one(0_u8).to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Bytes of segments that opening would read only to check them.
+fn older_bytes(
+    files: &dyn Files,
+    listing: Option<&Listing>,
+    known: Option<(u64, Chain)>,
+) -> Result<u64, OpenError> {
+    let (Some(listing), Some((place, _))) = (listing, known) else {
+        return Ok(0);
+    };
+    let first = listing.segment_of(place + 1);
+    let mut bytes = 0;
+    for segment in listing.segments.iter().filter(|s| s.number < first) {
+        let name = segment_name(segment.number);
+        bytes += files
+            .open(&name)
+            .and_then(|file| file.size())
+            .map_err(OpenError::io(format!("can't read journal/{name}")))?;
+    }
+    Ok(bytes)
+}
+
+/// Opens the checkpoint; one that can't be used is set aside if the journal can make it anew.
+fn open_checkpoint(
+    folder: &Path,
+    listing: Option<&Listing>,
+    notices: &mut Vec<String>,
+) -> Result<Opened, OpenError> {
+    let begins = listing.map_or(1, Listing::begins);
+    let reason = match try_checkpoint(folder) {
+        Ok(opened) => match opened.known {
+            Some((place, _)) if place + 1 >= begins => return Ok(opened),
+            None if begins == 1 => return Ok(opened),
+            None => "it is empty".to_owned(),
+            Some((place, _)) => format!("it ends at place {place}"),
+        },
+        Err(CheckpointError::Database(fjall::Error::Io(source)))
+            if source.kind() != io::ErrorKind::NotFound =>
+        {
+            let what = format!("can't open {}", folder.display());
+            return Err(OpenError::Io { what, source });
+        }
+        Err(error) => error.to_string(),
+    };
+    if begins > 1 {
+        return Err(OpenError::CheckpointLost {
+            reason,
+            journal_begins: begins,
+        });
+    }
+    let aside = folder.with_extension("unusable");
+    if aside.exists() {
+        fs::remove_dir_all(&aside)
+            .map_err(OpenError::io(format!("can't remove {}", aside.display())))?;
+    }
+    fs::rename(folder, &aside)
+        .map_err(OpenError::io(format!("can't rename {}", folder.display())))?;
+    notices.push(format!(
+        "the checkpoint could not be used ({reason}); it was rebuilt from the journal, and the old one is in {}",
+        aside.display()
+    ));
+    try_checkpoint(folder).map_err(checkpoint_failed)
+}
+
+fn try_checkpoint(folder: &Path) -> Result<Opened, CheckpointError> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let known = checkpoint.meta()?.map(|meta| (meta.place, meta.chain));
+    Ok(Opened {
+        state: checkpoint.load()?,
+        checkpoint,
+        known,
+    })
+}
+
+fn checkpoint_failed(error: CheckpointError) -> OpenError {
+    let what = "can't write the checkpoint".to_owned();
+    OpenError::Io {
+        what,
+        source: match error {
+            CheckpointError::Database(fjall::Error::Io(source)) => source,
+            other => io::Error::other(other.to_string()),
+        },
+    }
+}
+
+/// Reads, in the background, what opening did not.
+#[derive(Debug)]
+struct Scrub {
+    stop: Arc<AtomicBool>,
+    found: Arc<Mutex<Option<Damage>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Scrub {
+    fn start(journal_dir: &Path) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let found = Arc::new(Mutex::new(None));
+        let files = RealFiles::read_only(journal_dir);
+        let (stopped, result) = (Arc::clone(&stop), Arc::clone(&found));
+        let thread = Builder::new()
+            .name("caxton-scrub".to_owned())
+            .spawn(move || {
+                let report = verify_files(&files, &stopped);
+                let damage = report.ok().and_then(|report| report.damage);
+                if let Some(damage) = damage.filter(|_| !stopped.load(Ordering::Relaxed)) {
+                    tracing::error!(%damage, "an old part of the journal is damaged; run `caxton journal verify`");
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(damage);
+                }
+            })?;
+        Ok(Self {
+            stop,
+            found,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn close(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The highest durable place, in a file of its own, so that a cut tail of the journal is found.
+//!
+//! Two slots are written in turn: a half-written one leaves the one before.
+
+use std::io;
+
+use crate::{
+    File, Files,
+    frame::{
+        Chain, FORMAT, HeaderFault, Identity, SEGMENT_HEADER_BYTES, array, check_sealed, put, seal,
+        u64_at,
+    },
+};
+
+/// The file's name.
+pub(crate) const HEAD_FILE: &str = "head";
+/// Each slot has a disk block for itself, so that no write touches both.
+const SLOT_STRIDE: u64 = 4096;
+const MAGIC: [u8; 8] = *b"CAXTONH\n";
+
+/// Up to where the journal is known to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: [u8; 32],
+    /// The last durable record.
+    pub(crate) place: u64,
+    /// The chain behind it.
+    pub(crate) chain: Chain,
+    /// The segment it stands in.
+    pub(crate) segment: u64,
+    /// Where its group ends.
+    pub(crate) offset: u64,
+}
+
+impl Head {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 8, &FORMAT.to_le_bytes());
+        put(&mut bytes, 16, &self.id);
+        put(&mut bytes, 48, &self.place.to_le_bytes());
+        put(&mut bytes, 56, &self.chain);
+        put(&mut bytes, 88, &self.segment.to_le_bytes());
+        put(&mut bytes, 96, &self.offset.to_le_bytes());
+        seal(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        check_sealed(bytes, MAGIC)?;
+        Ok(Self {
+            id: array(bytes, 16),
+            place: u64_at(bytes, 48),
+            chain: array(bytes, 56),
+            segment: u64_at(bytes, 88),
+            offset: u64_at(bytes, 96),
+        })
+    }
+}
+
+/// What the head's file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadFound {
+    /// There is no file, or it is empty.
+    Nothing,
+    /// There is a file without one good slot.
+    Unreadable,
+    /// A newer program wrote it.
+    Version(u32),
+    /// The newer of the good slots.
+    Good {
+        head: Head,
+        slot: u64,
+        /// Whether the other slot is not good.
+        other_bad: bool,
+    },
+}
+
+/// Reads both slots.
+pub(crate) fn read_head(files: &dyn Files) -> io::Result<HeadFound> {
+    let file = match files.open(HEAD_FILE) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HeadFound::Nothing),
+        Err(error) => return Err(error),
+    };
+    if file.size()? == 0 {
+        return Ok(HeadFound::Nothing);
+    }
+    let (first, second) = (read_slot(&*file, 0)?, read_slot(&*file, 1)?);
+    Ok(match (first, second) {
+        (Err(HeaderFault::Version(version)), _) | (_, Err(HeaderFault::Version(version))) => {
+            HeadFound::Version(version)
+        }
+        (Err(HeaderFault::Check), Err(HeaderFault::Check)) => HeadFound::Unreadable,
+        (Ok(head), Err(HeaderFault::Check)) => HeadFound::Good {
+            head,
+            slot: 0,
+            other_bad: true,
+        },
+        (Err(HeaderFault::Check), Ok(head)) => HeadFound::Good {
+            head,
+            slot: 1,
+            other_bad: true,
+        },
+        (Ok(first), Ok(second)) => {
+            let slot = u64::from(second.place > first.place);
+            HeadFound::Good {
+                head: if slot == 0 { first } else { second },
+                slot,
+                other_bad: false,
+            }
+        }
+    })
+}
+
+fn read_slot(file: &dyn File, slot: u64) -> io::Result<Result<Head, HeaderFault>> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    file.read_full_at(&mut bytes, slot * SLOT_STRIDE)?;
+    Ok(Head::decode(&bytes))
+}
+
+/// The head's file, open to be written.
+pub(crate) struct HeadFile {
+    file: Box<dyn File>,
+    next_slot: u64,
+    unsynced: bool,
+}
+
+impl HeadFile {
+    /// Makes the file of a new journal; durable when it returns.
+    pub(crate) fn create(files: &dyn Files, identity: &Identity) -> io::Result<(Self, Head)> {
+        let head = Head {
+            id: identity.id,
+            place: 0,
+            chain: identity.genesis(),
+            segment: 1,
+            offset: SEGMENT_HEADER_BYTES as u64,
+        };
+        let file = files.create(HEAD_FILE)?;
+        let mut bytes = vec![0; 2 * SLOT_STRIDE as usize];
+        put(&mut bytes, 0, &head.encode());
+        put(&mut bytes, SLOT_STRIDE as usize, &head.encode());
+        file.write_all_at(&bytes, 0)?;
+        file.sync()?;
+        files.sync_names()?;
+        let this = Self {
+            file,
+            next_slot: 0,
+            unsynced: false,
+        };
+        Ok((this, head))
+    }
+
+    /// Opens the file of a journal whose good slot is known.
+    pub(crate) fn open(files: &dyn Files, good_slot: u64) -> io::Result<Self> {
+        Ok(Self {
+            file: files.open(HEAD_FILE)?,
+            next_slot: 1 - good_slot,
+            unsynced: false,
+        })
+    }
+
+    /// Writes the slot whose turn it is. Survives the process; the power only after [`Self::sync`].
+    pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
+        self.file
+            .write_all_at(&head.encode(), self.next_slot * SLOT_STRIDE)?;
+        self.next_slot = 1 - self.next_slot;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file.sync()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+}

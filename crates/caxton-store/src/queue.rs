@@ -1,0 +1,109 @@
+//! A queue into one thread, taken whole: one lock for many items.
+//!
+//! Giving never blocks. What bounds it is asked before the work that fills it is taken on: what was
+//! decided has to be kept.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The queue.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    inner: Mutex<Inner<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    items: Vec<T>,
+    waiting: bool,
+    closed: bool,
+}
+
+/// What taking found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Items,
+    Nothing,
+    /// Nothing, and nothing will come.
+    Closed,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                items: Vec::new(),
+                waiting: false,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an item at the end; given back if the queue is closed.
+    pub(crate) fn give(&self, item: T) -> Result<(), T> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(item);
+        }
+        inner.items.push(item);
+        if std::mem::take(&mut inner.waiting) {
+            drop(inner);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes all there is into `items`, which must be empty; waits if there is nothing.
+    pub(crate) fn take(&self, items: &mut Vec<T>, timeout: Option<Duration>) -> Taken {
+        let mut inner = self.lock();
+        if inner.items.is_empty() && !inner.closed {
+            inner.waiting = true;
+            inner = match timeout {
+                Some(timeout) => {
+                    self.changed
+                        .wait_timeout_while(inner, timeout, |i| i.items.is_empty() && !i.closed)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self
+                    .changed
+                    .wait_while(inner, |i| i.items.is_empty() && !i.closed)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+            inner.waiting = false;
+        }
+        if inner.items.is_empty() {
+            return if inner.closed {
+                Taken::Closed
+            } else {
+                Taken::Nothing
+            };
+        }
+        std::mem::swap(&mut inner.items, items);
+        Taken::Items
+    }
+
+    /// Waits this long, shorter if the queue is closed; answers whether it is.
+    pub(crate) fn wait_closed(&self, timeout: Duration) -> bool {
+        let inner = self.lock();
+        self.changed
+            .wait_timeout_while(inner, timeout, |i| !i.closed)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .closed
+    }
+
+    /// Takes no more; what is in it can still be taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}

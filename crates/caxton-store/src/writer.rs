@@ -1,0 +1,527 @@
+//! Writes the journal: one group after the other, each durable before the next is begun.
+//!
+//! It has no thread and no queue of its own: the journal's thread drives it, and so does a
+//! simulator, over whatever file layer it is given.
+
+use std::{io, sync::Arc};
+
+use caxton_model::Entry;
+
+use crate::{
+    Chain, File, Files, OpenError, StoreFailed, TornTail,
+    blobs::is_no_space,
+    frame::{
+        GROUP_HEADER_BYTES, GroupHeader, Identity, SEGMENT_HEADER_BYTES, SegmentHeader,
+        decode_entry, encode_record, put, segment_name,
+    },
+    head::{HEAD_FILE, Head, HeadFile},
+    scan::{End, Listing, Mark, list},
+};
+
+/// Bytes behind the last known durable place that opening writes again.
+///
+/// After a sync that failed, the system may show bytes that the disk does not have. One group, and
+/// what a second without a synced head may hold, is less than this.
+const REWRITE_BYTES_MAX: u64 = 256 << 20;
+
+/// Why a group is not durable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// There is no room. Nothing is lost: the group is kept, and the next try may write it.
+    #[error("no room to write {what}: {source}")]
+    NoSpace {
+        /// What was to be written.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The journal can't go on.
+    #[error(transparent)]
+    Failed(#[from] StoreFailed),
+}
+
+/// A group that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Its first record.
+    pub first_place: u64,
+    /// Its last record.
+    pub last_place: u64,
+    /// The chain behind it.
+    pub chain: Chain,
+    /// Its size. Unit: bytes.
+    pub bytes: u64,
+    /// The segment it stands in.
+    pub segment: u64,
+}
+
+/// How a journal is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalOptions {
+    /// Size of a segment. Unit: bytes.
+    pub segment_bytes: u64,
+    /// The identity of a journal that is made new.
+    pub new_id: [u8; 32],
+    /// The place and chain up to which records are known already; they are not visited.
+    pub known: Option<(u64, Chain)>,
+    /// Whether segments wholly before that place are read and checked, too.
+    pub check_known: bool,
+}
+
+/// What opening a journal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalFound {
+    /// The first record that is still there.
+    pub begins: u64,
+    /// The last durable record.
+    pub place: u64,
+    /// The chain behind it.
+    pub chain: Chain,
+    /// The half-written end that was cut off.
+    pub torn: Option<TornTail>,
+    /// Things the operator should hear of, in words.
+    pub notices: Vec<String>,
+}
+
+/// The end of a journal, open to be written.
+pub struct JournalWriter {
+    files: Arc<dyn Files>,
+    identity: Identity,
+    segment: Box<dyn File>,
+    number: u64,
+    /// Bytes of the segment that are taken from the disk.
+    reserved: u64,
+    offset: u64,
+    place: u64,
+    chain: Chain,
+    head: HeadFile,
+    segment_bytes: u64,
+    /// Room for the group's header, then its records.
+    buffer: Vec<u8>,
+    records: u32,
+    /// A group that is durable while the head does not say so yet.
+    unconfirmed: Option<Group>,
+}
+
+impl std::fmt::Debug for JournalWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JournalWriter")
+            .field("segment", &self.number)
+            .field("offset", &self.offset)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl JournalWriter {
+    /// Opens the journal in a folder, makes it if there is none, and visits every record that is
+    /// not known yet.
+    ///
+    /// Errors: [`OpenError`]; then nothing in the folder was changed.
+    pub fn open(
+        files: Arc<dyn Files>,
+        options: &JournalOptions,
+        visit: &mut dyn FnMut(u64, Entry) -> Result<(), String>,
+    ) -> Result<(Self, JournalFound), OpenError> {
+        let known = options.known.map_or(0, |(place, _)| place);
+        let Some(listing) = list(&*files)? else {
+            if known > 0 {
+                return Err(OpenError::Damaged(crate::Damage {
+                    file: HEAD_FILE.to_owned(),
+                    offset: 0,
+                    place: known,
+                    what: "there is no journal, but the checkpoint has one's records".to_owned(),
+                }));
+            }
+            return Self::create(files, options);
+        };
+        let mut marks = vec![Mark {
+            place: listing.head.place,
+            chain: listing.head.chain,
+            whose: "the head file",
+        }];
+        marks.extend(options.known.map(|(place, chain)| Mark {
+            place,
+            chain,
+            whose: "the checkpoint",
+        }));
+        let from = if options.check_known {
+            0
+        } else {
+            listing.segment_of(known + 1)
+        };
+        let mut decode = |place: u64, body: &[u8]| {
+            if place <= known {
+                return Ok(());
+            }
+            let entry = decode_entry(body).map_err(|error| {
+                format!("the record has a form this program can't read: {error}")
+            })?;
+            visit(place, entry)
+        };
+        let end = listing.scan(&*files, from, &marks, &mut decode)?;
+        Self::take_up(files, options, &listing, end)
+    }
+
+    fn create(
+        files: Arc<dyn Files>,
+        options: &JournalOptions,
+    ) -> Result<(Self, JournalFound), OpenError> {
+        let identity = Identity::new(options.new_id);
+        let (head_file, head) = HeadFile::create(&*files, &identity)
+            .map_err(OpenError::io("can't make journal/head"))?;
+        let segment = new_segment(&*files, &identity, 1, 1, &head.chain, options.segment_bytes)
+            .map_err(|(what, error)| OpenError::io(format!("can't {what}"))(error))?;
+        let end = End {
+            segment: 1,
+            offset: SEGMENT_HEADER_BYTES as u64,
+            place: 0,
+            chain: head.chain,
+            groups: 0,
+            torn: None,
+        };
+        let found = JournalFound {
+            begins: 1,
+            place: 0,
+            chain: head.chain,
+            torn: None,
+            notices: Vec::new(),
+        };
+        Ok((
+            Self::at(files, identity, segment, &end, head_file, options),
+            found,
+        ))
+    }
+
+    fn at(
+        files: Arc<dyn Files>,
+        identity: Identity,
+        (segment, reserved): (Box<dyn File>, u64),
+        end: &End,
+        head: HeadFile,
+        options: &JournalOptions,
+    ) -> Self {
+        Self {
+            files,
+            identity,
+            segment,
+            number: end.segment,
+            reserved,
+            offset: end.offset,
+            place: end.place,
+            chain: end.chain,
+            head,
+            segment_bytes: options.segment_bytes,
+            buffer: vec![0; GROUP_HEADER_BYTES],
+            records: 0,
+            unconfirmed: None,
+        }
+    }
+
+    /// Mends the end of a journal that was found whole, and makes what is there durable.
+    fn take_up(
+        files: Arc<dyn Files>,
+        options: &JournalOptions,
+        listing: &Listing,
+        end: End,
+    ) -> Result<(Self, JournalFound), OpenError> {
+        let mut notices = Vec::new();
+        if listing.head_slot_bad {
+            notices.push("one slot of journal/head was not good; the other was used".to_owned());
+        }
+        if let Some(name) = &listing.unfinished {
+            files
+                .remove(name)
+                .map_err(OpenError::io(format!("can't remove journal/{name}")))?;
+            notices.push(format!("journal/{name} was never finished and was removed"));
+        }
+        let segment = if listing.segments.is_empty() {
+            let segment = new_segment(
+                &*files,
+                &listing.identity,
+                1,
+                1,
+                &end.chain,
+                options.segment_bytes,
+            );
+            segment.map_err(|(what, error)| OpenError::io(format!("can't {what}"))(error))?
+        } else {
+            reopen_segment(&*files, listing, &end, options.segment_bytes)?
+        };
+        let failed = || OpenError::io("can't write journal/head");
+        let mut head = HeadFile::open(&*files, listing.head_slot).map_err(failed())?;
+        if end.place > listing.head.place || listing.head_slot_bad {
+            head.write(&Head {
+                id: listing.identity.id,
+                place: end.place,
+                chain: end.chain,
+                segment: end.segment,
+                offset: end.offset,
+            })
+            .and_then(|()| head.sync())
+            .map_err(failed())?;
+        }
+        let found = JournalFound {
+            begins: listing.begins(),
+            place: end.place,
+            chain: end.chain,
+            torn: end.torn.clone(),
+            notices,
+        };
+        Ok((
+            Self::at(files, listing.identity, segment, &end, head, options),
+            found,
+        ))
+    }
+
+    /// Puts a record into the group that is being made.
+    pub fn encode(&mut self, entry: &Entry) -> Result<(), StoreFailed> {
+        let body_max = u32::MAX as usize;
+        encode_record(entry, &mut self.buffer)
+            .and_then(|()| match self.buffer.len() - GROUP_HEADER_BYTES {
+                bytes if bytes > body_max => Err(format!("a group of {bytes} bytes")),
+                _ => Ok(()),
+            })
+            .map_err(|reason| StoreFailed::Disk {
+                what: format!("writing record {} of shard {}", entry.seq, entry.shard),
+                reason,
+            })?;
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Bytes of the group that is being made.
+    #[must_use]
+    pub fn group_bytes(&self) -> usize {
+        if self.records == 0 {
+            0
+        } else {
+            self.buffer.len()
+        }
+    }
+
+    /// The last durable record.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// The chain behind it.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Makes the group durable; `None` if it is empty.
+    ///
+    /// Errors: after [`WriteError::NoSpace`] the group is kept and the call may be repeated.
+    pub fn commit(&mut self) -> Result<Option<Group>, WriteError> {
+        if self.unconfirmed.is_some() {
+            return self.confirm();
+        }
+        if self.records == 0 {
+            return Ok(None);
+        }
+        let bytes = self.buffer.len() as u64;
+        if self.offset + bytes > self.reserved {
+            self.rotate(bytes)?;
+        }
+        let body = self.buffer.get(GROUP_HEADER_BYTES..).unwrap_or_default();
+        let mut header = GroupHeader {
+            records: self.records,
+            body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            first_place: self.place + 1,
+            chain: [0; 32],
+        };
+        header.chain = header.chain_after(&self.chain, body);
+        let sealed = header.encode(&self.identity, self.number, self.offset);
+        put(&mut self.buffer, 0, &sealed);
+        let name = segment_name(self.number);
+        self.segment
+            .write_all_at(&self.buffer, self.offset)
+            .map_err(write_failed(&name))?;
+        self.segment.sync().map_err(sync_failed(&name))?;
+        let group = Group {
+            first_place: header.first_place,
+            last_place: self.place + u64::from(self.records),
+            chain: header.chain,
+            bytes,
+            segment: self.number,
+        };
+        self.offset += bytes;
+        self.place = group.last_place;
+        self.chain = group.chain;
+        self.records = 0;
+        self.buffer.truncate(GROUP_HEADER_BYTES);
+        self.unconfirmed = Some(group);
+        self.confirm()
+    }
+
+    /// Says in the head what is durable. Comes before anybody hears of the group.
+    fn confirm(&mut self) -> Result<Option<Group>, WriteError> {
+        let head = self.head_at(self.number, self.offset);
+        self.head.write(&head).map_err(write_failed(HEAD_FILE))?;
+        Ok(self.unconfirmed.take())
+    }
+
+    /// Writes one group of these records and makes it durable.
+    pub fn append_group(&mut self, entries: &[Arc<Entry>]) -> Result<Option<Group>, WriteError> {
+        for entry in entries {
+            self.encode(entry)?;
+        }
+        self.commit()
+    }
+
+    fn head_at(&self, segment: u64, offset: u64) -> Head {
+        Head {
+            id: self.identity.id,
+            place: self.place,
+            chain: self.chain,
+            segment,
+            offset,
+        }
+    }
+
+    /// Whether the head's file was written and not synced.
+    #[must_use]
+    pub fn head_is_unsynced(&self) -> bool {
+        self.head.is_unsynced()
+    }
+
+    /// Makes the head durable; worth its sync when there is nothing else to do.
+    pub fn sync_head(&mut self) -> Result<(), StoreFailed> {
+        self.head.sync().map_err(sync_failed(HEAD_FILE))
+    }
+
+    /// Goes on in a new segment, with room for at least this group.
+    fn rotate(&mut self, group_bytes: u64) -> Result<(), WriteError> {
+        let size = self
+            .segment_bytes
+            .max(SEGMENT_HEADER_BYTES as u64 + group_bytes);
+        let (number, place) = (self.number + 1, self.place + 1);
+        let made = new_segment(
+            &*self.files,
+            &self.identity,
+            number,
+            place,
+            &self.chain,
+            size,
+        );
+        let (segment, reserved) = made.map_err(|(what, source)| {
+            if is_no_space(&source) {
+                // The room that was got is given back; the name is taken again at the next try.
+                let _ = self.files.remove(&segment_name(number));
+                return WriteError::NoSpace { what, source };
+            }
+            WriteError::Failed(StoreFailed::Disk {
+                what,
+                reason: source.to_string(),
+            })
+        })?;
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        let head = self.head_at(number, offset);
+        if let Err(error) = self.head.write(&head) {
+            let _ = self.files.remove(&segment_name(number));
+            return Err(write_failed(HEAD_FILE)(error));
+        }
+        self.sync_head()?;
+        // What the old one did not use is given back. Should this fail, zeros stay: harmless.
+        let _ = self.segment.cut(self.offset);
+        self.segment = segment;
+        self.number = number;
+        self.reserved = reserved;
+        self.offset = offset;
+        Ok(())
+    }
+}
+
+fn write_failed(name: &str) -> impl FnOnce(io::Error) -> WriteError {
+    let what = format!("writing journal/{name}");
+    move |source| {
+        if is_no_space(&source) {
+            WriteError::NoSpace { what, source }
+        } else {
+            WriteError::Failed(StoreFailed::Disk {
+                what,
+                reason: source.to_string(),
+            })
+        }
+    }
+}
+
+/// A sync that failed is never tried again: the system may have forgotten what it had to write.
+fn sync_failed(name: &str) -> impl FnOnce(io::Error) -> StoreFailed {
+    let what = format!("syncing journal/{name}");
+    move |error| StoreFailed::Disk {
+        what,
+        reason: error.to_string(),
+    }
+}
+
+type Step = (String, io::Error);
+
+/// Makes a segment with its room taken; durable when it returns.
+fn new_segment(
+    files: &dyn Files,
+    identity: &Identity,
+    number: u64,
+    first_place: u64,
+    chain: &Chain,
+    size: u64,
+) -> Result<(Box<dyn File>, u64), Step> {
+    let name = segment_name(number);
+    let step = |what: &str| {
+        let what = format!("{what} journal/{name}");
+        move |error| (what, error)
+    };
+    let header = SegmentHeader {
+        id: identity.id,
+        number,
+        first_place,
+        chain: *chain,
+    };
+    let file = files.create(&name).map_err(step("make"))?;
+    file.reserve(size).map_err(step("take room for"))?;
+    file.write_all_at(&header.encode(), 0)
+        .map_err(step("write"))?;
+    file.sync().map_err(step("sync"))?;
+    files.sync_names().map_err(step("sync the name of"))?;
+    Ok((file, size))
+}
+
+/// Opens the last segment, cuts a torn tail off, and makes what is behind the head durable.
+fn reopen_segment(
+    files: &dyn Files,
+    listing: &Listing,
+    end: &End,
+    segment_bytes: u64,
+) -> Result<(Box<dyn File>, u64), OpenError> {
+    let name = segment_name(end.segment);
+    let failed = |what: &str| OpenError::io(format!("can't {what} journal/{name}"));
+    let file = files.open(&name).map_err(failed("open"))?;
+    if end.torn.is_some() {
+        file.cut(end.offset).map_err(failed("cut"))?;
+    }
+    let known = if listing.head.segment == end.segment {
+        listing.head.offset
+    } else {
+        SEGMENT_HEADER_BYTES as u64
+    };
+    let behind = end.offset.saturating_sub(known);
+    if behind > 0 && behind <= REWRITE_BYTES_MAX {
+        let mut bytes = vec![0; usize::try_from(behind).unwrap_or(0)];
+        file.read_full_at(&mut bytes, known)
+            .and_then(|_| file.write_all_at(&bytes, known))
+            .map_err(failed("write"))?;
+    }
+    let size = file.size().map_err(failed("read"))?;
+    let wanted = segment_bytes.max(end.offset);
+    // Without room the first group finds none, and waits: that is no reason not to start.
+    let reserved = match size < wanted {
+        true if file.reserve(wanted).is_ok() => wanted,
+        _ => size.max(end.offset),
+    };
+    file.sync().map_err(failed("sync"))?;
+    Ok((file, reserved))
+}
