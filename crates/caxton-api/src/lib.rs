@@ -36,7 +36,7 @@ pub use node::{CacheView, JournalView, Live, Ready, VersionView};
 pub use openapi::{openapi, openapi_text};
 pub use page::Page;
 pub use problem::{DOCS_PATH, PROBLEM_TYPE, Problem};
-pub use route::{Answer, Body, Method, Param, ParamIn, Route};
+pub use route::{Answer, Body, Method, Param, ParamIn, Route, RouteId};
 pub use route_table::ROUTES;
 pub use scope::{Scope, UnknownScope};
 pub use token::{NewToken, TokenCreated, TokenEntry};

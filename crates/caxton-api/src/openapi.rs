@@ -154,7 +154,7 @@ fn merged(module: &Value) -> Map<String, Value> {
 
 fn operation(route: &Route) -> Value {
     let mut operation = json!({
-        "operationId": route.id,
+        "operationId": route.id.as_str(),
         "tags": [route.tag],
         "summary": route.summary,
         "parameters": parameters(route),

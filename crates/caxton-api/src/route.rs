@@ -32,6 +32,57 @@ impl fmt::Display for Method {
     }
 }
 
+macro_rules! route_ids {
+    ($($variant:ident $text:literal)*) => {
+        /// A route's name. Whoever serves the API matches on it, so that none can be forgotten.
+        #[allow(missing_docs, reason = "each route's summary is in the table")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum RouteId { $($variant,)* }
+        impl RouteId {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// As in the document.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
+        }
+    };
+}
+route_ids! {
+    DeployAgent "deployAgent"
+    ListAgents "listAgents"
+    GetAgent "getAgent"
+    RemoveAgent "removeAgent"
+    StopAgent "stopAgent"
+    StartAgent "startAgent"
+    UpdateAgent "updateAgent"
+    RollbackAgent "rollbackAgent"
+    AgentLogs "agentLogs"
+    AgentMessages "agentMessages"
+    AgentState "agentState"
+    AgentStateValue "agentStateValue"
+    AgentFaults "agentFaults"
+    SendMessage "sendMessage"
+    ListMessages "listMessages"
+    DropMessages "dropMessages"
+    GetConversation "getConversation"
+    ListDeadLetters "listDeadLetters"
+    ResendDeadLetter "resendDeadLetter"
+    DeleteDeadLetter "deleteDeadLetter"
+    ListCapabilities "listCapabilities"
+    GetCapability "getCapability"
+    GetJournal "getJournal"
+    CreateToken "createToken"
+    ListTokens "listTokens"
+    DeleteToken "deleteToken"
+    StreamEvents "streamEvents"
+    GetOpenApi "getOpenApi"
+    GetErrorPage "getErrorPage"
+    GetVersion "getVersion"
+    GetMetrics "getMetrics"
+    GetLive "getLive"
+    GetReady "getReady"
+}
+
 /// Where a parameter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamIn {
@@ -88,7 +139,7 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     /// Its name in the document.
-    pub id: &'static str,
+    pub id: RouteId,
     /// The method.
     pub method: Method,
     /// The path from the root, with `{parameters}`.
@@ -125,7 +176,11 @@ impl Route {
     /// Errors that every route may answer with, as far as they apply to this one.
     #[must_use]
     pub fn common_errors(&self) -> Vec<ErrorCode> {
-        let mut errors = vec![ErrorCode::MalformedRequest, ErrorCode::TooManyRequests];
+        let mut errors = vec![
+            ErrorCode::MalformedRequest,
+            ErrorCode::TooManyRequests,
+            ErrorCode::HeadersTooLarge,
+        ];
         if !self.params.is_empty() {
             errors.push(ErrorCode::UnknownField);
         }

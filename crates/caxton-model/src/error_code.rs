@@ -100,6 +100,7 @@ errors! {
     InvalidName "CX3011" "invalid-name" Caller 422 None, None, "use a letter, then at most 62 letters, digits, `_`, `.` or `-`";
     CompileRefused "CX3012" "compile-refused" Caller 422 None, None, "make the module smaller or simpler: compiling it went over the compiler's limits";
     UnsupportedMediaType "CX3013" "unsupported-media-type" Caller 415 None, None, "send application/json or multipart/form-data";
+    HeadersTooLarge "CX3014" "headers-too-large" Caller 431 None, None, "send fewer or shorter headers: at most 100, and 32 KiB together";
     // 4xxx: rights, names and state.
     Denied "CX4001" "denied" Denied 403 Some(HostCode::Denied), None, "ask the operator for the permission that the error names";
     Unauthorized "CX4002" "unauthorized" Denied 401 None, None, "send `Authorization: Bearer TOKEN`; the node's admin token is in its data directory";
