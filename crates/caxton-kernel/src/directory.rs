@@ -8,13 +8,16 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, Capabilities, LimitName, Subscription,
+    AgentId, AgentName, AgentSpec, AgentStatus, Capabilities, LimitName, Subscription, Timestamp,
 };
+
+/// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
+const CLIENTS_MAX: usize = 100_000;
 
 /// How full a mailbox is, for all shards to see.
 #[derive(Debug, Default)]
@@ -80,19 +83,21 @@ struct Inner {
     names: HashMap<Arc<str>, AgentId>,
     capabilities: BTreeMap<Arc<str>, BTreeSet<AgentId>>,
     turn: HashMap<Arc<str>, u64>,
+    clients: HashMap<Arc<str>, Timestamp>,
 }
 
 /// The directory. Clones are the same directory.
 #[derive(Debug, Clone)]
 pub struct Directory {
     inner: Arc<RwLock<Inner>>,
+    subscribers: Arc<AtomicUsize>,
     shards: u16,
 }
 
 /// A stable hash: the same on every machine and in every version.
 ///
 /// Source: FNV-1a, 64 bits.
-fn stable_hash(bytes: &[u8]) -> u64 {
+pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -110,6 +115,7 @@ impl Directory {
     pub fn new(shards: u16) -> Self {
         Self {
             inner: Arc::default(),
+            subscribers: Arc::default(),
             shards: shards.max(1),
         }
     }
@@ -150,6 +156,11 @@ impl Directory {
             }
         }
     }
+    /// Who holds a name, or has reserved it.
+    #[must_use]
+    pub(crate) fn holder(&self, name: &AgentName) -> Option<AgentId> {
+        self.read().names.get(name.as_str()).copied()
+    }
     /// Gives a reserved name back.
     pub fn release(&self, name: &AgentName) {
         let mut inner = self.write();
@@ -173,6 +184,46 @@ impl Directory {
                 .insert(id);
         }
         inner.agents.insert(id, listing);
+    }
+    /// Changes only where an agent is in its life.
+    pub(crate) fn set_status(&self, id: AgentId, status: AgentStatus) {
+        if let Some(listing) = self.write().agents.get_mut(&id) {
+            listing.status = status;
+        }
+    }
+    /// Remembers an outside client, so that agents can write to it.
+    pub(crate) fn know_client(&self, name: &Arc<str>, at: Timestamp) {
+        let mut inner = self.write();
+        if let Some(last) = inner.clients.get_mut(name) {
+            *last = at;
+            return;
+        }
+        if inner.clients.len() >= CLIENTS_MAX {
+            let mut silent: Vec<_> = inner
+                .clients
+                .iter()
+                .map(|(name, at)| (*at, Arc::clone(name)))
+                .collect();
+            silent.sort_unstable();
+            for (_, name) in silent.iter().take(CLIENTS_MAX / 10) {
+                inner.clients.remove(name);
+            }
+        }
+        inner.clients.insert(Arc::clone(name), at);
+    }
+    /// Whether an outside client of that name wrote to this node.
+    #[must_use]
+    pub fn knows_client(&self, name: &str) -> bool {
+        self.read().clients.contains_key(name)
+    }
+    /// Counts subscriptions to changes of the directory, over all shards.
+    pub(crate) fn count_subscribers(&self, before: usize, after: usize) {
+        self.subscribers.fetch_add(after, Ordering::Relaxed);
+        self.subscribers.fetch_sub(before, Ordering::Relaxed);
+    }
+    /// Whether anybody is told of changes.
+    pub(crate) fn has_subscribers(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) > 0
     }
     /// Takes an agent out.
     pub fn remove(&self, id: AgentId) {

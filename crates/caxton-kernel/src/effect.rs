@@ -39,6 +39,11 @@ pub enum Effect {
         /// The message.
         delivery: Delivery,
     },
+    /// What is registered changed: tell every other shard by [`crate::Event::DirectoryChanged`].
+    DirectoryChanged {
+        /// The services' names.
+        services: Vec<Arc<str>>,
+    },
     /// Answer a request, once everything before this is durable.
     Answer {
         /// Whose.

@@ -93,6 +93,11 @@ pub enum Event {
         /// Which ones.
         keys: Vec<MessageKey>,
     },
+    /// What is registered changed on another shard: whoever subscribed here is told.
+    DirectoryChanged {
+        /// The services' names.
+        services: Vec<Arc<str>>,
+    },
     /// The node is going down: no new turns.
     Quiesce,
 }

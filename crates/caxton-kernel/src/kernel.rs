@@ -1,8 +1,23 @@
-//! One shard's kernel.
+//! One shard's kernel: its parts, one step, and how a decision becomes a record.
 
-use caxton_model::{State, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
-use crate::{Directory, Effect, Event};
+use caxton_model::{
+    AgentId, Capabilities, Delivery, Destination, Durability, Entry, Message, MessageKey, Record,
+    Sent, State, Timestamp,
+};
+
+use crate::{
+    Directory, Effect, Event, Listing, NodeEvent,
+    alarm::{Alarm, Alarms},
+    deploy::Deploying,
+    live::Live,
+    route::is_built_in,
+    shard_of_client,
+};
 
 /// What the kernel is told once.
 #[derive(Debug, Clone)]
@@ -18,33 +33,283 @@ pub struct KernelOptions {
 /// One shard's agents, mailboxes, timers and supervision.
 #[derive(Debug)]
 pub struct Kernel {
-    options: KernelOptions,
-    directory: Directory,
-    state: State,
+    pub(crate) options: KernelOptions,
+    pub(crate) directory: Directory,
+    pub(crate) state: State,
+    pub(crate) live: HashMap<AgentId, Live>,
+    pub(crate) deploying: BTreeMap<AgentId, Deploying>,
+    pub(crate) alarms: Alarms,
+    pub(crate) now: Timestamp,
+    pub(crate) quiesced: bool,
+    recovered: bool,
+    /// Deliveries to this shard, recorded, not yet looked at.
+    pub(crate) inbox: VecDeque<Delivery>,
+    /// Agents that may have something to do.
+    pub(crate) ready: VecDeque<AgentId>,
+    /// Services whose registration changed.
+    pub(crate) changed: BTreeSet<Arc<str>>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Kernel {
-    /// A kernel over what was recovered: `state` holds exactly this shard's part.
+    /// A kernel over what was recovered: `state` holds exactly this shard's part
+    /// ([`crate::split`] makes it).
+    ///
+    /// Enters its agents into the directory. All shards' kernels must be made before the first
+    /// step of any, so that none takes another's agents for gone.
     #[must_use]
     pub fn new(options: KernelOptions, directory: Directory, state: State) -> Self {
-        Self {
+        let mut kernel = Self {
             options,
             directory,
             state,
-        }
+            live: HashMap::new(),
+            deploying: BTreeMap::new(),
+            alarms: Alarms::default(),
+            now: Timestamp::default(),
+            quiesced: false,
+            recovered: false,
+            inbox: VecDeque::new(),
+            ready: VecDeque::new(),
+            changed: BTreeSet::new(),
+            effects: Vec::new(),
+        };
+        kernel.enter_all();
+        kernel
     }
+
     /// Applies one event. Same state, same `now`, same event: same effects.
     pub fn step(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
-        let _ = (now, event, effects, &self.options, &self.directory);
+        self.now = self.now.max(now);
+        if !self.recovered {
+            self.recovered = true;
+            self.recover();
+        }
+        self.decide(event);
+        self.settle();
+        effects.append(&mut self.effects);
     }
+
+    fn decide(&mut self, event: Event) {
+        match event {
+            Event::Tick => self.ring_alarms(),
+            Event::Deploy { ticket, spec } => self.deploy(ticket, spec),
+            Event::Update { ticket, spec } => self.update(ticket, spec),
+            Event::Rollback { ticket, agent } => self.rollback(ticket, agent),
+            Event::Stop {
+                ticket,
+                agent,
+                drain,
+                grace,
+            } => self.stop(ticket, agent, drain, grace),
+            Event::Start { ticket, agent } => self.start(ticket, agent),
+            Event::Remove { ticket, agent } => self.remove(ticket, agent),
+            Event::Passivate { agent } => self.passivate(agent),
+            Event::Post { ticket, post } => self.post(ticket, post),
+            Event::Delivered(deliveries) => self.receive(deliveries),
+            Event::TurnEnded(end) => self.turn_ended(*end),
+            Event::TakeDeadLetters {
+                ticket,
+                keys,
+                resend,
+            } => self.take_dead_letters(ticket, &keys, resend),
+            Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
+            Event::DirectoryChanged { services } => self.changed.extend(services),
+            Event::Quiesce => self.quiesced = true,
+        }
+    }
+
+    /// Works off what the decision led to, until nothing is left.
+    fn settle(&mut self) {
+        loop {
+            if let Some(delivery) = self.inbox.pop_front() {
+                self.accept(delivery);
+            } else if let Some(agent) = self.ready.pop_front() {
+                self.advance(agent);
+            } else if !self.changed.is_empty() {
+                self.tell_subscribers();
+            } else {
+                return;
+            }
+        }
+    }
+
     /// When [`Event::Tick`] is due next, if anything waits for time.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        None
+        self.alarms.next()
     }
     /// What this shard knows.
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The number the next record gets.
+    pub(crate) fn next_seq(&self) -> u64 {
+        let last = self.state.seqs.get(&self.options.shard).copied();
+        last.unwrap_or(0).saturating_add(1)
+    }
+
+    /// Makes a decision true: applies it, journals it if it must survive, sends what it says.
+    ///
+    /// Answers the name of its first delivery.
+    pub(crate) fn commit(&mut self, record: Record, durable: bool) -> MessageKey {
+        let journalled = durable && self.options.journal;
+        let entry = Arc::new(Entry {
+            shard: self.options.shard,
+            seq: self.next_seq(),
+            at: self.now,
+            record,
+        });
+        let first = MessageKey {
+            shard: entry.shard,
+            seq: entry.seq,
+            index: 0,
+        };
+        self.watch_requests(&entry.record);
+        let deliveries = self.state.apply(&entry, journalled);
+        if journalled {
+            self.effects.push(Effect::Journal(Arc::clone(&entry)));
+        }
+        self.publish_sent(first, entry.record.sent());
+        self.watch_conversations();
+        self.dispatch(deliveries);
+        first
+    }
+
+    fn publish_sent(&mut self, first: MessageKey, sent: &[Sent]) {
+        let mut index = 0_u32;
+        for one in sent {
+            let mut deliveries = 0;
+            for to in &one.to {
+                let key = MessageKey { index, ..first };
+                index = index.saturating_add(1);
+                if let Destination::Dead {
+                    intended,
+                    code,
+                    reason,
+                } = to
+                {
+                    self.effects.push(Effect::Publish(NodeEvent::DeadLetter {
+                        at: self.now,
+                        key,
+                        intended: Arc::clone(intended),
+                        code: *code,
+                        reason: reason.clone(),
+                    }));
+                } else {
+                    deliveries += 1;
+                }
+            }
+            if deliveries > 0 {
+                let last = u32::try_from(one.to.len()).unwrap_or(u32::MAX);
+                self.effects.push(Effect::Publish(NodeEvent::Sent {
+                    at: self.now,
+                    key: MessageKey {
+                        index: index.saturating_sub(last),
+                        ..first
+                    },
+                    message: one.message.clone(),
+                    deliveries,
+                }));
+            }
+        }
+    }
+
+    /// The shard that keeps a destination's mailbox. Whoever is unknown is this shard's to refuse.
+    ///
+    /// What is for the host's own agents is worked on where its sender lives.
+    fn shard_of(&self, to: &Destination, message: &Message) -> u16 {
+        let here = self.options.shard;
+        match to {
+            Destination::Agent(id) if is_built_in(*id) => {
+                match self.directory.resolve(&message.sender) {
+                    Some(listing) => listing.shard,
+                    None => shard_of_client(&message.sender, self.directory.shards()),
+                }
+            }
+            Destination::Agent(id) if self.live.contains_key(id) => here,
+            Destination::Agent(id) => self.directory.get(*id).map_or(here, |l| l.shard),
+            Destination::Client(name) => shard_of_client(name, self.directory.shards()),
+            Destination::Dead { .. } => here,
+        }
+    }
+
+    fn dispatch(&mut self, deliveries: Vec<Delivery>) {
+        let mut here = Vec::new();
+        for delivery in deliveries {
+            let shard = self.shard_of(&delivery.to, &delivery.message);
+            if shard == self.options.shard {
+                here.push(delivery);
+            } else {
+                self.effects.push(Effect::Forward { shard, delivery });
+            }
+        }
+        self.receive(here);
+    }
+
+    /// Whether an agent's records are journalled. The host's own agents' are.
+    pub(crate) fn is_durable(&self, id: AgentId) -> bool {
+        match self.state.agents.get(&id) {
+            Some(agent) => agent.spec.durability == Durability::Durable,
+            None => self
+                .directory
+                .get(id)
+                .is_none_or(|l| l.spec.durability == Durability::Durable),
+        }
+    }
+
+    /// Writes an agent's entry in the directory anew.
+    pub(crate) fn list(&mut self, id: AgentId) {
+        let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get(&id)) else {
+            return;
+        };
+        self.directory.set(Listing {
+            spec: Arc::clone(&agent.spec),
+            shard: self.options.shard,
+            status: live.shown,
+            gauge: Arc::clone(&live.gauge),
+            capabilities: agent.capabilities.clone(),
+            subscriptions: agent.subscriptions.as_slice().into(),
+        });
+    }
+
+    /// Tells the directory what an agent registers now, and its subscribers.
+    pub(crate) fn capabilities_changed(
+        &mut self,
+        id: AgentId,
+        before: Option<&Arc<Capabilities>>,
+        after: Option<&Arc<Capabilities>>,
+    ) {
+        self.list(id);
+        if before == after || !self.directory.has_subscribers() {
+            return;
+        }
+        let services: BTreeSet<Arc<str>> = [before, after]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| &c.services)
+            .map(|service| Arc::from(service.name.as_str()))
+            .collect();
+        if services.is_empty() {
+            return;
+        }
+        self.changed.extend(services.iter().cloned());
+        if self.directory.shards() > 1 {
+            self.effects.push(Effect::DirectoryChanged {
+                services: services.into_iter().collect(),
+            });
+        }
+    }
+
+    /// Sets the alarm under which silent conversations are looked for.
+    pub(crate) fn watch_conversations(&mut self) {
+        if !self.state.conversations.is_empty() && !self.alarms.is_set(&Alarm::Conversations) {
+            self.alarms.set(
+                Alarm::Conversations,
+                self.now.after(caxton_model::Micros::secs(60)),
+            );
+        }
     }
 }

@@ -4,14 +4,33 @@
 //! the time and answers with [`Effect`]s in the order in which they must be performed.
 //! What a guest asks during a turn is answered by its [`TurnCtx`], which comes back with the turn.
 
+mod alarm;
+mod breaker;
+mod broadcast;
+mod bucket;
+mod built_in;
+mod deploy;
 mod directory;
 mod effect;
 mod event;
+mod host_message;
 mod kernel;
+mod lifecycle;
+mod live;
+mod mailbox;
+mod post;
+mod recovery;
+mod retention;
+mod route;
+mod schedule;
+mod supervision;
 mod turn;
+mod turn_end;
+mod update;
 
 pub use directory::{Directory, Gauge, Listing, shard_of_client};
 pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
 pub use event::{Event, Post, Ticket, TurnEnd};
 pub use kernel::{Kernel, KernelOptions};
+pub use recovery::split;
 pub use turn::{TurnCtx, TurnEffects};

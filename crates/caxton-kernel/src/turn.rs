@@ -1,18 +1,45 @@
 //! What a guest asks during its turn, answered without leaving the turn.
 
-use std::sync::Arc;
-
-use caxton_model::{
-    AgentId, Capabilities, HostCode, Micros, Sent, StateWrite, Subscription, TimerSet, Timestamp,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-use crate::Directory;
+use caxton_model::{
+    AgentId, AgentSpec, AgentState, Capabilities, Destination, ErrorCode, Fields, HostCode,
+    LimitName, Message, MessageError, Micros, Receiver, Sent, StateWrite, Subscription, TimerSet,
+    Timestamp,
+};
+
+use crate::{
+    Directory, Listing, TurnInput, broadcast,
+    bucket::Bucket,
+    directory::stable_hash,
+    host_message,
+    route::{self, Found},
+};
+
+/// Readings of the clock that a turn's record keeps.
+const CLOCK_READS_MAX: usize = 1_000;
 
 /// Answers one turn's host calls and notes what the turn wants done.
 #[derive(Debug)]
 pub struct TurnCtx {
-    #[allow(dead_code, reason = "interface first")]
     directory: Directory,
+    spec: Arc<AgentSpec>,
+    by_init: bool,
+    /// The message being handled.
+    input: Option<Message>,
+    /// Whether a free reply to it is still to come.
+    reply_is_free: bool,
+    bucket: Bucket,
+    timers: BTreeSet<i32>,
+    next_timer: i32,
+    subscriptions: BTreeSet<i32>,
+    next_subscription: i32,
+    random: u64,
+    /// What this turn already sends to whom: messages and bytes.
+    on_its_way: BTreeMap<AgentId, (u64, u64)>,
     effects: TurnEffects,
 }
 
@@ -43,18 +70,110 @@ pub struct TurnEffects {
     pub state_keys: u64,
     /// What is left of the rate limit: the bucket goes back to the kernel.
     pub message_tokens: f64,
+    /// When that was so.
+    pub message_tokens_at: Timestamp,
+}
+
+/// What a turn begins with.
+pub(crate) struct TurnStart<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) spec: &'a Arc<AgentSpec>,
+    /// `None`: not deployed yet.
+    pub(crate) state: Option<&'a AgentState>,
+    pub(crate) input: &'a TurnInput,
+    pub(crate) turn: u64,
+    pub(crate) seed: u64,
+    pub(crate) bucket: Bucket,
 }
 
 impl TurnCtx {
+    pub(crate) fn new(start: &TurnStart<'_>) -> Self {
+        let by_init = matches!(start.input, TurnInput::Init(_));
+        let mut ids = start.spec.id.0.to_le_bytes().to_vec();
+        ids.extend(start.turn.to_le_bytes());
+        ids.extend(start.seed.to_le_bytes());
+        let seed = stable_hash(&ids);
+        let input = match start.input {
+            TurnInput::Message(mail) => Some(mail.message.clone()),
+            _ => None,
+        };
+        let (timers, subscriptions) = start.state.map_or_else(Default::default, |state| {
+            let timers = state.timers.iter();
+            let kept = state.subscriptions.iter();
+            (
+                timers
+                    .filter(|(_, timer)| !(by_init && timer.by_init))
+                    .map(|(id, _)| *id)
+                    .collect(),
+                kept.filter(|s| !(by_init && s.by_init))
+                    .map(|s| s.id)
+                    .collect(),
+            )
+        });
+        Self {
+            directory: start.directory.clone(),
+            spec: Arc::clone(start.spec),
+            by_init,
+            reply_is_free: input
+                .as_ref()
+                .is_some_and(|input| input.performative.asks()),
+            input,
+            bucket: start.bucket,
+            timers,
+            next_timer: start.state.map_or(1, |state| state.next_timer),
+            subscriptions,
+            next_subscription: start.state.map_or(1, |state| state.next_subscription),
+            random: seed,
+            on_its_way: BTreeMap::new(),
+            effects: TurnEffects {
+                seed,
+                message_tokens: start.bucket.tokens,
+                message_tokens_at: start.bucket.at,
+                ..TurnEffects::default()
+            },
+        }
+    }
     /// Whose turn it is.
     #[must_use]
     pub fn agent(&self) -> AgentId {
-        AgentId(0)
+        self.spec.id
+    }
+    /// The agent as deployed; in an update's init, as it shall be.
+    #[must_use]
+    pub const fn spec(&self) -> &Arc<AgentSpec> {
+        &self.spec
+    }
+    fn limit(&self, name: LimitName) -> u64 {
+        self.spec.limits.get(name)
+    }
+    fn parse(&self, json: &[u8]) -> Result<Fields, HostCode> {
+        Fields::parse(json, self.limit(LimitName::MessageBytes)).map_err(|error| match error {
+            MessageError::TooLarge { .. } => HostCode::TooLarge,
+            _ => HostCode::Malformed,
+        })
+    }
+    /// Reads a message whose receiver the host sets.
+    fn parse_to(&self, json: &[u8], receiver: &str) -> Result<Fields, HostCode> {
+        match Fields::parse(json, self.limit(LimitName::MessageBytes)) {
+            Err(MessageError::Missing { field: "receiver" }) => {
+                let mut object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_slice(json).map_err(|_| HostCode::Malformed)?;
+                object.insert("receiver".to_owned(), receiver.into());
+                let json = serde_json::to_vec(&object).map_err(|_| HostCode::Malformed)?;
+                self.parse(&json)
+            }
+            Err(MessageError::TooLarge { .. }) => Err(HostCode::TooLarge),
+            Err(_) => Err(HostCode::Malformed),
+            Ok(fields) => Ok(Fields {
+                receiver: Receiver::One(receiver.into()),
+                ..fields
+            }),
+        }
     }
     /// `send_message`.
     pub fn send_message(&mut self, now: Timestamp, json: &[u8]) -> Result<(), HostCode> {
-        let _ = (now, json);
-        Err(HostCode::Unavailable)
+        let fields = self.parse(json)?;
+        self.send(now, fields, json.len() as u64)
     }
     /// `send_local_message`: to one agent of this node, by id or name.
     pub fn send_local_message(
@@ -63,55 +182,362 @@ impl TurnCtx {
         id: &str,
         json: &[u8],
     ) -> Result<(), HostCode> {
-        let _ = (now, id, json);
-        Err(HostCode::Unavailable)
+        match route::find(&self.directory, id) {
+            Found::Nobody => return Err(HostCode::NotFound),
+            Found::Remote => return Err(HostCode::Unavailable),
+            Found::BuiltIn(_) | Found::Agent(_) => {}
+        }
+        let fields = self.parse_to(json, id)?;
+        self.send(now, fields, json.len() as u64)
     }
+
+    fn send(&mut self, now: Timestamp, mut fields: Fields, bytes: u64) -> Result<(), HostCode> {
+        fields.sender = self.spec.name.shared();
+        let to = self.route(&fields.receiver, bytes)?;
+        let free = self.is_free_reply(&fields, &to);
+        if !free {
+            self.pay(now, to.len() as u64)?;
+        }
+        self.reply_is_free &= !free;
+        self.note(fields.seal(), to);
+        Ok(())
+    }
+
+    fn note(&mut self, message: Message, to: Vec<Destination>) {
+        for destination in &to {
+            if let Destination::Agent(id) = destination {
+                let sum = self.on_its_way.entry(*id).or_default();
+                *sum = (sum.0 + 1, sum.1.saturating_add(message.bytes()));
+            }
+        }
+        self.effects.sent.push(Sent { message, to });
+    }
+
+    fn pay(&mut self, now: Timestamp, count: u64) -> Result<(), HostCode> {
+        let rate = self.limit(LimitName::MessagesPerSecond);
+        self.bucket.refill(rate, now);
+        let paid = self.bucket.take(rate, count);
+        self.effects.message_tokens = self.bucket.tokens;
+        self.effects.message_tokens_at = self.bucket.at;
+        if paid {
+            Ok(())
+        } else {
+            Err(HostCode::RateLimited)
+        }
+    }
+
+    /// Whether this is the first answer to the request being handled.
+    fn is_free_reply(&self, fields: &Fields, to: &[Destination]) -> bool {
+        let Some(input) = self.input.as_ref().filter(|_| self.reply_is_free) else {
+            return false;
+        };
+        let answers = match (&fields.in_reply_to, &input.reply_with) {
+            (Some(given), Some(asked)) => given == asked,
+            (Some(_), None) => false,
+            (None, _) => {
+                fields.conversation_id.is_some() && fields.conversation_id == input.conversation_id
+            }
+        };
+        answers
+            && matches!(to, [one] if *one == host_message::answer_destination(&self.directory, input).1)
+    }
+
+    fn route(&self, receiver: &Receiver, bytes: u64) -> Result<Vec<Destination>, HostCode> {
+        match receiver {
+            Receiver::One(name) => Ok(vec![self.route_one(name, bytes)?]),
+            Receiver::Capability(name) => Ok(vec![self.route_capability(name, bytes)?]),
+            Receiver::List(names) => self.route_list(names, bytes),
+        }
+    }
+
+    fn route_one(&self, name: &Arc<str>, bytes: u64) -> Result<Destination, HostCode> {
+        match route::find(&self.directory, name) {
+            Found::Remote => Err(HostCode::Unavailable),
+            Found::BuiltIn(id) => {
+                let text = route::built_in_name(id);
+                if self.wrote_to_us(text) || self.spec.grants.allows_message_to(text, true) {
+                    Ok(Destination::Agent(id))
+                } else {
+                    Err(HostCode::Denied)
+                }
+            }
+            Found::Agent(listing) => {
+                if !self.may_send_to(&listing) {
+                    return Err(HostCode::Denied);
+                }
+                self.takes(&listing, bytes)?;
+                Ok(Destination::Agent(listing.spec.id))
+            }
+            Found::Nobody => {
+                let asked = self.input.as_ref().is_some_and(|input| {
+                    input.sender == *name || input.reply_to.as_ref() == Some(name)
+                });
+                let known = asked || self.directory.knows_client(name);
+                if known && route::may_be_client(name) {
+                    Ok(Destination::Client(Arc::clone(name)))
+                } else {
+                    Err(HostCode::NotFound)
+                }
+            }
+        }
+    }
+
+    /// To each that can be reached; the others' copies become dead letters.
+    fn route_list(&self, names: &[Arc<str>], bytes: u64) -> Result<Vec<Destination>, HostCode> {
+        let mut to = Vec::new();
+        let mut refusal = None;
+        for name in names {
+            match self.route_one(name, bytes) {
+                Ok(destination) if to.contains(&destination) => {}
+                Ok(destination) => to.push(destination),
+                Err(code) => {
+                    refusal.get_or_insert(code);
+                    to.push(Destination::Dead {
+                        intended: Arc::clone(name),
+                        code: error_code(code),
+                        reason: format!("one of {} receivers: {}", names.len(), words(code)),
+                    });
+                }
+            }
+        }
+        let reached = to.iter().any(|d| !matches!(d, Destination::Dead { .. }));
+        match refusal {
+            Some(code) if !reached => Err(code),
+            _ => Ok(to),
+        }
+    }
+
+    fn route_capability(&self, name: &str, bytes: u64) -> Result<Destination, HostCode> {
+        let others = |listing: &Listing| listing.spec.id != self.spec.id;
+        let by_capability = format!("capability:{name}");
+        let granted = |listing: &Listing| {
+            self.may_send_to(listing)
+                || (self.spec.grants.message_send.is_some()
+                    && self.spec.grants.allows_message_to(&by_capability, false))
+        };
+        let fits = |listing: &Listing| {
+            others(listing) && granted(listing) && self.takes(listing, bytes).is_ok()
+        };
+        if let Some(chosen) = self.directory.choose(name, fits) {
+            return Ok(Destination::Agent(chosen.spec.id));
+        }
+        let offering = self.directory.offering(name);
+        let mut rest = offering.iter().filter(|l| others(l)).peekable();
+        if rest.peek().is_none() {
+            return Err(HostCode::NotFound);
+        }
+        rest.find(|listing| granted(listing))
+            .map_or(Err(HostCode::Denied), |listing| {
+                Err(self
+                    .takes(listing, bytes)
+                    .err()
+                    .unwrap_or(HostCode::QueueFull))
+            })
+    }
+
+    fn wrote_to_us(&self, name: &str) -> bool {
+        self.input
+            .as_ref()
+            .is_some_and(|input| &*input.sender == name)
+    }
+
+    fn may_send_to(&self, listing: &Listing) -> bool {
+        let name = listing.spec.name.as_str();
+        let same = listing.spec.name.namespace() == self.spec.name.namespace();
+        listing.spec.id == self.spec.id
+            || self.wrote_to_us(name)
+            || self.spec.grants.allows_message_to(name, same)
+    }
+
+    fn takes(&self, listing: &Listing, bytes: u64) -> Result<(), HostCode> {
+        if !listing.status.takes_messages() {
+            return Err(HostCode::Unavailable);
+        }
+        let (messages, waiting) = self
+            .on_its_way
+            .get(&listing.spec.id)
+            .copied()
+            .unwrap_or_default();
+        let limits = &listing.spec.limits;
+        let full = u64::from(listing.gauge.messages()).saturating_add(messages)
+            >= limits.get(LimitName::Mailbox)
+            || listing
+                .gauge
+                .bytes()
+                .saturating_add(waiting)
+                .saturating_add(bytes)
+                > limits.get(LimitName::MailboxBytes);
+        if full {
+            Err(HostCode::QueueFull)
+        } else {
+            Ok(())
+        }
+    }
+
     /// `broadcast_message`: how many agents it reached.
+    ///
+    /// Bounds: 1,000 receivers, and as many as the rate has tokens for; those whose mailbox is full
+    /// are passed over and not counted.
     pub fn broadcast(
         &mut self,
         now: Timestamp,
         filter: &[u8],
         json: &[u8],
     ) -> Result<u32, HostCode> {
-        let _ = (now, filter, json);
-        Err(HostCode::Unavailable)
+        let filter = broadcast::parse_filter(filter)?;
+        let mut fields = self.parse_to(json, "*")?;
+        fields.sender = self.spec.name.shared();
+        let bytes = json.len() as u64;
+        let sender = self.directory.get(self.spec.id);
+        let mut fit: Vec<_> = broadcast::receivers(
+            &self.directory,
+            &self.spec,
+            sender.as_ref(),
+            &filter,
+            &fields,
+        )
+        .into_iter()
+        .filter(|listing| self.may_send_to(listing))
+        .collect();
+        if fit.is_empty() {
+            return Ok(0);
+        }
+        fit.retain(|listing| self.takes(listing, bytes).is_ok());
+        if fit.is_empty() {
+            return Err(HostCode::QueueFull);
+        }
+        fit.truncate(broadcast::RECEIVERS_MAX);
+        let mut count = fit.len();
+        while self.pay(now, count as u64).is_err() {
+            if count == 1 {
+                return Err(HostCode::RateLimited);
+            }
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "tokens lie between 0 and 1,000 here"
+            )]
+            let affordable = self.bucket.tokens as usize;
+            count = affordable.clamp(1, count - 1);
+        }
+        let to = fit.iter().take(count);
+        let to = to
+            .map(|listing| Destination::Agent(listing.spec.id))
+            .collect();
+        self.note(fields.seal(), to);
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
     /// `subscribe_messages`: the subscription's id.
     pub fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
-        let _ = filter;
-        Err(HostCode::Unavailable)
+        let filter = broadcast::parse_filter(filter)?;
+        if self.subscriptions.len() as u64 >= self.limit(LimitName::Subscriptions) {
+            return Err(HostCode::QuotaReached);
+        }
+        let id = next_id(&mut self.next_subscription)?;
+        self.subscriptions.insert(id);
+        self.effects.subscribed.push(Subscription {
+            id,
+            filter,
+            by_init: self.by_init,
+        });
+        Ok(id)
     }
     /// `unsubscribe_messages`.
     pub fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode> {
-        let _ = id;
-        Err(HostCode::NotFound)
+        if !self.subscriptions.remove(&id) {
+            return Err(HostCode::NotFound);
+        }
+        let before = self.effects.subscribed.len();
+        self.effects.subscribed.retain(|s| s.id != id);
+        if self.effects.subscribed.len() == before {
+            self.effects.unsubscribed.push(id);
+        }
+        Ok(())
     }
     /// `set_timer`: the timer's id.
     pub fn set_timer(&mut self, now: Timestamp, delay: Micros) -> Result<i32, HostCode> {
-        let _ = (now, delay);
-        Err(HostCode::Unavailable)
+        if self.timers.len() as u64 >= self.limit(LimitName::Timers) {
+            return Err(HostCode::QuotaReached);
+        }
+        let id = next_id(&mut self.next_timer)?;
+        self.timers.insert(id);
+        let due = now.after(delay);
+        self.effects.timers_set.push(TimerSet { id, due });
+        Ok(id)
     }
     /// `cancel_timer`.
     pub fn cancel_timer(&mut self, id: i32) -> Result<(), HostCode> {
-        let _ = id;
-        Err(HostCode::NotFound)
+        if !self.timers.remove(&id) {
+            return Err(HostCode::NotFound);
+        }
+        let before = self.effects.timers_set.len();
+        self.effects.timers_set.retain(|timer| timer.id != id);
+        if self.effects.timers_set.len() == before {
+            self.effects.timers_cancelled.push(id);
+        }
+        Ok(())
     }
     /// `register_capabilities`, and what `get_capabilities` returned.
     pub fn register_capabilities(&mut self, json: &[u8]) -> Result<(), HostCode> {
-        let _ = json;
-        Err(HostCode::Malformed)
+        if json.len() as u64 > self.limit(LimitName::MessageBytes) {
+            return Err(HostCode::TooLarge);
+        }
+        let read = Capabilities::from_json(json).map_err(|error| match error {
+            caxton_model::CapabilitiesError::TooMany { .. } => HostCode::QuotaReached,
+            _ => HostCode::Malformed,
+        })?;
+        self.effects.capabilities = Some(Arc::new(read));
+        Ok(())
     }
     /// `random_u32`: the next of the turn's seeded numbers.
+    ///
+    /// Source: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
     pub fn random_u32(&mut self) -> u32 {
-        0
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        u32::try_from(z >> 32).unwrap_or(0)
     }
     /// Notes what the guest read from the clock.
     pub fn note_clock(&mut self, at: Timestamp) {
-        self.effects.clock_reads.push(at);
+        if self.effects.clock_reads.len() < CLOCK_READS_MAX {
+            self.effects.clock_reads.push(at);
+        }
     }
     /// What the turn wants done.
     #[must_use]
     pub fn finish(self) -> TurnEffects {
         self.effects
+    }
+}
+
+fn next_id(next: &mut i32) -> Result<i32, HostCode> {
+    let id = *next;
+    *next = id.checked_add(1).ok_or(HostCode::QuotaReached)?;
+    Ok(id)
+}
+
+const fn error_code(code: HostCode) -> ErrorCode {
+    match code {
+        HostCode::NotFound => ErrorCode::Undeliverable,
+        HostCode::Malformed => ErrorCode::MalformedMessage,
+        HostCode::Denied => ErrorCode::Denied,
+        HostCode::TooLarge => ErrorCode::MessageTooLarge,
+        HostCode::RateLimited => ErrorCode::MessageRateLimit,
+        HostCode::QueueFull => ErrorCode::QueueFull,
+        HostCode::QuotaReached => ErrorCode::NodeBudget,
+        HostCode::Unavailable => ErrorCode::AgentStopped,
+    }
+}
+
+const fn words(code: HostCode) -> &'static str {
+    match code {
+        HostCode::NotFound => "no agent or client has that name",
+        HostCode::Denied => "the sender may not send there; `message:send` does not name it",
+        HostCode::QueueFull => "its mailbox is full",
+        HostCode::Unavailable => "it is stopped, failed, or on another node",
+        _ => "it could not be sent",
     }
 }

@@ -1,0 +1,47 @@
+//! A rate as tokens: one second's worth at most, refilled as time passes.
+
+use caxton_model::{Timestamp, UNLIMITED};
+
+/// How much of a rate is left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bucket {
+    pub(crate) tokens: f64,
+    pub(crate) at: Timestamp,
+}
+
+impl Bucket {
+    /// A full one.
+    pub(crate) fn full(rate: u64, at: Timestamp) -> Self {
+        Self {
+            tokens: burst(rate),
+            at,
+        }
+    }
+    /// Adds what time has brought.
+    pub(crate) fn refill(&mut self, rate: u64, now: Timestamp) {
+        #[allow(clippy::cast_precision_loss, reason = "a second's share of a rate")]
+        let seconds = now.since(self.at).0 as f64 / 1e6;
+        self.tokens = (self.tokens + seconds * burst(rate)).min(burst(rate));
+        self.at = self.at.max(now);
+    }
+    /// Takes so many, or none.
+    pub(crate) fn take(&mut self, rate: u64, count: u64) -> bool {
+        let count = burst(count);
+        if rate == UNLIMITED {
+            return true;
+        }
+        let enough = self.tokens + 1e-6 >= count;
+        if enough {
+            self.tokens -= count;
+        }
+        enough
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "rates above 2^53 a second do not bind"
+)]
+fn burst(rate: u64) -> f64 {
+    rate as f64
+}

@@ -1,0 +1,84 @@
+//! What the host itself says: failures and `not-understood`, and where they go.
+
+use std::sync::Arc;
+
+use caxton_model::{
+    Destination, ErrorCode, Fields, Message, Performative, Receiver, Sent, is_reserved_name,
+};
+use serde_json::json;
+
+use crate::{Directory, route};
+
+/// Where the answer to a message goes: to `reply_to` if that can be reached, else to its sender.
+pub(crate) fn answer_destination(
+    directory: &Directory,
+    message: &Message,
+) -> (Arc<str>, Destination) {
+    if let Some(wanted) = &message.reply_to
+        && let Some(to) = known(directory, wanted)
+    {
+        return (Arc::clone(wanted), to);
+    }
+    let sender = &message.sender;
+    let to = known(directory, sender).unwrap_or_else(|| Destination::Client(Arc::clone(sender)));
+    (Arc::clone(sender), to)
+}
+
+fn known(directory: &Directory, name: &str) -> Option<Destination> {
+    if let Some(id) = route::built_in(name) {
+        return Some(Destination::Agent(id));
+    }
+    if let Some(listing) = directory.resolve(name) {
+        return Some(Destination::Agent(listing.spec.id));
+    }
+    (!is_reserved_name(name) && directory.knows_client(name))
+        .then(|| Destination::Client(name.into()))
+}
+
+/// The host's answer in an agent's name. `None`: the message was a last word, which gets none.
+pub(crate) fn answer(
+    directory: &Directory,
+    message: &Message,
+    performative: Performative,
+    agent: &str,
+    content: &serde_json::Value,
+) -> Option<Sent> {
+    if message.performative.is_last_word() {
+        return None;
+    }
+    let (name, to) = answer_destination(directory, message);
+    let mut fields = Fields::reply_to(message, performative, agent, content);
+    fields.receiver = Receiver::One(name);
+    Some(Sent {
+        message: fields.seal(),
+        to: vec![to],
+    })
+}
+
+/// A `failure` (or, for that code, a `not-understood`) with its code and words.
+pub(crate) fn failure(
+    directory: &Directory,
+    message: &Message,
+    agent: &str,
+    code: ErrorCode,
+    text: &str,
+) -> Option<Sent> {
+    let performative = match code {
+        ErrorCode::NotUnderstoodByHost => Performative::NotUnderstood,
+        _ => Performative::Failure,
+    };
+    let content = json!({ "error": text, "code": code.as_str(), "agent": agent });
+    answer(directory, message, performative, agent, &content)
+}
+
+/// The dead letter a message becomes.
+pub(crate) fn dead(message: &Message, intended: &str, code: ErrorCode, reason: &str) -> Sent {
+    Sent {
+        message: message.clone(),
+        to: vec![Destination::Dead {
+            intended: intended.into(),
+            code,
+            reason: reason.to_owned(),
+        }],
+    }
+}

@@ -1,0 +1,266 @@
+//! A message from outside: checked, told from a retry, routed, recorded, acknowledged.
+
+use std::sync::Arc;
+
+use caxton_model::{
+    Destination, ErrorCode, LimitName, Message, MessageKey, Micros, RawJson, Receiver, Record, Sent,
+};
+
+use crate::{
+    Done, Kernel, Listing, Post, Refusal, Ticket,
+    deploy::shutting_down,
+    mailbox::{not_running, queue_full},
+    route::{self, Found},
+};
+
+/// How long a client's message id makes a retry harmless. Unit: 24 hours.
+const POST_ID_KEPT: Micros = Micros::secs(24 * 3600);
+
+/// The field in which the host's own agents find the namespace a client's token ends at.
+pub(crate) const NAMESPACE_FIELD: &str = "namespace";
+
+impl Kernel {
+    pub(crate) fn post(&mut self, ticket: Ticket, post: Post) {
+        let answer = self.try_post(post);
+        self.answer(ticket, answer);
+    }
+
+    fn try_post(&mut self, post: Post) -> Result<Done, Refusal> {
+        if self.quiesced {
+            return Err(shutting_down());
+        }
+        let Post {
+            client,
+            namespace: _,
+            message_id,
+            ..
+        } = &post;
+        if !route::may_be_client(client) || self.directory.has_name(client) {
+            let text = format!("`{client}` is an agent's or a reserved name; send under another");
+            return Err(Refusal::new(ErrorCode::ReservedName, text));
+        }
+        if let Some(seen) = message_id
+            .as_ref()
+            .and_then(|id| self.seen_before(client, id))
+        {
+            return seen;
+        }
+        let message = self.complete(&post);
+        let to = self.route_post(&post, &message)?;
+        let lives_on =
+            |to: &Destination| matches!(to, Destination::Agent(id) if self.is_durable(*id));
+        let reached = |to: &&Destination| !matches!(to, Destination::Dead { .. });
+        let deliveries = to.iter().filter(reached).count();
+        let (any, all) = (
+            to.iter().any(lives_on),
+            to.iter().filter(reached).all(lives_on),
+        );
+        self.directory.know_client(client, self.now);
+        let sent = vec![Sent {
+            message: message.clone(),
+            to,
+        }];
+        let key = self.commit(
+            Record::Posted {
+                client: Arc::clone(client),
+                message_id: message_id.clone(),
+                sent,
+            },
+            any,
+        );
+        Ok(Done::Posted {
+            key,
+            message,
+            deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX),
+            durable: all && self.options.journal,
+            duplicate: false,
+        })
+    }
+
+    /// The first answer once more, if this client used this id before.
+    fn seen_before(&self, client: &Arc<str>, id: &Arc<str>) -> Option<Result<Done, Refusal>> {
+        let seen = self
+            .state
+            .posts
+            .get(&(Arc::clone(client), Arc::clone(id)))?;
+        if self.now.since(seen.at) >= POST_ID_KEPT {
+            let text = format!("message id `{id}` was used at {}", seen.at);
+            return Some(Err(Refusal::new(ErrorCode::DuplicateMessage, text)));
+        }
+        let deliveries = match &seen.message.receiver {
+            Receiver::List(names) => u32::try_from(names.len()).unwrap_or(u32::MAX),
+            _ => 1,
+        };
+        Some(Ok(Done::Posted {
+            key: seen.key,
+            message: seen.message.clone(),
+            deliveries,
+            durable: self.options.journal,
+            duplicate: true,
+        }))
+    }
+
+    /// The message as it travels: with its true sender, and with names to answer by.
+    fn complete(&self, post: &Post) -> Message {
+        let mut fields = post.fields.clone();
+        fields.sender = Arc::clone(&post.client);
+        let name: Arc<str> = format!("c-{}-{}", self.options.shard, self.next_seq()).into();
+        fields.reply_with.get_or_insert_with(|| Arc::clone(&name));
+        fields.conversation_id.get_or_insert(name);
+        let for_host =
+            matches!(&fields.receiver, Receiver::One(to) if route::built_in(to).is_some());
+        if for_host {
+            fields.extra.retain(|(name, _)| &**name != NAMESPACE_FIELD);
+            if let Some(namespace) = &post.namespace {
+                let value = RawJson::from(&serde_json::Value::from(namespace.as_str()));
+                fields.extra.push((NAMESPACE_FIELD.into(), value));
+            }
+        }
+        fields.seal()
+    }
+
+    fn route_post(&self, post: &Post, message: &Message) -> Result<Vec<Destination>, Refusal> {
+        match &message.receiver {
+            Receiver::One(name) => Ok(vec![self.route_post_to(post, name, message.bytes())?]),
+            Receiver::Capability(name) => {
+                Ok(vec![self.route_post_by(post, name, message.bytes())?])
+            }
+            Receiver::List(names) => {
+                let mut to = Vec::new();
+                let mut first = None;
+                for name in names {
+                    match self.route_post_to(post, name, message.bytes()) {
+                        Ok(found) if to.contains(&found) => {}
+                        Ok(found) => to.push(found),
+                        Err(refusal) => {
+                            to.push(Destination::Dead {
+                                intended: Arc::clone(name),
+                                code: refusal.code,
+                                reason: refusal.text.clone(),
+                            });
+                            first.get_or_insert(refusal);
+                        }
+                    }
+                }
+                let reached = to.iter().any(|d| !matches!(d, Destination::Dead { .. }));
+                match first {
+                    Some(refusal) if !reached => Err(refusal),
+                    _ => Ok(to),
+                }
+            }
+        }
+    }
+
+    fn route_post_to(&self, post: &Post, name: &str, bytes: u64) -> Result<Destination, Refusal> {
+        match route::find(&self.directory, name) {
+            Found::BuiltIn(id) => Ok(Destination::Agent(id)),
+            Found::Remote => Err(Refusal::new(
+                ErrorCode::RemoteAddress,
+                format!("`{name}` is an address on another node; this node has no peers"),
+            )),
+            Found::Nobody => Err(Refusal::new(
+                ErrorCode::NotFound,
+                format!("there is no agent `{name}`"),
+            )),
+            Found::Agent(listing) => {
+                inside(post, &listing)?;
+                takes(&listing, bytes)?;
+                Ok(Destination::Agent(listing.spec.id))
+            }
+        }
+    }
+
+    fn route_post_by(
+        &self,
+        post: &Post,
+        capability: &str,
+        bytes: u64,
+    ) -> Result<Destination, Refusal> {
+        let fits =
+            |listing: &Listing| inside(post, listing).is_ok() && takes(listing, bytes).is_ok();
+        if let Some(listing) = self.directory.choose(capability, fits) {
+            return Ok(Destination::Agent(listing.spec.id));
+        }
+        let offering = self.directory.offering(capability);
+        let mut reachable = offering.iter().filter(|l| inside(post, l).is_ok());
+        match reachable.next().map(|listing| takes(listing, bytes)) {
+            Some(Err(refusal)) => Err(refusal),
+            _ => Err(Refusal::new(
+                ErrorCode::NoCapability,
+                format!("no agent offers `{capability}`"),
+            )),
+        }
+    }
+
+    /// Dead letters are sent again to whom they were for, or deleted.
+    pub(crate) fn take_dead_letters(&mut self, ticket: Ticket, keys: &[MessageKey], resend: bool) {
+        let mut taken = Vec::new();
+        let mut sent = Vec::new();
+        for key in keys {
+            let Some(letter) = self.state.dead.get(key) else {
+                continue;
+            };
+            if taken.contains(key) {
+                continue;
+            }
+            if resend {
+                let Some(to) = self.route_again(&letter.intended, letter.message.bytes()) else {
+                    continue;
+                };
+                sent.push(Sent {
+                    message: letter.message.clone(),
+                    to: vec![to],
+                });
+            }
+            taken.push(*key);
+        }
+        let count = u32::try_from(taken.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            let keys = taken;
+            self.commit(Record::DeadLettersTaken { keys, sent }, true);
+        }
+        self.answer(ticket, Ok(Done::DeadLetters { taken: count }));
+    }
+
+    fn route_again(&self, intended: &Arc<str>, bytes: u64) -> Option<Destination> {
+        match route::find(&self.directory, intended) {
+            Found::BuiltIn(id) => Some(Destination::Agent(id)),
+            Found::Agent(listing) => takes(&listing, bytes)
+                .ok()
+                .map(|()| Destination::Agent(listing.spec.id)),
+            Found::Nobody if self.directory.knows_client(intended) => {
+                Some(Destination::Client(Arc::clone(intended)))
+            }
+            Found::Remote | Found::Nobody => None,
+        }
+    }
+}
+
+/// Whether the client's token reaches that far.
+fn inside(post: &Post, listing: &Listing) -> Result<(), Refusal> {
+    let name = &listing.spec.name;
+    match &post.namespace {
+        Some(own) if own != name.namespace() => Err(Refusal::new(
+            ErrorCode::Forbidden,
+            format!("`{name}` is outside the namespace `{own}` of your token"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn takes(listing: &Listing, bytes: u64) -> Result<(), Refusal> {
+    let name = listing.spec.name.as_str();
+    if !listing.status.takes_messages() {
+        return Err(not_running(name, listing.status));
+    }
+    let most = listing.spec.limits.get(LimitName::MessageBytes);
+    if bytes > most {
+        let text = format!("`{name}` takes messages of at most {most} bytes; this has {bytes}");
+        return Err(Refusal::new(ErrorCode::MessageTooLarge, text));
+    }
+    if listing.is_full_for(bytes) {
+        let (messages, waiting) = (listing.gauge.messages(), listing.gauge.bytes());
+        return Err(queue_full(name, u64::from(messages), waiting));
+    }
+    Ok(())
+}

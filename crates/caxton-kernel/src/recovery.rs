@@ -1,0 +1,196 @@
+//! After a start: what the journal left, divided among the shards, and what it asks for at once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use caxton_model::{AgentId, AgentStatus, Destination, ErrorCode, State, destination_text};
+
+use crate::{
+    Directory, Kernel, Refusal,
+    alarm::Alarm,
+    directory::stable_hash,
+    live::Live,
+    live::Wish,
+    mailbox::not_running,
+    route::{self, is_built_in},
+    shard_of_client,
+};
+
+/// Divides what was recovered among the shards: each part belongs to the shard that goes on with it.
+#[must_use]
+pub fn split(state: State, directory: &Directory) -> Vec<State> {
+    let shards = directory.shards();
+    let mut parts: Vec<State> = (0..shards).map(|_| State::default()).collect();
+    let at = |shard: u16| usize::from(shard % shards);
+    let agent_shard = |id: &AgentId| {
+        let agent = state.agents.get(id);
+        agent.map_or(0, |agent| directory.shard_of(&agent.spec))
+    };
+    let of = |to: &Destination| match to {
+        Destination::Agent(id) => agent_shard(id),
+        Destination::Client(name) => shard_of_client(name, shards),
+        Destination::Dead { .. } => 0,
+    };
+    let names: BTreeMap<Arc<str>, u16> = state
+        .agents
+        .values()
+        .map(|agent| (agent.spec.name.shared(), directory.shard_of(&agent.spec)))
+        .collect();
+    let by_name = |name: &Arc<str>| {
+        let shard = names.get(name).copied();
+        shard.unwrap_or_else(|| shard_of_client(name, shards))
+    };
+    for (name, request) in &state.open {
+        if let Some(part) = parts.get_mut(at(of(&request.asker))) {
+            part.open.insert(name.clone(), request.clone());
+        }
+    }
+    for subscription in &state.df_subscriptions {
+        if let Some(part) = parts.get_mut(at(by_name(&subscription.subscriber))) {
+            part.df_subscriptions.push(subscription.clone());
+        }
+    }
+    for (id, agent) in &state.agents {
+        if let Some(part) = parts.get_mut(at(agent_shard(id))) {
+            part.agents.insert(*id, agent.clone());
+        }
+    }
+    for (name, client) in state.clients {
+        if let Some(part) = parts.get_mut(at(shard_of_client(&name, shards))) {
+            part.clients.insert(name, client);
+        }
+    }
+    for key in state.dead_order {
+        if let Some(letter) = state.dead.get(&key)
+            && let Some(part) = parts.get_mut(at(key.shard))
+        {
+            part.dead_order.push_back(key);
+            part.dead.insert(key, letter.clone());
+        }
+    }
+    for name in state.posts_order {
+        if let Some(seen) = state.posts.get(&name)
+            && let Some(part) = parts.get_mut(at(shard_of_client(&name.0, shards)))
+        {
+            part.posts_order.push_back(name.clone());
+            part.posts.insert(name, seen.clone());
+        }
+    }
+    for (id, conversation) in state.conversations {
+        let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
+        if let Some(part) = parts.get_mut(at(shard)) {
+            part.conversation_bytes = part.conversation_bytes.saturating_add(conversation.bytes);
+            part.conversations.insert(id, conversation);
+        }
+    }
+    for (id, mail) in state.held {
+        let shard = if is_built_in(id) {
+            by_name(&mail.message.sender)
+        } else {
+            mail.key.shard
+        };
+        if let Some(part) = parts.get_mut(at(shard)) {
+            part.held.push_back((id, mail));
+        }
+    }
+    for part in &mut parts {
+        part.seqs.clone_from(&state.seqs);
+    }
+    parts
+}
+
+impl Kernel {
+    /// Enters what was recovered into the directory and sets its alarms. Starts nothing.
+    pub(crate) fn enter_all(&mut self) {
+        let mut ids: Vec<AgentId> = self.state.agents.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            if let Some(agent) = self.state.agents.get(&id) {
+                let live = Live::new(&agent.spec, agent.status, self.now);
+                self.live.insert(id, live);
+            }
+            self.list(id);
+            self.measure(id);
+            self.watch_timers(id);
+        }
+        self.enter_clients();
+        self.directory
+            .count_subscribers(0, self.state.df_subscriptions.len());
+        for ((asker, reply_with), request) in &self.state.open {
+            let alarm = Alarm::ReplyBy(Arc::clone(asker), Arc::clone(reply_with));
+            self.alarms.set(alarm, request.reply_by);
+        }
+        let clients: Vec<Arc<str>> = self.state.clients.keys().cloned().collect();
+        for client in clients {
+            self.watch_replies(&client);
+        }
+    }
+
+    /// Remembers the clients that wrote lately, so that timers and late turns can answer them.
+    fn enter_clients(&self) {
+        for client in self.state.clients.keys() {
+            self.directory.know_client(client, self.now);
+        }
+        for conversation in self.state.conversations.values() {
+            for line in &conversation.lines {
+                let name = &line.sender;
+                let is_client = route::may_be_client(name) && !self.directory.has_name(name);
+                if is_client {
+                    self.directory.know_client(name, line.at);
+                }
+            }
+        }
+    }
+
+    /// The first step: goes on where the last process was.
+    pub(crate) fn recover(&mut self) {
+        let now = self.now;
+        let mut ids: Vec<AgentId> = self.live.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(agent) = self.state.agents.get(&id) else {
+                continue;
+            };
+            let (status, waiting) = (agent.status, !agent.mailbox.is_empty());
+            let Some(live) = self.live.get_mut(&id) else {
+                continue;
+            };
+            live.idle_since = now;
+            live.bucket.at = now;
+            match status {
+                AgentStatus::Draining => {
+                    let drain = true;
+                    let tickets = Vec::new();
+                    live.wish = Some(Wish::Stop { tickets, drain });
+                    self.ready.push_back(id);
+                }
+                AgentStatus::Restarting => {
+                    live.must_init = true;
+                    self.ready.push_back(id);
+                }
+                AgentStatus::Failed if waiting => {
+                    let name = self.name_of(id);
+                    self.refuse_all(id, &not_running(&name, status));
+                }
+                _ if waiting => self.ready.push_back(id),
+                _ => {}
+            }
+        }
+        self.answer_held();
+        self.tell_changed_results();
+        self.watch_conversations();
+    }
+
+    /// Mail that stood in nobody's mailbox when the last process ended.
+    fn answer_held(&mut self) {
+        for (id, mail) in self.state.held.clone() {
+            if is_built_in(id) {
+                self.built_in(id, mail.key, &mail.message, true);
+            } else {
+                let name = destination_text(&Destination::Agent(id));
+                let text = format!("agent {name} was removed before the message arrived");
+                let refusal = Refusal::new(ErrorCode::Undeliverable, text);
+                self.refuse(id, mail.key, &mail.message, &refusal, true);
+            }
+        }
+    }
+}
