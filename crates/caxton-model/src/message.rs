@@ -301,6 +301,12 @@ impl Message {
     }
 }
 
+/// The bytes that travel, so that they need not be copied on the way to a guest.
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        self.json().as_bytes()
+    }
+}
 impl std::ops::Deref for Message {
     type Target = Fields;
     fn deref(&self) -> &Fields {

@@ -36,7 +36,8 @@ impl Node {
     /// Errors: the module, its limits, its name or its init are refused; nothing is registered then.
     pub async fn deploy(&self, deploy: Deploy) -> Result<Deployed, Refusal> {
         let node = self.clone();
-        self.detached(async move { node.deploy_now(deploy).await }).await
+        self.detached(async move { node.deploy_now(deploy).await })
+            .await
     }
 
     async fn detached<T: Send + 'static>(
@@ -47,9 +48,15 @@ impl Node {
             Ok(result) => result,
             Err(error) if error.is_panic() => {
                 tracing::error!(%error, "a request panicked");
-                Err(Refusal::new(ErrorCode::Internal, "the host panicked; its log says where"))
+                Err(Refusal::new(
+                    ErrorCode::Internal,
+                    "the host panicked; its log says where",
+                ))
             }
-            Err(_) => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+            Err(_) => Err(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            )),
         }
     }
 
@@ -71,11 +78,15 @@ impl Node {
                 format!("there is an agent `{}` already", deploy.name),
             ));
         }
-        let _reserved = Reserved { shared: Arc::clone(&self.shared), name: deploy.name.clone() };
+        let _reserved = Reserved {
+            shared: Arc::clone(&self.shared),
+            name: deploy.name.clone(),
+        };
         let (spec, module) = self.prepare(id, deploy).await?;
         let shard = self.shared.directory.shard_of(&spec);
         let sent = Arc::clone(&spec);
-        self.ask(shard, |ticket| Event::Deploy { ticket, spec: sent }).await?;
+        self.ask(shard, |ticket| Event::Deploy { ticket, spec: sent })
+            .await?;
         self.deployed(&spec, &module)
     }
 
@@ -91,7 +102,8 @@ impl Node {
         self.detached(async move {
             let (spec, module) = node.prepare(listing.spec.id, deploy).await?;
             let sent = Arc::clone(&spec);
-            node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent }).await?;
+            node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent })
+                .await?;
             node.deployed(&spec, &module)
         })
         .await
@@ -102,7 +114,8 @@ impl Node {
     /// Errors: there is none, or its init fails.
     pub async fn rollback(&self, agent: &str) -> Result<Listing, Refusal> {
         let (shard, agent) = self.place(agent)?;
-        self.ask(shard, |ticket| Event::Rollback { ticket, agent }).await?;
+        self.ask(shard, |ticket| Event::Rollback { ticket, agent })
+            .await?;
         self.find(&agent.to_string())
     }
     /// Stops an agent; with `drain` it first works off its mailbox.
@@ -110,19 +123,27 @@ impl Node {
     /// Bounds: after `grace` it is cut off.
     pub async fn stop(&self, agent: &str, drain: bool, grace: Micros) -> Result<Listing, Refusal> {
         let (shard, agent) = self.place(agent)?;
-        self.ask(shard, |ticket| Event::Stop { ticket, agent, drain, grace }).await?;
+        self.ask(shard, |ticket| Event::Stop {
+            ticket,
+            agent,
+            drain,
+            grace,
+        })
+        .await?;
         self.find(&agent.to_string())
     }
     /// Starts an agent that was stopped or failed.
     pub async fn start_agent(&self, agent: &str) -> Result<Listing, Refusal> {
         let (shard, agent) = self.place(agent)?;
-        self.ask(shard, |ticket| Event::Start { ticket, agent }).await?;
+        self.ask(shard, |ticket| Event::Start { ticket, agent })
+            .await?;
         self.find(&agent.to_string())
     }
     /// Removes an agent with its mail, timers and state. Its waiting mail becomes dead letters.
     pub async fn remove(&self, agent: &str) -> Result<(), Refusal> {
         let (shard, agent) = self.place(agent)?;
-        self.ask(shard, |ticket| Event::Remove { ticket, agent }).await?;
+        self.ask(shard, |ticket| Event::Remove { ticket, agent })
+            .await?;
         Ok(())
     }
     /// Lets an idle agent's instance go; its next message makes another.
@@ -130,7 +151,10 @@ impl Node {
     /// Errors: the node is busy or shutting down. A busy agent keeps its instance.
     pub fn passivate(&self, agent: &str) -> Result<(), Refusal> {
         let (shard, agent) = self.place(agent)?;
-        self.shared.send(shard, crate::shard::ShardMessage::Event(Event::Passivate { agent }))
+        self.shared.send(
+            shard,
+            crate::shard::ShardMessage::Event(Event::Passivate { agent }),
+        )
     }
 
     fn place(&self, agent: &str) -> Result<(u16, AgentId), Refusal> {
@@ -161,8 +185,11 @@ impl Node {
             })?;
         let closed = |_| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down");
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
-        let (shared, profile, grants) =
-            (Arc::clone(&self.shared), deploy.profile, deploy.grants.clone());
+        let (shared, profile, grants) = (
+            Arc::clone(&self.shared),
+            deploy.profile,
+            deploy.grants.clone(),
+        );
         let bytes = deploy.module;
         let bounds = limits.clone();
         let admitted = self.shared.clone().blocking(move || {
@@ -171,14 +198,18 @@ impl Node {
                 .engine
                 .link(&module.compiled, &grants)
                 .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-            shared.store.blobs().put(module.verified.bytes()).map_err(|error| {
-                Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
-            })?;
+            shared
+                .store
+                .blobs()
+                .put(module.verified.bytes())
+                .map_err(|error| {
+                    Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
+                })?;
             Ok(module)
         });
-        let module = admitted.await.ok_or_else(|| {
-            Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")
-        })??;
+        let module = admitted
+            .await
+            .ok_or_else(|| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))??;
         let spec = Arc::new(AgentSpec {
             id,
             name: deploy.name,
@@ -199,8 +230,13 @@ impl Node {
 
     fn deployed(&self, spec: &AgentSpec, module: &Module) -> Result<Deployed, Refusal> {
         let listing = self.find(&spec.id.to_string())?;
-        let mut warnings: Vec<String> =
-            module.verified.report().warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = module
+            .verified
+            .report()
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if let Some(asked) = &listing.capabilities {
             let needs = u64::from(asked.resource_requirements.min_memory_mb) << 20;
             let memory = spec.limits.get(LimitName::Memory);
@@ -232,7 +268,10 @@ impl Node {
             })
             .await?;
         let state = state.ok_or_else(|| {
-            Refusal::new(ErrorCode::NotFound, format!("agent `{agent}` was just removed"))
+            Refusal::new(
+                ErrorCode::NotFound,
+                format!("agent `{agent}` was just removed"),
+            )
         })?;
         let usage = LimitName::ALL
             .iter()
@@ -257,7 +296,12 @@ impl Node {
                 }
             })
             .collect();
-        Ok(AgentDetail { listing, state, memory_bytes, usage })
+        Ok(AgentDetail {
+            listing,
+            state,
+            memory_bytes,
+            usage,
+        })
     }
 
     /// Messages that wait in an agent's mailbox, oldest first.
@@ -265,7 +309,9 @@ impl Node {
         let (shard, id) = self.place(agent)?;
         self.inspect(shard, move |view| {
             let state = view.kernel.state().agents.get(&id);
-            state.map(|state| state.mailbox.iter().cloned().collect()).unwrap_or_default()
+            state
+                .map(|state| state.mailbox.iter().cloned().collect())
+                .unwrap_or_default()
         })
         .await
     }
@@ -283,29 +329,36 @@ impl Node {
         if let Some(memory) = memory {
             let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, size) in memory.keys() {
-                if after.as_ref().is_none_or(|after| key.as_ref() > after.as_slice()) {
+                if after
+                    .as_ref()
+                    .is_none_or(|after| key.as_ref() > after.as_slice())
+                {
                     recent.insert(key.to_vec(), size);
                 }
             }
         }
         let shared = Arc::clone(&self.shared);
         let wanted = limit.saturating_add(recent.len());
-        let read = self.shared.clone().blocking(move || {
-            shared.store.keys(id, after.as_deref(), wanted)
-        });
+        let read = self
+            .shared
+            .clone()
+            .blocking(move || shared.store.keys(id, after.as_deref(), wanted));
         let stored = match read.await {
             Some(Ok(stored)) => stored,
             Some(Err(error)) => return Err(Refusal::new(error.code(), error.to_string())),
             None => {
-                return Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+                return Err(Refusal::new(
+                    ErrorCode::ShuttingDown,
+                    "the node is shutting down",
+                ));
             }
         };
         for key in stored {
             recent.entry(key.key).or_insert(Some(key.bytes));
         }
-        let present = recent.into_iter().filter_map(|(key, size)| {
-            size.map(|value_bytes| StateKey { key, value_bytes })
-        });
+        let present = recent
+            .into_iter()
+            .filter_map(|(key, size)| size.map(|value_bytes| StateKey { key, value_bytes }));
         Ok(present.take(limit).collect())
     }
 
@@ -314,15 +367,26 @@ impl Node {
         let (shard, id) = self.place(agent)?;
         let memory = self.inspect(shard, move |view| view.memory(id)).await?;
         if let Some(memory) = memory
-            && let Some(known) = memory.lock().unwrap_or_else(PoisonError::into_inner).get(key)
+            && let Some(known) = memory
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(key)
         {
             return Ok(known.map(|bytes| bytes.to_vec()));
         }
         let (shared, key) = (Arc::clone(&self.shared), key.to_vec());
-        match self.shared.clone().blocking(move || shared.store.read(id, &key)).await {
+        match self
+            .shared
+            .clone()
+            .blocking(move || shared.store.read(id, &key))
+            .await
+        {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(Refusal::new(error.code(), error.to_string())),
-            None => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+            None => Err(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            )),
         }
     }
 }

@@ -14,8 +14,8 @@ use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp
 
 use crate::{
     clock,
-    request::LogLine,
     memory::{AgentMemory, LogVerdict},
+    request::LogLine,
     shared::Shared,
 };
 
@@ -64,8 +64,11 @@ impl TurnHost {
     /// What the turn wants done.
     pub(crate) fn finish(mut self) -> TurnEffects {
         let mut effects = self.ctx.take().map(TurnCtx::finish).unwrap_or_default();
-        effects.writes =
-            self.writes.drain().map(|(key, value)| StateWrite { key, value }).collect();
+        effects.writes = self
+            .writes
+            .drain()
+            .map(|(key, value)| StateWrite { key, value })
+            .collect();
         effects.writes.sort_by(|a, b| a.key.cmp(&b.key));
         effects.state_bytes = self.state_bytes;
         effects.state_keys = self.state_keys;
@@ -108,7 +111,9 @@ impl TurnHost {
             && (bytes > limits.get(LimitName::StateBytes)
                 || keys > limits.get(LimitName::StateKeys))
         {
-            self.shared.meters.breach(&self.spec, LimitName::StateBytes, bytes, clock::now());
+            self.shared
+                .meters
+                .breach(&self.spec, LimitName::StateBytes, bytes, clock::now());
             return Err(HostCode::QuotaReached);
         }
         (self.state_bytes, self.state_keys) = (bytes, keys);
@@ -147,7 +152,10 @@ impl HostCalls for TurnHost {
         }
         let (shared, agent, key) = (Arc::clone(&self.shared), self.spec.id, key.to_vec());
         Some(Box::pin(async move {
-            let read = shared.clone().blocking(move || shared.store.read(agent, &key)).await;
+            let read = shared
+                .clone()
+                .blocking(move || shared.store.read(agent, &key))
+                .await;
             match read {
                 Some(Ok(value)) => Ok(value.map(Bytes::from)),
                 Some(Err(error)) => {
@@ -159,7 +167,10 @@ impl HostCalls for TurnHost {
         }))
     }
     fn fetched(&mut self, key: &[u8], value: Result<Option<Bytes>, HostCode>) {
-        self.fetched.insert(key.into(), value.map(|value| value.map(|bytes| Arc::from(&*bytes))));
+        self.fetched.insert(
+            key.into(),
+            value.map(|value| value.map(|bytes| Arc::from(&*bytes))),
+        );
     }
     fn load(&mut self, key: &[u8]) -> Result<Option<Bytes>, HostCode> {
         Ok(self.see(key)?.map(Bytes::from_owner))
@@ -209,10 +220,16 @@ impl HostCalls for TurnHost {
         self.ctx()?.register_capabilities(json)
     }
     fn config_get(&mut self, key: &str) -> Option<String> {
-        self.spec.config.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+        self.spec
+            .config
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.clone())
     }
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode> {
-        self.shared.meters.guest_metric(&self.spec, kind, name, value)
+        self.shared
+            .meters
+            .guest_metric(&self.spec, kind, name, value)
     }
     fn as_any(self: Box<Self>) -> Box<dyn Any> {
         self
@@ -226,8 +243,18 @@ impl TurnHost {
             at,
             agent: self.spec.id,
             name: self.spec.name.shared(),
-            level: level.as_str(),
+            level: level_text(level),
             text: text.to_owned(),
         });
+    }
+}
+
+const fn level_text(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
     }
 }

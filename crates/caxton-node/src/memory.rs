@@ -38,7 +38,14 @@ pub(crate) enum LogVerdict {
 impl AgentMemory {
     pub(crate) fn new(limits: &Limits, now: Timestamp) -> Self {
         let tokens = rate(limits.get(LimitName::LogLinesPerSecond));
-        Self { values: HashMap::new(), log: LogBucket { tokens, at: now, dropped: 0 } }
+        Self {
+            values: HashMap::new(),
+            log: LogBucket {
+                tokens,
+                at: now,
+                dropped: 0,
+            },
+        }
     }
     /// `None`: not known here; `Some(None)`: known to be absent.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Arc<[u8]>>> {
@@ -47,8 +54,13 @@ impl AgentMemory {
     /// Takes over what a turn wrote, recorded under `seq`.
     pub(crate) fn commit(&mut self, writes: &[StateWrite], seq: u64) {
         for write in writes {
-            self.values
-                .insert(Arc::clone(&write.key), Value { bytes: write.value.clone(), seq });
+            self.values.insert(
+                Arc::clone(&write.key),
+                Value {
+                    bytes: write.value.clone(),
+                    seq,
+                },
+            );
         }
     }
     /// Drops what the checkpoint holds.
@@ -117,6 +129,9 @@ mod tests {
             .filter(|_| memory.log_line(Timestamp(0), 100) != LogVerdict::Dropped)
             .count();
         assert_eq!(kept, 100);
-        assert_eq!(memory.log_line(Timestamp(1_000_000), 100), LogVerdict::Kept(150));
+        assert_eq!(
+            memory.log_line(Timestamp(1_000_000), 100),
+            LogVerdict::Kept(150)
+        );
     }
 }

@@ -21,12 +21,19 @@ impl Node {
         let client = Arc::clone(&post.client);
         let shard = shard_of_client(&client, self.shared.directory.shards());
         let Some(wait) = wait else {
-            return posted(self.ask(shard, |ticket| Event::Post { ticket, post }).await?);
+            return posted(
+                self.ask(shard, |ticket| Event::Post { ticket, post })
+                    .await?,
+            );
         };
         // Known before the message is sent, so that no reply can come before the wait has begun.
         let number = self.shared.next_name.fetch_add(1, Ordering::Relaxed);
-        post.fields.reply_with.get_or_insert_with(|| format!("r-{number:x}").into());
-        post.fields.conversation_id.get_or_insert_with(|| format!("c-{number:x}").into());
+        post.fields
+            .reply_with
+            .get_or_insert_with(|| format!("r-{number:x}").into());
+        post.fields
+            .conversation_id
+            .get_or_insert_with(|| format!("c-{number:x}").into());
         let wanted = Wanted {
             reply_with: post.fields.reply_with.clone(),
             conversation: post.fields.conversation_id.clone(),
@@ -37,14 +44,24 @@ impl Node {
                 format!("client `{client}` has too many requests waiting for replies"),
             )
         })?;
-        let waiting = Waiting { node: self, client: &client, number };
-        let mut posted = posted(self.ask(shard, |ticket| Event::Post { ticket, post }).await?)?;
+        let waiting = Waiting {
+            node: self,
+            client: &client,
+            number,
+        };
+        let mut posted = posted(
+            self.ask(shard, |ticket| Event::Post { ticket, post })
+                .await?,
+        )?;
         if posted.duplicate {
             drop(waiting);
             let wanted = Wanted::answer_to(&posted.message);
             posted.reply = self.wait_reply(&client, wanted, wait).await?;
         } else {
-            posted.reply = tokio::time::timeout(wait, reply).await.ok().and_then(Result::ok);
+            posted.reply = tokio::time::timeout(wait, reply)
+                .await
+                .ok()
+                .and_then(Result::ok);
         }
         Ok(posted)
     }
@@ -59,12 +76,19 @@ impl Node {
         let Some((number, reply)) = self.shared.waiters.begin(client, wanted.clone()) else {
             return Ok(None);
         };
-        let _waiting = Waiting { node: self, client, number };
+        let _waiting = Waiting {
+            node: self,
+            client,
+            number,
+        };
         let there = self.replies(client).await?;
         if let Some(found) = there.into_iter().find(|mail| wanted.fits(&mail.message)) {
             return Ok(Some(found));
         }
-        Ok(tokio::time::timeout(wait, reply).await.ok().and_then(Result::ok))
+        Ok(tokio::time::timeout(wait, reply)
+            .await
+            .ok()
+            .and_then(Result::ok))
     }
 
     /// A client's replies, oldest first; all of them are durable.
@@ -74,7 +98,9 @@ impl Node {
         let replies = self
             .inspect(shard, move |view| {
                 let client = view.kernel.state().clients.get(name.as_str());
-                client.map(|c| c.replies.iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
+                client
+                    .map(|c| c.replies.iter().cloned().collect::<Vec<_>>())
+                    .unwrap_or_default()
             })
             .await?;
         self.settle().await?;
@@ -84,7 +110,10 @@ impl Node {
     /// Drops replies that a client has read.
     pub fn drop_replies(&self, client: &str, keys: Vec<MessageKey>) -> Result<(), Refusal> {
         let shard = shard_of_client(client, self.shared.directory.shards());
-        let event = Event::DropReplies { client: client.into(), keys };
+        let event = Event::DropReplies {
+            client: client.into(),
+            keys,
+        };
         self.shared.send(shard, ShardMessage::Event(event))
     }
 
@@ -138,7 +167,11 @@ impl Node {
         let mut all = 0;
         for shard in 0..self.shared.directory.shards() {
             let keys = keys.clone();
-            let event = |ticket| Event::TakeDeadLetters { ticket, keys, resend };
+            let event = |ticket| Event::TakeDeadLetters {
+                ticket,
+                keys,
+                resend,
+            };
             if let Done::DeadLetters { taken } = self.ask(shard, event).await? {
                 all += taken;
             }
@@ -149,9 +182,20 @@ impl Node {
 
 fn posted(done: Done) -> Result<Posted, Refusal> {
     match done {
-        Done::Posted { key, message, deliveries, durable, duplicate } => {
-            Ok(Posted { key, message, deliveries, durable, duplicate, reply: None })
-        }
+        Done::Posted {
+            key,
+            message,
+            deliveries,
+            durable,
+            duplicate,
+        } => Ok(Posted {
+            key,
+            message,
+            deliveries,
+            durable,
+            duplicate,
+            reply: None,
+        }),
         other => Err(Refusal::new(
             ErrorCode::Internal,
             format!("a message was answered with {other:?}"),

@@ -42,10 +42,26 @@ impl Meters {
     /// Notes what a turn used.
     pub(crate) fn turn(&self, agent: AgentId, usage: &Usage) {
         let used = [
-            (LimitName::Memory, usage.memory_bytes, usage.memory_peak_bytes),
-            (LimitName::TableElements, usage.table_elements, usage.table_elements),
-            (LimitName::Cpu, usage.cpu_nanos / 1_000, usage.cpu_nanos / 1_000),
-            (LimitName::Wall, usage.wall_nanos() / 1_000, usage.wall_nanos() / 1_000),
+            (
+                LimitName::Memory,
+                usage.memory_bytes,
+                usage.memory_peak_bytes,
+            ),
+            (
+                LimitName::TableElements,
+                usage.table_elements,
+                usage.table_elements,
+            ),
+            (
+                LimitName::Cpu,
+                usage.cpu_nanos / 1_000,
+                usage.cpu_nanos / 1_000,
+            ),
+            (
+                LimitName::Wall,
+                usage.wall_nanos() / 1_000,
+                usage.wall_nanos() / 1_000,
+            ),
             (LimitName::HostCalls, usage.host_calls, usage.host_calls),
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];
@@ -61,14 +77,23 @@ impl Meters {
     pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
         let mut agents = self.agents();
-        let meter = agents.entry(spec.id).or_default().limits.entry(name).or_default();
+        let meter = agents
+            .entry(spec.id)
+            .or_default()
+            .limits
+            .entry(name)
+            .or_default();
         meter.peak = meter.peak.max(asked);
         meter.last_breach = Some(at);
     }
     /// Notes a fault; where a limit caused it, that limit's breach.
     pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
         metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
-        if let Some(name) = LimitName::ALL.iter().copied().find(|name| name.code() == fault.code) {
+        if let Some(name) = LimitName::ALL
+            .iter()
+            .copied()
+            .find(|name| name.code() == fault.code)
+        {
             self.breach(spec, name, 0, at);
         }
     }
@@ -77,7 +102,10 @@ impl Meters {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
         let mut agents = self.agents();
         let meters = &mut agents.entry(spec.id).or_default().limits;
-        meters.entry(LimitName::LogLinesPerSecond).or_default().last_breach = Some(at);
+        meters
+            .entry(LimitName::LogLinesPerSecond)
+            .or_default()
+            .last_breach = Some(at);
     }
     /// What is known of one limit of one agent.
     pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {

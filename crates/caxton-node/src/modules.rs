@@ -7,9 +7,7 @@ use std::{
 
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
-use caxton_model::{
-    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits,
-};
+use caxton_model::{AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits};
 use caxton_package::Verified;
 
 use crate::shared::Shared;
@@ -67,7 +65,9 @@ pub(crate) fn admit(
         .compile(&verified, profile, Kind::Agent)
         .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
     let module = Module { verified, compiled };
-    shared.modules.put(module.verified.digest(), profile, module.clone());
+    shared
+        .modules
+        .put(module.verified.digest(), profile, module.clone());
     Ok(module)
 }
 
@@ -76,9 +76,16 @@ fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
     if let Some(ready) = shared.modules.get(spec.module, spec.profile) {
         return Ok(ready);
     }
-    let bytes = shared.store.blobs().get(spec.module).map_err(|error| {
-        Fault::new(ErrorCode::Internal, format!("reading module {}: {error}", spec.module))
-    })?;
+    let lost = |reason: String| {
+        let text = format!("the module {} can't be read back: {reason}", spec.module);
+        Fault::new(ErrorCode::Internal, text)
+    };
+    let bytes = shared
+        .store
+        .blobs()
+        .get(&spec.module)
+        .map_err(|error| lost(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| lost("it is not in the data directory".to_owned()))?;
     admit(shared, bytes.to_vec(), &spec.limits, spec.profile)
         .map_err(|refusal| Fault::new(refusal.code, refusal.text))
 }
@@ -92,7 +99,10 @@ pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Resul
             match shared.clone().blocking(move || load(&inner, &spec)).await {
                 Some(loaded) => loaded?,
                 None => {
-                    return Err(Fault::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+                    return Err(Fault::new(
+                        ErrorCode::ShuttingDown,
+                        "the node is shutting down",
+                    ));
                 }
             }
         }

@@ -43,7 +43,9 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("agents", &self.shared.directory.len()).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("agents", &self.shared.directory.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +65,10 @@ impl Node {
         let (mut inboxes, mut handles) = (Vec::new(), Vec::new());
         for _ in 0..shards {
             let (sender, inbox) = sync_channel(INBOX_MAX);
-            handles.push(ShardHandle { sender, signal: Arc::new(Signal::default()) });
+            handles.push(ShardHandle {
+                sender,
+                signal: Arc::new(Signal::default()),
+            });
             inboxes.push(inbox);
         }
         let shared = Arc::new(Shared {
@@ -90,23 +95,30 @@ impl Node {
             .zip(parts)
             .map(|(shard, part)| {
                 let journal = shared.durable();
-                let options = KernelOptions { shard, journal, seed: rand::random() };
+                let options = KernelOptions {
+                    shard,
+                    journal,
+                    seed: rand::random(),
+                };
                 Kernel::new(options, directory.clone(), part)
             })
             .collect();
         let mut threads = Vec::new();
         for ((shard, kernel), inbox) in (0..shards).zip(kernels).zip(inboxes) {
             let (inner, signal) = (Arc::clone(&shared), shared.signal(shard));
-            let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(
-                move || {
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{shard}"))
+                .spawn(move || {
                     lower_priority();
                     Shard::new(shard, inner, kernel, inbox, signal).run();
-                },
-            )?;
+                })?;
             threads.push(thread);
         }
         sampler::start(&shared);
-        Ok(Self { shared, threads: Arc::new(std::sync::Mutex::new(threads)) })
+        Ok(Self {
+            shared,
+            threads: Arc::new(std::sync::Mutex::new(threads)),
+        })
     }
 
     /// Stops taking requests, lets the turns that run end, makes everything durable, and ends.
@@ -121,7 +133,9 @@ impl Node {
         let (threads, store) = (Arc::clone(&self.threads), Arc::clone(&self.shared.store));
         let ended = self.shared.clone().blocking(move || {
             let threads = std::mem::take(
-                &mut *threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+                &mut *threads
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
             for thread in threads {
                 if thread.join().is_err() {
@@ -137,7 +151,9 @@ impl Node {
 
     /// Hands a message to a shard that may be busy, and waits until it takes it.
     async fn insist(&self, shard: u16, mut message: ShardMessage) {
-        let Some(handle) = self.shared.shards.get(usize::from(shard)) else { return };
+        let Some(handle) = self.shared.shards.get(usize::from(shard)) else {
+            return;
+        };
         while let Err(std::sync::mpsc::TrySendError::Full(back)) = handle.sender.try_send(message) {
             message = back;
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -146,11 +162,7 @@ impl Node {
     }
 
     /// Sends an event to a shard and waits for its answer.
-    pub(crate) async fn ask(
-        &self,
-        shard: u16,
-        event: impl FnOnce(Ticket) -> Event,
-    ) -> Answer {
+    pub(crate) async fn ask(&self, shard: u16, event: impl FnOnce(Ticket) -> Event) -> Answer {
         if let Some(refusal) = self.shared.refuses() {
             return Err(refusal);
         }
@@ -159,7 +171,10 @@ impl Node {
             self.shared.tickets.answer(ticket, Err(refusal));
         }
         answer.await.unwrap_or_else(|_| {
-            Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
+            Err(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            ))
         })
     }
 
@@ -175,9 +190,9 @@ impl Node {
             let _ = sender.send(question(view));
         });
         self.shared.send(shard, ShardMessage::Inspect(question))?;
-        answer.await.map_err(|_| {
-            Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")
-        })
+        answer
+            .await
+            .map_err(|_| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
     }
 
     /// Waits until everything that was decided before now is durable.
@@ -189,7 +204,10 @@ impl Node {
         match done.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failed)) => Err(Refusal::new(failed.code(), failed.to_string())),
-            Err(_) => Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")),
+            Err(_) => Err(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            )),
         }
     }
 
@@ -204,7 +222,10 @@ impl Node {
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
             let shown: String = agent.chars().take(100).collect();
-            Refusal::new(ErrorCode::NotFound, format!("there is no agent `{shown}`{nearest}"))
+            Refusal::new(
+                ErrorCode::NotFound,
+                format!("there is no agent `{shown}`{nearest}"),
+            )
         })
     }
     /// All agents, by id.
@@ -242,7 +263,9 @@ impl Node {
     /// Events after a number, oldest first, as far as they are kept (the last 10,000).
     #[must_use]
     pub fn events_after(&self, number: u64) -> Vec<NumberedEvent> {
-        self.shared.events.last(usize::MAX, |event| event.number > number)
+        self.shared
+            .events
+            .last(usize::MAX, |event| event.number > number)
     }
     /// Events to come.
     #[must_use]
@@ -287,13 +310,20 @@ fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
         perf_map: options.perf_map,
         ..EngineOptions::default()
     })
-    .map_err(|error| StartError::Engine { reason: error.to_string() })?;
+    .map_err(|error| StartError::Engine {
+        reason: error.to_string(),
+    })?;
     let Some(dir) = &options.data else {
         return Ok((engine, Store::in_memory(), State::default()));
     };
-    let store_options = StoreOptions { on_fatal: on_fatal(), ..StoreOptions::default() };
-    let (store, recovered) = Store::open(dir, store_options)
-        .map_err(|error| StartError::Data { path: dir.clone(), reason: error.to_string() })?;
+    let store_options = StoreOptions {
+        on_fatal: on_fatal(),
+        ..StoreOptions::default()
+    };
+    let (store, recovered) = Store::open(dir, store_options).map_err(|error| StartError::Data {
+        path: dir.clone(),
+        reason: error.to_string(),
+    })?;
     for notice in &recovered.notices {
         tracing::warn!("{notice}");
     }

@@ -142,4 +142,3 @@ pub struct Health {
     /// Time since the start.
     pub uptime: Duration,
 }
-

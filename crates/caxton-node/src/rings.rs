@@ -26,7 +26,11 @@ pub(crate) struct Ring<T> {
 
 impl<T: Clone> Ring<T> {
     fn new(max: usize) -> Self {
-        Self { inner: Mutex::default(), watch: broadcast::channel(WATCH_MAX).0, max }
+        Self {
+            inner: Mutex::default(),
+            watch: broadcast::channel(WATCH_MAX).0,
+            max,
+        }
     }
     pub(crate) fn for_events() -> Self {
         Self::new(EVENTS_MAX)
@@ -50,8 +54,14 @@ impl<T: Clone> Ring<T> {
     /// Those that fit, oldest first, the last `limit` of them.
     pub(crate) fn last(&self, limit: usize, fits: impl Fn(&T) -> bool) -> Vec<T> {
         let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<T> =
-            guard.1.iter().rev().filter(|item| fits(item)).take(limit).cloned().collect();
+        let mut found: Vec<T> = guard
+            .1
+            .iter()
+            .rev()
+            .filter(|item| fits(item))
+            .take(limit)
+            .cloned()
+            .collect();
         found.reverse();
         found
     }

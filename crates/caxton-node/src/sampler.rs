@@ -35,7 +35,10 @@ fn sample(shared: &Shared) {
     let agents = shared.directory.all();
     let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
     shared.modules.keep_only(|digest| used.contains(digest));
-    let waiting: u64 = agents.iter().map(|listing| u64::from(listing.gauge.messages())).sum();
+    let waiting: u64 = agents
+        .iter()
+        .map(|listing| u64::from(listing.gauge.messages()))
+        .sum();
     let store = shared.store.metrics();
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
     metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);

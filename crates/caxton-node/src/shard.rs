@@ -24,8 +24,8 @@ use caxton_model::{
 
 use crate::{
     clock,
-    request::NumberedEvent,
     memory::AgentMemory,
+    request::NumberedEvent,
     shared::Shared,
     signal::{Signal, TurnWaker},
     turn::{self, Job, TurnDone},
@@ -71,7 +71,11 @@ pub(crate) struct ShardView<'a> {
 impl ShardView<'_> {
     /// Memory of an agent's live instance, if it has one. Unit: bytes.
     pub(crate) fn memory_bytes(&self, agent: AgentId) -> Option<u64> {
-        self.slots.get(&agent)?.instance.as_ref().map(Instance::memory_bytes)
+        self.slots
+            .get(&agent)?
+            .instance
+            .as_ref()
+            .map(Instance::memory_bytes)
     }
     /// What an agent wrote since the last checkpoint.
     pub(crate) fn memory(&self, agent: AgentId) -> Option<Arc<Mutex<AgentMemory>>> {
@@ -96,9 +100,10 @@ impl ShardHandle {
                 ErrorCode::TooManyRequests,
                 "the node has more requests waiting than it takes; try again shortly",
             )),
-            Err(TrySendError::Disconnected(_)) => {
-                Err(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
-            }
+            Err(TrySendError::Disconnected(_)) => Err(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            )),
         }
     }
 }
@@ -158,7 +163,9 @@ impl Shard {
         inbox: Receiver<ShardMessage>,
         signal: Arc<Signal>,
     ) -> Self {
-        let outboxes = (0..shared.directory.shards()).map(|_| Outbox::default()).collect();
+        let outboxes = (0..shared.directory.shards())
+            .map(|_| Outbox::default())
+            .collect();
         Self {
             number,
             shared,
@@ -194,13 +201,18 @@ impl Shard {
 
     fn is_over(&self) -> bool {
         let turns = || self.slots.values().any(|slot| slot.turn.is_some());
-        self.close_by.is_some_and(|by| Instant::now() >= by || !turns())
+        self.close_by
+            .is_some_and(|by| Instant::now() >= by || !turns())
     }
 
     /// One round; answers whether there was anything to do.
     fn round(&mut self) -> bool {
         let mut busy = self.take_messages();
-        if self.kernel.next_wake().is_some_and(|wake| wake <= clock::now()) {
+        if self
+            .kernel
+            .next_wake()
+            .is_some_and(|wake| wake <= clock::now())
+        {
             self.step(Event::Tick);
             busy = true;
         }
@@ -231,7 +243,10 @@ impl Shard {
 
     fn takes_turns(&self) -> bool {
         self.shared.store.takes_turns()
-            && self.outboxes.iter().all(|outbox| outbox.deliveries.len() < OUTBOX_MAX)
+            && self
+                .outboxes
+                .iter()
+                .all(|outbox| outbox.deliveries.len() < OUTBOX_MAX)
     }
 
     fn take_messages(&mut self) -> bool {
@@ -259,7 +274,10 @@ impl Shard {
                 self.step(event);
             }
             ShardMessage::Inspect(question) => {
-                question(&ShardView { kernel: &self.kernel, slots: &self.slots });
+                question(&ShardView {
+                    kernel: &self.kernel,
+                    slots: &self.slots,
+                });
             }
             ShardMessage::Close(by) => {
                 self.close_by = Some(by);
@@ -272,7 +290,11 @@ impl Shard {
         let mut woken = Vec::new();
         self.signal.take_woken(&mut woken);
         for agent in woken {
-            let Some(turn) = self.slots.get_mut(&agent).and_then(|slot| slot.turn.as_mut()) else {
+            let Some(turn) = self
+                .slots
+                .get_mut(&agent)
+                .and_then(|slot| slot.turn.as_mut())
+            else {
                 continue;
             };
             if !turn.waker.clear() {
@@ -288,7 +310,9 @@ impl Shard {
 
     /// Lets a guest run until it ends, waits, or its slice is over.
     fn poll(&mut self, agent: AgentId) {
-        let Some(slot) = self.slots.get_mut(&agent) else { return };
+        let Some(slot) = self.slots.get_mut(&agent) else {
+            return;
+        };
         let Some(turn) = &mut slot.turn else { return };
         let waker = Waker::from(Arc::clone(&turn.waker));
         let mut context = Context::from_waker(&waker);
@@ -321,7 +345,9 @@ impl Shard {
     }
 
     fn set_instance(&mut self, agent: AgentId, instance: Option<Instance>) {
-        let Some(slot) = self.slots.get_mut(&agent) else { return };
+        let Some(slot) = self.slots.get_mut(&agent) else {
+            return;
+        };
         match (slot.instance.is_some(), instance.is_some()) {
             (false, true) => {
                 self.shared.instances.fetch_add(1, Ordering::Relaxed);
@@ -336,7 +362,10 @@ impl Shard {
 
     fn turn_ended(&mut self, spec: &AgentSpec, end: TurnEnd) {
         metrics::counter!("caxton_turns_total").increment(1);
-        #[allow(clippy::cast_precision_loss, reason = "microseconds of a turn need no 53 bits")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "microseconds of a turn need no 53 bits"
+        )]
         metrics::histogram!("caxton_execution_seconds").record(end.cpu_micros as f64 / 1e6);
         if end.result.is_ok() && !self.is_journalled(spec) {
             self.commit(end.agent, &end.effects.writes, u64::MAX);
@@ -352,7 +381,10 @@ impl Shard {
         if let Some(slot) = self.slots.get(&agent)
             && !writes.is_empty()
         {
-            slot.memory.lock().unwrap_or_else(PoisonError::into_inner).commit(writes, seq);
+            slot.memory
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .commit(writes, seq);
             self.written.insert(agent);
         }
     }
@@ -382,7 +414,11 @@ impl Shard {
                 self.set_instance(agent, None);
                 let idle = self.slots.get(&agent).is_some_and(|slot| {
                     slot.turn.is_none()
-                        && slot.memory.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+                        && slot
+                            .memory
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .is_empty()
                 });
                 if idle {
                     self.slots.remove(&agent);
@@ -425,7 +461,9 @@ impl Shard {
     /// Does something once all that was published before it is durable: the node's edge.
     fn when_durable(&self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        self.shared.store.notify(move |result| then(&shared, result.is_ok()));
+        self.shared
+            .store
+            .notify(move |result| then(&shared, result.is_ok()));
     }
 
     fn publish(&mut self, entry: Arc<Entry>) {
@@ -456,7 +494,9 @@ impl Shard {
             memory: Arc::clone(&slot.memory),
             instance: slot.instance.take(),
             linked: slot.linked.take().filter(|_| same_module),
-            stored: state_size.1 > 0 && self.shared.durable() && spec.durability == Durability::Durable,
+            stored: state_size.1 > 0
+                && self.shared.durable()
+                && spec.durability == Durability::Durable,
             state_size,
             run,
         };
@@ -476,9 +516,13 @@ impl Shard {
     /// Hands what waits for peers on, as far as they take it; never waits for them.
     fn flush(&mut self) {
         for (number, outbox) in self.outboxes.iter_mut().enumerate() {
-            let Some(peer) = self.shared.shards.get(number) else { continue };
+            let Some(peer) = self.shared.shards.get(number) else {
+                continue;
+            };
             if !outbox.deliveries.is_empty() {
-                outbox.events.push_back(Event::Delivered(std::mem::take(&mut outbox.deliveries)));
+                outbox
+                    .events
+                    .push_back(Event::Delivered(std::mem::take(&mut outbox.deliveries)));
             }
             while let Some(event) = outbox.events.pop_front() {
                 match peer.sender.try_send(ShardMessage::Event(event)) {
@@ -518,7 +562,10 @@ impl Shard {
             return;
         }
         let now = clock::now();
-        let until = self.kernel.next_wake().map_or(PARK_MAX, |wake| wake.since(now).duration());
+        let until = self
+            .kernel
+            .next_wake()
+            .map_or(PARK_MAX, |wake| wake.since(now).duration());
         let waiting = self.outboxes.iter().any(|outbox| !outbox.events.is_empty());
         let at_most = if waiting || !self.fresh.is_empty() {
             Duration::from_millis(1)

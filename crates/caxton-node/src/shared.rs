@@ -15,7 +15,7 @@ use caxton_store::{Health, Store};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-        meters::Meters,
+    meters::Meters,
     modules::Modules,
     options::NodeOptions,
     request::{LogLine, NumberedEvent},
@@ -57,7 +57,10 @@ impl Shared {
     }
     /// A shard's bell.
     pub(crate) fn signal(&self, shard: u16) -> Arc<Signal> {
-        self.shards.get(usize::from(shard)).map(|s| Arc::clone(&s.signal)).unwrap_or_default()
+        self.shards
+            .get(usize::from(shard))
+            .map(|s| Arc::clone(&s.signal))
+            .unwrap_or_default()
     }
     /// Whether there is a journal.
     pub(crate) fn durable(&self) -> bool {
@@ -66,7 +69,10 @@ impl Shared {
     /// Why no request is taken now, if none is.
     pub(crate) fn refuses(&self) -> Option<Refusal> {
         if self.closing.load(Ordering::Relaxed) {
-            return Some(Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"));
+            return Some(Refusal::new(
+                ErrorCode::ShuttingDown,
+                "the node is shutting down",
+            ));
         }
         match self.store.health() {
             Health::Good => None,
@@ -84,10 +90,9 @@ impl Shared {
     ///
     /// Errors: its queue is full, or the node is shutting down.
     pub(crate) fn send(&self, shard: u16, message: ShardMessage) -> Result<(), Refusal> {
-        let handle = self
-            .shards
-            .get(usize::from(shard))
-            .ok_or_else(|| Refusal::new(ErrorCode::Internal, format!("there is no shard {shard}")))?;
+        let handle = self.shards.get(usize::from(shard)).ok_or_else(|| {
+            Refusal::new(ErrorCode::Internal, format!("there is no shard {shard}"))
+        })?;
         handle.send(message)
     }
 }

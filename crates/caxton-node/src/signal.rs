@@ -37,7 +37,11 @@ impl Signal {
     /// Parks the thread until the bell rings or the time is over, unless `busy` says there is work.
     pub(crate) fn park(&self, at_most: Duration, busy: impl FnOnce() -> bool) {
         self.parked.store(true, Ordering::SeqCst);
-        let woken = !self.woken.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let woken = !self
+            .woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
         if !woken && !busy() {
             std::thread::park_timeout(at_most);
         }
@@ -49,7 +53,11 @@ impl Signal {
     }
     /// Whether a guest can go on.
     pub(crate) fn has_woken(&self) -> bool {
-        !self.woken.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self
+            .woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 }
 
@@ -63,7 +71,11 @@ pub(crate) struct TurnWaker {
 
 impl TurnWaker {
     pub(crate) fn new(agent: AgentId, signal: Arc<Signal>) -> Arc<Self> {
-        Arc::new(Self { agent, signal, woken: AtomicBool::new(false) })
+        Arc::new(Self {
+            agent,
+            signal,
+            woken: AtomicBool::new(false),
+        })
     }
     /// Whether it was woken and not yet polled again.
     pub(crate) fn is_woken(&self) -> bool {

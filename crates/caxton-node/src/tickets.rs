@@ -25,13 +25,19 @@ impl Tickets {
     pub(crate) fn open(&self) -> (Ticket, oneshot::Receiver<Answer>) {
         let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(ticket, sender);
         (ticket, receiver)
     }
     /// Answers a request. One that nobody waits for any more is passed over.
     pub(crate) fn answer(&self, ticket: Ticket, answer: Answer) {
-        let sender =
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+        let sender = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&ticket);
         if let Some(sender) = sender {
             // The asker may have gone away; what was done stays done.
             let _ = sender.send(answer);

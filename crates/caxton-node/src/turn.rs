@@ -5,7 +5,8 @@ use std::{
     time::Instant,
 };
 
-use caxton_engine::{Call, CallValue, HostCalls, Instance, Linked, LogLevel, Usage};
+use bytes::Bytes;
+use caxton_engine::{Call, HostCalls, Instance, Linked, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
 use caxton_model::{AgentSpec, ErrorCode, Fault};
 
@@ -44,8 +45,22 @@ struct Guest {
 ///
 /// Cancel: dropping it drops the instance and all effects; nothing was done.
 pub(crate) async fn run(job: Job) -> TurnDone {
-    let Job { shared, run, spec, memory, instance, mut linked, stored, state_size } = job;
-    let RunTurn { agent, turn, input, ctx } = run;
+    let Job {
+        shared,
+        run,
+        spec,
+        memory,
+        instance,
+        mut linked,
+        stored,
+        state_size,
+    } = job;
+    let RunTurn {
+        agent,
+        turn,
+        input,
+        ctx,
+    } = run;
     let host: Box<dyn HostCalls> = Box::new(TurnHost::new(
         Arc::clone(&shared),
         Arc::clone(&spec),
@@ -54,24 +69,29 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         stored,
         state_size,
     ));
-    let mut guest = Guest { instance, host: Some(host), usage: Usage::default() };
+    let mut guest = Guest {
+        instance,
+        host: Some(host),
+        usage: Usage::default(),
+    };
     let mut result = match input {
         TurnInput::Init(_) => init(&shared, &spec, &mut linked, &mut guest).await,
         TurnInput::Message(mail) => {
-            call(&spec, &mut guest, Call::Message(mail.message.json().into())).await.map(code)
+            let json = Bytes::from_owner(mail.message);
+            call(&mut guest, Call::Message(json)).await.map(code)
         }
-        TurnInput::Timer { id, .. } => call(&spec, &mut guest, Call::Timer(id)).await.map(code),
-        TurnInput::Migrate { from } => {
-            call(&spec, &mut guest, Call::Migrate(from)).await.map(code)
-        }
-        TurnInput::Shutdown => call(&spec, &mut guest, Call::Shutdown).await.map(code),
+        TurnInput::Timer { id, .. } => call(&mut guest, Call::Timer(id)).await.map(code),
+        TurnInput::Migrate { from } => call(&mut guest, Call::Migrate(from)).await.map(code),
+        TurnInput::Shutdown => call(&mut guest, Call::Shutdown).await.map(code),
     };
     if let Err(fault) = &mut result {
         shared.meters.fault(&spec, fault, clock::now());
         explain(&shared, &spec, fault).await;
     }
     shared.meters.turn(agent, &guest.usage);
-    let host = guest.host.and_then(|host| host.as_any().downcast::<TurnHost>().ok());
+    let host = guest
+        .host
+        .and_then(|host| host.as_any().downcast::<TurnHost>().ok());
     let effects = host.map_or_else(TurnEffects::default, |host| host.finish());
     let end = TurnEnd {
         agent,
@@ -81,13 +101,17 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         cpu_micros: guest.usage.cpu_nanos / 1_000,
         instance_kept: guest.instance.is_some(),
     };
-    TurnDone { end, instance: guest.instance, linked }
+    TurnDone {
+        end,
+        instance: guest.instance,
+        linked,
+    }
 }
 
-fn code(value: CallValue) -> i32 {
+fn code(value: Returned) -> i32 {
     match value {
-        CallValue::Code(code) => code,
-        CallValue::Nothing | CallValue::Bytes(_) => 0,
+        Returned::Code(code) => code,
+        Returned::Capabilities(_) => 0,
     }
 }
 
@@ -111,11 +135,11 @@ async fn init(
     guest.usage = made.usage;
     metrics::histogram!("caxton_instantiate_seconds").record(began.elapsed().as_secs_f64());
     guest.instance = Some(made.result?);
-    let returned = code(call(spec, guest, Call::Init).await?);
+    let returned = code(call(guest, Call::Init).await?);
     if returned != 0 {
         return Ok(returned);
     }
-    if let CallValue::Bytes(json) = call(spec, guest, Call::Capabilities).await?
+    if let Returned::Capabilities(Some(json)) = call(guest, Call::Capabilities).await?
         && let Some(host) = &mut guest.host
         && let Err(refused) = host.register_capabilities(&json)
     {
@@ -131,10 +155,10 @@ fn no_guest() -> Fault {
     Fault::new(ErrorCode::Internal, "a turn was begun without an instance")
 }
 
-async fn call(spec: &AgentSpec, guest: &mut Guest, call: Call) -> Result<CallValue, Fault> {
+async fn call(guest: &mut Guest, call: Call) -> Result<Returned, Fault> {
     let instance = guest.instance.take().ok_or_else(no_guest)?;
     let host = guest.host.take().ok_or_else(no_guest)?;
-    let done = instance.call(call, &spec.limits, host).await;
+    let done = instance.call(call, host).await;
     guest.host = Some(done.host);
     guest.instance = done.instance;
     guest.usage = sum(&guest.usage, &done.usage);

@@ -66,7 +66,11 @@ impl Waiters {
         }
         *next += 1;
         let (sender, receiver) = oneshot::channel();
-        of_client.push(Wait { number: *next, wanted, sender });
+        of_client.push(Wait {
+            number: *next,
+            wanted,
+            sender,
+        });
         Some((*next, receiver))
     }
     /// Ends a wait that did not end by itself.
@@ -82,7 +86,9 @@ impl Waiters {
     /// A message stands in the client's mailbox, durable: whoever waits for it is told.
     pub(crate) fn tell(&self, client: &str, mail: &Pending) {
         let mut guard = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(of_client) = guard.1.get_mut(client) else { return };
+        let Some(of_client) = guard.1.get_mut(client) else {
+            return;
+        };
         let mut rest = Vec::with_capacity(of_client.len());
         for wait in of_client.drain(..) {
             if wait.wanted.fits(&mail.message) {

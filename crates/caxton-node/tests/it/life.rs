@@ -22,7 +22,10 @@ async fn a_module_that_is_none_is_refused_with_its_reasons() {
     let node = node().await;
     let mut bad = agent("a", guests::COUNTER);
     bad.module = b"not wasm at all".to_vec();
-    assert_eq!(node.deploy(bad).await.unwrap_err().code, ErrorCode::InvalidModule);
+    assert_eq!(
+        node.deploy(bad).await.unwrap_err().code,
+        ErrorCode::InvalidModule
+    );
     let unmet = agent(
         "a",
         r#"(module (import "caxton" "launch_missiles" (func)) (memory (export "memory") 1)
@@ -38,24 +41,42 @@ async fn a_module_that_is_none_is_refused_with_its_reasons() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_start_and_remove() {
     let node = node().await;
-    node.deploy(agent("counter", guests::COUNTER)).await.unwrap();
+    node.deploy(agent("counter", guests::COUNTER))
+        .await
+        .unwrap();
     ask(&node, "counter", "{}").await.unwrap();
     let stopped = node.stop("counter", true, Micros::secs(5)).await.unwrap();
     assert_eq!(stopped.status, AgentStatus::Stopped);
-    assert_eq!(ask(&node, "counter", "{}").await.unwrap_err().code, ErrorCode::AgentStopped);
+    assert_eq!(
+        ask(&node, "counter", "{}").await.unwrap_err().code,
+        ErrorCode::AgentStopped
+    );
     node.start_agent("counter").await.unwrap();
-    assert_eq!(&*content(&ask(&node, "counter", "{}").await.unwrap()), "1002");
+    assert_eq!(
+        &*content(&ask(&node, "counter", "{}").await.unwrap()),
+        "1002"
+    );
     node.remove("counter").await.unwrap();
-    assert_eq!(ask(&node, "counter", "{}").await.unwrap_err().code, ErrorCode::NotFound);
-    node.deploy(agent("counter", guests::COUNTER)).await.unwrap();
-    assert_eq!(&*content(&ask(&node, "counter", "{}").await.unwrap()), "1001");
+    assert_eq!(
+        ask(&node, "counter", "{}").await.unwrap_err().code,
+        ErrorCode::NotFound
+    );
+    node.deploy(agent("counter", guests::COUNTER))
+        .await
+        .unwrap();
+    assert_eq!(
+        &*content(&ask(&node, "counter", "{}").await.unwrap()),
+        "1001"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_keeps_agents_state_and_mailboxes_of_clients() {
     let dir = tempfile::tempdir().unwrap();
     let node = node_at(dir.path()).await;
-    node.deploy(agent("counter", guests::COUNTER)).await.unwrap();
+    node.deploy(agent("counter", guests::COUNTER))
+        .await
+        .unwrap();
     for n in 1..=5 {
         let posted = ask(&node, "counter", "{}").await.unwrap();
         assert_eq!(&*content(&posted), (1000 + n).to_string());
@@ -65,8 +86,15 @@ async fn a_restart_keeps_agents_state_and_mailboxes_of_clients() {
     drop(node);
     let node = node_at(dir.path()).await;
     assert_eq!(node.agents().len(), 1);
-    assert_eq!(node.health().instances, 0, "nothing is instantiated before it is needed");
+    assert_eq!(
+        node.health().instances,
+        0,
+        "nothing is instantiated before it is needed"
+    );
     assert_eq!(node.replies("tester").await.unwrap().len(), 5);
-    assert_eq!(&*content(&ask(&node, "counter", "{}").await.unwrap()), "1006");
+    assert_eq!(
+        &*content(&ask(&node, "counter", "{}").await.unwrap()),
+        "1006"
+    );
     node.shutdown(Duration::from_secs(5)).await;
 }

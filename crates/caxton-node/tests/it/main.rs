@@ -14,14 +14,23 @@ use caxton_node::{Deploy, Node, NodeOptions, Posted};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn node() -> Node {
-    Node::start(NodeOptions { shards: 2, ..NodeOptions::default() }).await.expect("the node starts")
+    Node::start(NodeOptions {
+        shards: 2,
+        ..NodeOptions::default()
+    })
+    .await
+    .expect("the node starts")
 }
 
 async fn node_at(dir: &std::path::Path) -> Node {
     let data = Some(dir.to_owned());
-    Node::start(NodeOptions { data, shards: 2, ..NodeOptions::default() })
-        .await
-        .expect("the node starts")
+    Node::start(NodeOptions {
+        data,
+        shards: 2,
+        ..NodeOptions::default()
+    })
+    .await
+    .expect("the node starts")
 }
 
 fn agent(name: &str, wat: &str) -> Deploy {
@@ -57,5 +66,8 @@ async fn ask(node: &Node, to: &str, content: &str) -> Result<Posted, Refusal> {
 }
 
 fn content(posted: &Posted) -> Arc<str> {
-    posted.reply.as_ref().map_or_else(|| "no reply".into(), |r| r.message.content.as_str().into())
+    posted
+        .reply
+        .as_ref()
+        .map_or_else(|| "no reply".into(), |r| r.message.content.as_str().into())
 }
