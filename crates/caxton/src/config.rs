@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use caxton_model::{ByteSize, EngineKind, Limits, Micros};
 
+pub(crate) mod drawing;
 pub(crate) mod layers;
 pub(crate) mod schema;
 pub(crate) mod setting;

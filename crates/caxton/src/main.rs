@@ -1,1 +1,27 @@
-fn main() {}
+//! The `caxton` program: parse, configure, run, and say what went wrong in words that help.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod commands;
+mod config;
+mod connection;
+mod environment;
+mod failure;
+mod logging;
+mod output;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let environment = environment::Environment::read();
+    let output = output::Output::new(&cli.global, &environment);
+    match commands::run(cli.command, &output, &environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

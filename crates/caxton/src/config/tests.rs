@@ -128,10 +128,3 @@ fn a_variable_that_sets_nothing_is_noted_with_its_neighbour() {
     );
     assert!(layers.resolved.iter().all(|resolved| resolved.source == Source::Default));
 }
-
-#[test]
-fn the_schema_is_the_published_one() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/node.schema.json");
-    let text = serde_json::to_string_pretty(&schema::schema()).unwrap() + "\n";
-    expect_test::expect_file![path].assert_eq(&text);
-}

@@ -1,0 +1,148 @@
+use std::fmt::Write as _;
+
+use caxton_model::{Kind, LimitName, Permission};
+use clap::CommandFactory as _;
+use expect_test::expect_file;
+
+use super::*;
+use crate::config::setting::settings;
+
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+
+#[test]
+fn the_tree_of_commands_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// Every command's help, as the page of the book.
+fn help_page() -> String {
+    let mut page = String::from(
+        "# Commands\n\n<!-- Made from the program: `cargo xtask docs` rewrites it. -->\n",
+    );
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    add_help(&mut page, &mut command, "caxton");
+    page
+}
+
+fn add_help(page: &mut String, command: &mut clap::Command, name: &str) {
+    let help = command.render_long_help().to_string();
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    let _ = write!(page, "\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
+    for child in command.get_subcommands_mut() {
+        if !child.is_hide_set() && child.get_name() != "help" {
+            let name = format!("{name} {}", child.get_name());
+            add_help(page, child, &name);
+        }
+    }
+}
+
+#[test]
+fn golden_help_of_every_command() {
+    expect_file![format!("{DOCS}/cli.md")].assert_eq(&help_page());
+}
+
+#[test]
+fn golden_table_of_limits() {
+    let mut page = String::from(
+        "# Limits\n\n<!-- Made from the code: `cargo xtask docs` rewrites it. -->\n\n\
+         The name is the same in manifests, flags, the API, metrics and errors.\n\
+         Each value is the default; an operator may set a ceiling for each in `[ceilings]` of \
+         `node.toml`.\n\n\
+         | limit | agent | processor | extension, app | error | what it bounds |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for name in LimitName::ALL {
+        let show = |kind| name.show(name.default_for(kind));
+        let code = name.code();
+        let _ = writeln!(
+            page,
+            "| `{name}` | {} | {} | {} | [`{code}`](errors/{}.md) | {} |",
+            show(Kind::Agent),
+            show(Kind::Processor),
+            show(Kind::Extension),
+            code.page(),
+            name.what()
+        );
+    }
+    page.push_str(
+        "\nA limit is raised for one guest by `[limits]` in its `caxton.toml`, by `--limit \
+         NAME=VALUE` at `caxton agent deploy` and `caxton run`, or by `limits` in the API.\n\
+         `memory = 0` means as much as the operator's ceiling allows.\n",
+    );
+    expect_file![format!("{DOCS}/limits.md")].assert_eq(&page);
+}
+
+#[test]
+fn golden_table_of_permissions() {
+    let mut page = String::from(
+        "# Permissions\n\n<!-- Made from the code: `cargo xtask docs` rewrites it. -->\n\n\
+         What a guest may do is what its manifest asks for *and* an operator granted.\n\
+         Everything else fails to link, or answers denied.\n\n\
+         | class | rule | members |\n|---|---|---|\n\
+         | baseline | always linked, needs no permission | own state, timers, log, metrics, \
+         capabilities, replying to whoever wrote, time, seeded random, own configuration |\n\
+         | plumbing | always linked, gives nothing | what standard libraries import anyway: WASI's \
+         environment, files, sockets, exit |\n\
+         | rights | an import that can only serve a right is refused without its permission | the \
+         table below |\n\n\
+         | permission | granted by this version |\n|---|---|\n",
+    );
+    for permission in Permission::ALL {
+        let granted = match permission {
+            Permission::MessageSend => "yes; without a word, within the guest's own namespace",
+            _ => "no: read in manifests and kept, and what needs it is refused or answers denied",
+        };
+        let _ = writeln!(page, "| `{permission}` | {granted} |");
+    }
+    page.push_str(
+        "\nReceivers are patterns in which `*` stands for any run of characters:\n\n\
+         ```toml\n[permissions]\n\
+         \"message:send\" = { to = [\"df\", \"acme/worker-*\", \"capability:translate\"], reason = \
+         \"asks its peers\" }\n```\n",
+    );
+    expect_file![format!("{DOCS}/permissions.md")].assert_eq(&page);
+}
+
+#[test]
+fn golden_table_of_settings() {
+    let mut page = String::from(
+        "# Configuration\n\n<!-- Made from the code: `cargo xtask docs` rewrites it. -->\n\n\
+         No file is needed: every default is safe and enough.\n\
+         A flag beats the environment, which beats the file, which beats the default; `caxton \
+         config show --sources` says who won.\n\
+         The file is `node.toml` in the data directory, or what `--config` or `CAXTON_CONFIG` \
+         names.\n\
+         `caxton config check` says everything that is wrong at once, with line and column.\n\
+         A JSON Schema for editors is in [node.schema.json](node.schema.json).\n\n\
+         | setting | environment | values | default | what it does |\n|---|---|---|---|---|\n",
+    );
+    for setting in settings() {
+        let default = match setting.default.as_ref() {
+            "" => String::new(),
+            default => format!("`{default}`"),
+        };
+        let _ = writeln!(
+            page,
+            "| `{}` | `{}` | {} | {default} | {} |",
+            setting.path,
+            setting.variable(),
+            setting.kind.what(),
+            setting.what
+        );
+    }
+    page.push_str(
+        "\nA key with a dot stands in a section:\n\n\
+         ```toml\nshutdown_grace = \"10s\"\n\n[http]\nlisten = \"127.0.0.1:8080\"\n\n\
+         [ceilings]\nmemory = \"256MiB\"\n```\n\n\
+         Clients read `CAXTON_URL` and `CAXTON_TOKEN`.\n\
+         Traces are exported when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.\n",
+    );
+    expect_file![format!("{DOCS}/configuration.md")].assert_eq(&page);
+}
+
+#[test]
+fn golden_schema_of_the_configuration() {
+    let text = serde_json::to_string_pretty(&crate::config::schema::schema()).unwrap() + "\n";
+    expect_file![format!("{DOCS}/node.schema.json")].assert_eq(&text);
+}

@@ -1,0 +1,131 @@
+//! One file per command; this one is the menu.
+
+use clap::Subcommand;
+
+use crate::{
+    environment::Environment,
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+mod agent;
+mod bench;
+mod build;
+mod cache;
+mod compile_worker;
+mod completions;
+mod config;
+mod conversation;
+mod dead_letters;
+mod demo;
+mod events;
+mod guest_options;
+mod inspect;
+mod journal;
+mod man;
+mod messages;
+mod new;
+mod run;
+mod send;
+mod token;
+mod up;
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a node
+    Up(up::Args),
+    /// Show a node at work: agents in four languages, in a throw-away directory
+    Demo(demo::Args),
+    /// Run one module without a node: an agent on messages, a processor on bytes
+    #[command(visible_alias = "run-agent")]
+    Run(run::Args),
+    /// Begin a project for an agent or a processor
+    New(new::Args),
+    /// Build a project's module with size optimisation
+    Build(build::Args),
+    /// Say what a module is, what it imports, and why it would be refused
+    Inspect(inspect::Args),
+    /// Deploy agents and look after them
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Send a message
+    Send(send::Args),
+    /// Read messages, or follow them as they are sent
+    Messages(messages::Args),
+    /// Draw a conversation
+    Conversation(conversation::Args),
+    /// Messages that could not be delivered
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Watch what happens on a node
+    Events(events::Args),
+    /// Tokens of the API
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Look into a stopped node's journal
+    #[command(subcommand)]
+    Journal(journal::Command),
+    /// Compiled modules kept on disk
+    #[command(subcommand)]
+    Cache(cache::Command),
+    /// A node's configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Measure this machine: each figure beside that of the bare part
+    Bench(bench::Args),
+    /// Completions for a shell
+    Completions(completions::Args),
+    /// Manual pages
+    Man(man::Args),
+    /// Compile one module from stdin to stdout under limits; the node starts it
+    #[command(hide = true)]
+    CompileWorker(compile_worker::Args),
+}
+
+/// Runs a command.
+pub(crate) fn run(
+    command: Command,
+    output: &Output,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    match command {
+        Command::Up(args) => up::run(args, output, environment),
+        Command::Demo(args) => demo::run(args, output),
+        Command::Run(args) => run::run(args, output),
+        Command::New(args) => new::run(&args, output),
+        Command::Build(args) => build::run(&args, output),
+        Command::Inspect(args) => inspect::run(&args, output),
+        Command::Agent(command) => wait(agent::run(command, output, environment)),
+        Command::Send(args) => wait(send::run(args, output, environment)),
+        Command::Messages(args) => wait(messages::run(args, output, environment)),
+        Command::Conversation(args) => wait(conversation::run(args, output, environment)),
+        Command::DeadLetters(command) => wait(dead_letters::run(command, output, environment)),
+        Command::Events(args) => wait(events::run(args, output, environment)),
+        Command::Token(command) => wait(token::run(command, output, environment)),
+        Command::Journal(command) => journal::run(command, output, environment),
+        Command::Cache(command) => cache::run(command, output, environment),
+        Command::Config(command) => config::run(command, output, environment),
+        Command::Bench(args) => bench::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::CompileWorker(args) => compile_worker::run(&args),
+    }
+}
+
+/// Waits for a command that only talks to a node; Ctrl-C ends it.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Exit::Failed, format!("no runtime: {error}"), "free file descriptors or memory")
+    })?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = command => result,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    });
+    // A read of stdin that is under way must not hold the program.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,478 @@
+//! `caxton agent`: deploy, list, look, stop, start, update, roll back, remove.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use caxton_client::{
+    AgentConfig, AgentFilter, CaxtonClient, DeployAgentRequest, Durability,
+    api::{AgentDetail, AgentSummary, AskedValue, GrantPattern, LogEntry},
+};
+use caxton_model::{ByteSize, LimitName, Micros};
+use caxton_package::Manifest;
+use clap::Subcommand;
+use owo_colors::Style;
+
+use crate::{
+    commands::guest_options::GuestOptions,
+    connection::Connection,
+    environment::Environment,
+    failure::Failure,
+    output::{Output, pairs, table},
+};
+
+/// What to do with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Deploy an agent: a module, or a package by its caxton.toml
+    Deploy(DeployArgs),
+    /// List agents
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one agent: state, limits, counters, last fault
+    Inspect(OneArgs),
+    /// Read an agent's log
+    Logs(LogsArgs),
+    /// Stop an agent; it keeps its state and takes no more messages
+    Stop(StopArgs),
+    /// Start an agent that was stopped or has failed
+    Start(OneArgs),
+    /// Switch an agent to another module; its state stays
+    Update(UpdateArgs),
+    /// Switch an agent back to what it was before its last update
+    Rollback(OneArgs),
+    /// Remove an agent with its mail, timers and state
+    #[command(visible_alias = "rm")]
+    Remove(RemoveArgs),
+}
+
+/// Which module, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployArgs {
+    /// The module, or a package's caxton.toml
+    file: PathBuf,
+    /// The agent's name; default: the package's name, else the file's
+    #[arg(long)]
+    name: Option<String>,
+    /// Whether its state survives a restart of the node
+    #[arg(long, value_name = "durable|memory", value_parser = read_durability)]
+    durability: Option<Durability>,
+    /// A capability it is said to have until it registers its own; may be repeated
+    #[arg(long = "capability", value_name = "NAME")]
+    capabilities: Vec<String>,
+    #[command(flatten)]
+    guest: GuestOptions,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which agent, which module, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpdateArgs {
+    /// The agent, by name or id
+    agent: String,
+    #[command(flatten)]
+    deploy: DeployArgs,
+}
+
+/// Which agents.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Only names that fit this pattern, such as `worker-*`
+    #[arg(long)]
+    name: Option<String>,
+    /// Only agents in this place of their life, such as running
+    #[arg(long)]
+    status: Option<String>,
+    /// Only agents that offer this
+    #[arg(long)]
+    capability: Option<String>,
+    /// Only agents of this namespace
+    #[arg(long)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which agent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OneArgs {
+    /// The agent, by name or id
+    agent: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which agent, and whether to ask first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    /// The agents, by name or id
+    #[arg(required = true)]
+    agents: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which lines.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// The agent, by name or id
+    agent: String,
+    /// Go on with new lines
+    #[arg(long, short)]
+    follow: bool,
+    /// At most so many of the last lines
+    #[arg(long, default_value_t = 100, value_name = "LINES")]
+    tail: u32,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How to stop.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StopArgs {
+    /// The agent, by name or id
+    agent: String,
+    /// First work off what waits in the mailbox
+    #[arg(long)]
+    drain: bool,
+    /// How long that may take, such as 10s
+    #[arg(long, value_name = "DURATION", value_parser = read_micros)]
+    grace: Option<Micros>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn read_durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "durable" => Ok(Durability::Durable),
+        "memory" => Ok(Durability::Memory),
+        _ => Err("use durable or memory".to_owned()),
+    }
+}
+
+pub(crate) fn read_micros(text: &str) -> Result<Micros, String> {
+    text.parse().map_err(|error: caxton_model::UnitError| error.to_string())
+}
+
+/// Does it.
+pub(crate) async fn run(
+    command: Command,
+    output: &Output,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    match command {
+        Command::Deploy(args) => {
+            let client = args.connection.client(environment).await?;
+            let request = request(args, output, true)?;
+            let deployed = client.deploy_agent(request).await?;
+            show_deployed(&deployed.agent, &deployed.warnings, "deployed", output)
+        }
+        Command::Update(args) => {
+            let client = args.deploy.connection.client(environment).await?;
+            let request = request(args.deploy, output, false)?;
+            let updated = client.update_agent(&args.agent, request).await?;
+            show_deployed(&updated.agent, &updated.warnings, "updated", output)
+        }
+        Command::List(args) => {
+            let client = args.connection.client(environment).await?;
+            let filter = AgentFilter {
+                name: args.name,
+                status: args.status,
+                capability: args.capability,
+                namespace: args.namespace,
+            };
+            let agents = client.agents(&filter).await?;
+            output.value(&agents, |agents| agents_table(agents, output))
+        }
+        Command::Inspect(args) => {
+            let client = args.connection.client(environment).await?;
+            let agent = client.agent(&args.agent).await?;
+            output.value(&agent, detail_text)
+        }
+        Command::Logs(args) => logs(args, output, environment).await,
+        Command::Stop(args) => {
+            let client = args.connection.client(environment).await?;
+            let grace = args.grace.map(Micros::duration);
+            let agent = client.stop_agent(&args.agent, args.drain, grace).await?;
+            output.value(&agent, |agent| status_line(agent, output))
+        }
+        Command::Start(args) => {
+            let client = args.connection.client(environment).await?;
+            let agent = client.start_agent(&args.agent).await?;
+            output.value(&agent, |agent| status_line(agent, output))
+        }
+        Command::Rollback(args) => {
+            let client = args.connection.client(environment).await?;
+            let agent = client.rollback_agent(&args.agent).await?;
+            output.value(&agent, |agent| status_line(agent, output))
+        }
+        Command::Remove(args) => {
+            let client = args.connection.client(environment).await?;
+            for agent in &args.agents {
+                client.remove_agent(agent).await?;
+                output.entry(&BTreeMap::from([("removed", agent)]), |_| format!("removed {agent}"))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Reads module and manifest, and lays the flags over what the manifest says.
+fn request(
+    args: DeployArgs,
+    output: &Output,
+    is_new: bool,
+) -> Result<DeployAgentRequest, Failure> {
+    let (module_path, manifest) = read_package(&args.file, output)?;
+    let wasm_module =
+        fs::read(&module_path).map_err(|error| Failure::file(&module_path, &error))?;
+    let mut config = AgentConfig::default();
+    if let Some((manifest, text)) = manifest {
+        config.name = manifest.name.as_str().to_owned();
+        config.version = Some(manifest.version.clone());
+        config.limits = asked(&manifest.limits);
+        config.durability = manifest.agent.durability;
+        config.supervision = Some(manifest.agent.supervision.clone());
+        config.profile = manifest.agent.profile;
+        config.passivate_after = manifest.agent.passivate_after;
+        config.manifest = Some(text);
+    }
+    if let Some(name) = args.name {
+        config.name = name;
+    }
+    if config.name.is_empty() && is_new {
+        config.name = name_of_file(&module_path)?;
+    }
+    config.limits.extend(asked(&args.guest.limits()));
+    if let Some(durability) = args.durability {
+        config.durability = durability;
+    }
+    if let Some(profile) = args.guest.engine_profile {
+        config.profile = profile;
+    }
+    if let Some(to) = args.guest.message_send()? {
+        let pattern = serde_json::from_value(serde_json::json!({ "to": to }));
+        let pattern: GrantPattern = pattern.map_err(|error| {
+            Failure::usage(format!("the grant can't be written: {error}"), "use message:send=NAME")
+        })?;
+        config.grants.insert("message:send".to_owned(), pattern);
+    }
+    config.capabilities = args.capabilities;
+    config.config = args.guest.config.into_iter().collect();
+    Ok(DeployAgentRequest { wasm_module, config })
+}
+
+fn asked(limits: &BTreeMap<LimitName, u64>) -> BTreeMap<String, AskedValue> {
+    let value = |value: u64| match value {
+        caxton_model::UNLIMITED => AskedValue::Unlimited,
+        value => AskedValue::Number(value),
+    };
+    limits.iter().map(|(name, number)| (name.to_string(), value(*number))).collect()
+}
+
+/// The module of a package or a plain module, and the manifest with its text.
+pub(crate) fn read_package(
+    file: &std::path::Path,
+    output: &Output,
+) -> Result<(PathBuf, Option<(Manifest, String)>), Failure> {
+    let is_manifest = file.is_dir()
+        || file.extension().is_some_and(|extension| extension == "toml" || extension == "json");
+    if !is_manifest {
+        return Ok((file.to_owned(), None));
+    }
+    let file = if file.is_dir() { file.join("caxton.toml") } else { file.to_owned() };
+    let (manifest, text) = read_manifest(&file)?;
+    for note in manifest.notes() {
+        output.note(&note);
+    }
+    let folder = file.parent().unwrap_or(std::path::Path::new("."));
+    Ok((folder.join(&manifest.module), Some((manifest, text))))
+}
+
+/// Reads a manifest; what is wrong is drawn.
+pub(crate) fn read_manifest(file: &std::path::Path) -> Result<(Manifest, String), Failure> {
+    let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    match Manifest::read(&file.display().to_string(), &text) {
+        Ok(manifest) => Ok((manifest, text)),
+        Err(error) => Err(crate::config::drawing::document_failure(error, "manifest")),
+    }
+}
+
+/// A file's name as an agent's, where it is one.
+pub(crate) fn name_of_file(path: &std::path::Path) -> Result<String, Failure> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match stem.parse::<caxton_model::AgentName>() {
+        Ok(_) => Ok(stem),
+        Err(error) => Err(Failure::usage(
+            format!("the file's name can't be the agent's: {error}"),
+            "name the agent with --name",
+        )),
+    }
+}
+
+fn show_deployed(
+    agent: &AgentSummary,
+    warnings: &[String],
+    verb: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    for warning in warnings {
+        output.note(warning);
+    }
+    output.value(agent, |agent| {
+        format!("{verb} {} ({}), version {}, {}", agent.name, agent.id, agent.version, word(agent))
+    })
+}
+
+fn word(agent: &AgentSummary) -> String {
+    serde_json::to_value(agent.status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn painted(agent: &AgentSummary, output: &Output) -> String {
+    let word = word(agent);
+    let style = match word.as_str() {
+        "running" | "passivated" => Style::new().green(),
+        "failed" => Style::new().red(),
+        _ => Style::new().yellow(),
+    };
+    output.paint(&word, style)
+}
+
+fn status_line(agent: &AgentSummary, output: &Output) -> String {
+    format!("{} ({}) is {}", agent.name, agent.id, painted(agent, output))
+}
+
+fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
+    if agents.is_empty() {
+        return "no agents; deploy one with `caxton agent deploy FILE`".to_owned();
+    }
+    table(
+        ["name", "id", "status", "version", "mail", "offers"],
+        agents.iter().map(|agent| {
+            let offers = if agent.capabilities.is_empty() {
+                agent.declared.join(", ")
+            } else {
+                agent.capabilities.join(", ")
+            };
+            [
+                agent.name.clone(),
+                agent.id.clone(),
+                painted(agent, output),
+                agent.version.clone(),
+                agent.mailbox.messages.to_string(),
+                offers,
+            ]
+        }),
+    )
+}
+
+fn detail_text(detail: &AgentDetail) -> String {
+    let agent = &detail.agent;
+    let counters = &detail.counters;
+    let mut lines = vec![
+        ("name", agent.name.clone()),
+        ("id", agent.id.clone()),
+        ("status", format!("{} {}", word(agent), detail.status_reason)),
+        ("version", agent.version.clone()),
+        ("module", agent.module.clone()),
+        ("durability", format!("{:?}", agent.durability).to_lowercase()),
+        ("profile", agent.profile.to_string()),
+        ("deployed", agent.deployed_at.clone()),
+        ("offers", agent.capabilities.join(", ")),
+        ("mailbox", format!("{} messages", agent.mailbox.messages)),
+        ("turns", format!("{} ({} errors, {} faults)", counters.turns, counters.errors, counters.faults)),
+        ("sent", counters.messages_sent.to_string()),
+        ("cpu", Micros(counters.cpu_micros).to_string()),
+        ("state", format!("{} keys, {}", counters.state_keys, ByteSize(counters.state_bytes))),
+        ("memory", detail.memory_bytes.map_or("no live instance".to_owned(), |b| ByteSize(b).to_string())),
+    ];
+    if let Some(to) = &detail.message_send {
+        lines.push(("may send to", to.join(", ")));
+    }
+    if let Some(previous) = &detail.previous_version {
+        lines.push(("rolls back to", previous.clone()));
+    }
+    if let Some(fault) = &detail.last_fault {
+        let mut text = format!("{} {}: {}", fault.at, fault.code, fault.text);
+        for frame in &fault.backtrace {
+            text.push_str(&format!("\n  at {}", frame.function));
+            if let Some(source) = &frame.source {
+                text.push_str(&format!(" ({source})"));
+            }
+        }
+        lines.push(("last fault", text));
+    }
+    let limits = table(
+        ["limit", "value", "used", "peak", "last breach"],
+        detail.limits.iter().map(|row| {
+            let show = |value: u64| match row.name.parse::<LimitName>() {
+                Ok(name) => name.show(value),
+                Err(_) => value.to_string(),
+            };
+            [
+                row.name.clone(),
+                row.limit.map_or("unlimited".to_owned(), show),
+                show(row.used),
+                show(row.peak),
+                row.last_breach.clone().unwrap_or_default(),
+            ]
+        }),
+    );
+    format!("{}\n{limits}", pairs(&lines))
+}
+
+async fn logs(args: LogsArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    let lines = last_lines(&client, &args.agent, args.tail).await?;
+    let mut last = 0;
+    for line in &lines {
+        last = line.number;
+        output.entry(line, |line| log_line(line, output))?;
+    }
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
+        let mut stream = client.follow_logs(&args.agent, last).await?;
+        while let Some(line) = stream.next().await {
+            let line = line?;
+            last = line.number;
+            output.entry(&line, |line| log_line(line, output))?;
+        }
+        // The node closed the stream: it stops, or the agent was updated. Ask again, gently.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// The last lines there are; the API gives them from the oldest on.
+async fn last_lines(
+    client: &CaxtonClient,
+    agent: &str,
+    tail: u32,
+) -> Result<Vec<LogEntry>, Failure> {
+    const PAGE: u32 = 1_000;
+    let mut lines: Vec<LogEntry> = Vec::new();
+    loop {
+        let after = lines.last().map_or(0, |line| line.number);
+        let page = client.agent_logs(agent, after, PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        lines.extend(page);
+        let surplus = lines.len().saturating_sub(tail as usize);
+        lines.drain(..surplus);
+        if is_last || tail == 0 {
+            return Ok(lines);
+        }
+    }
+}
+
+fn log_line(line: &LogEntry, output: &Output) -> String {
+    let style = match line.level.as_str() {
+        "error" => Style::new().red(),
+        "warn" => Style::new().yellow(),
+        _ => Style::new().dimmed(),
+    };
+    let level = output.paint(&format!("{:5}", line.level), style);
+    format!("{} {level} {} {}", line.at, line.name, line.text)
+}

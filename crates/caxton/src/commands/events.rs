@@ -1,0 +1,76 @@
+//! `caxton events`: what happens on a node, as it happens.
+
+use std::time::Duration;
+
+use caxton_client::{EventFilter, api::{EventBody, EventKind}};
+
+use crate::{
+    connection::Connection, environment::Environment, failure::Failure, output::Output,
+};
+
+/// Which events.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only events of this kind
+    #[arg(long, value_parser = EventKind::ALL.map(EventKind::as_str))]
+    kind: Option<String>,
+    /// Only events about this agent, by name or id
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only messages of this conversation
+    #[arg(long, value_name = "ID")]
+    conversation_id: Option<String>,
+    /// Go on behind this event
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// End after so many events
+    #[arg(long, value_name = "COUNT")]
+    count: Option<u64>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Does it.
+pub(crate) async fn run(
+    args: Args,
+    output: &Output,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    let filter =
+        EventFilter { kind: args.kind, agent: args.agent, conversation_id: args.conversation_id };
+    let mut last = args.after;
+    let mut left = args.count;
+    loop {
+        let mut stream = client.events(&filter, last.as_deref()).await?;
+        while let Some(event) = stream.next().await {
+            let event = event?;
+            last = event.id.or(last);
+            output.entry(&event.body, line)?;
+            left = left.map(|left| left.saturating_sub(1));
+            if left == Some(0) {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn line(event: &EventBody) -> String {
+    match event {
+        EventBody::Status { at, name, status, reason, .. } => {
+            let status = serde_json::to_value(status).unwrap_or_default();
+            format!("{at} status {name} {} {reason}", status.as_str().unwrap_or_default())
+        }
+        EventBody::Sent { at, id, deliveries, message } => {
+            format!("{at} sent {id} to {deliveries} {}", message.json())
+        }
+        EventBody::Fault { at, name, turn, code, text, .. } => {
+            format!("{at} fault {name} turn {turn} {code}: {text}")
+        }
+        EventBody::DeadLetter { at, id, intended, code, reason } => {
+            format!("{at} dead-letter {id} for {intended} {code}: {reason}")
+        }
+        EventBody::Gap(gap) => format!("gap: {}", gap.reason),
+    }
+}

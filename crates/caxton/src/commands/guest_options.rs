@@ -1,0 +1,92 @@
+//! What deploying and running have in common: limits, grants, configuration by flags.
+
+use std::collections::BTreeMap;
+
+use caxton_model::{LimitName, Permission};
+
+use crate::failure::{Exit, Failure};
+
+/// What a guest may use.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Guest")]
+pub(crate) struct GuestOptions {
+    /// A limit other than the default, such as `cpu=100ms` or `memory=64MiB`; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = read_limit)]
+    pub(crate) limits: Vec<(LimitName, u64)>,
+    /// A grant, such as `message:send=acme/*`; may be repeated
+    #[arg(long = "grant", value_name = "PERMISSION=PATTERN", value_parser = read_grant)]
+    pub(crate) grants: Vec<(Permission, String)>,
+    /// A value of the guest's own configuration; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_pair)]
+    pub(crate) config: Vec<(String, String)>,
+    /// The engine profile: hardened, metered or deterministic
+    #[arg(long, value_name = "PROFILE", value_parser = str::parse::<caxton_model::EngineProfile>)]
+    pub(crate) engine_profile: Option<caxton_model::EngineProfile>,
+}
+
+impl GuestOptions {
+    /// The limits by name; the last word on each counts.
+    pub(crate) fn limits(&self) -> BTreeMap<LimitName, u64> {
+        self.limits.iter().copied().collect()
+    }
+    /// The receivers granted with `message:send`.
+    ///
+    /// Errors: a grant that this version can't give.
+    pub(crate) fn message_send(&self) -> Result<Option<Vec<String>>, Failure> {
+        let mut receivers = None;
+        for (permission, pattern) in &self.grants {
+            if *permission != Permission::MessageSend {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("`{permission}` can't be granted by this version of the host"),
+                    "leave the grant out: what needs it answers denied; message:send can be granted",
+                ));
+            }
+            receivers.get_or_insert_with(Vec::new).push(pattern.clone());
+        }
+        Ok(receivers)
+    }
+}
+
+fn read_limit(text: &str) -> Result<(LimitName, u64), String> {
+    let (name, value) =
+        text.split_once('=').ok_or("write it as NAME=VALUE, such as `memory=64MiB`")?;
+    let name: LimitName = name.parse().map_err(|error| format!("{error}"))?;
+    Ok((name, name.read(value)?))
+}
+
+fn read_grant(text: &str) -> Result<(Permission, String), String> {
+    let (name, pattern) =
+        text.split_once('=').ok_or("write it as PERMISSION=PATTERN, such as `message:send=*`")?;
+    let permission = name.parse().map_err(|error| format!("{error}"))?;
+    Ok((permission, pattern.to_owned()))
+}
+
+fn read_pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_with_units_and_typos_are_named() {
+        assert_eq!(read_limit("cpu=100ms"), Ok((LimitName::Cpu, 100_000)));
+        assert!(read_limit("cpu").unwrap_err().contains("NAME=VALUE"));
+        assert!(read_limit("memmory=1").unwrap_err().contains("did you mean `memory`"));
+        assert!(read_limit("cpu=fast").unwrap_err().contains("250ms"));
+        assert!(read_grant("message:sent=x").unwrap_err().contains("did you mean `message:send`"));
+    }
+
+    #[test]
+    fn a_grant_that_can_t_be_given_is_refused() {
+        let options = GuestOptions {
+            grants: vec![(Permission::HttpRead, "x".to_owned())],
+            ..GuestOptions::default()
+        };
+        assert_eq!(options.message_send().unwrap_err().exit, Exit::Refused);
+        assert_eq!(GuestOptions::default().message_send().unwrap(), None);
+    }
+}

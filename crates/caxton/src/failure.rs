@@ -1,0 +1,162 @@
+//! Why a command did not work: what, and what to do about it.
+
+use std::process::ExitCode;
+
+use caxton_client::ClientError;
+use caxton_model::{ErrorClass, ErrorCode};
+
+/// The number a command ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// The guest reported an error, or the node could not do it.
+    Failed = 1,
+    /// Arguments, manifest or configuration are wrong.
+    Usage = 2,
+    /// A guest faulted or reached a limit.
+    Fault = 3,
+    /// A module, a package or a right was refused.
+    Refused = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The number for an error of the registry.
+    pub(crate) const fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::InvalidModule
+            | ErrorCode::UnsupportedModule
+            | ErrorCode::UnmetImport
+            | ErrorCode::ProfileRequired
+            | ErrorCode::CompileRefused
+            | ErrorCode::ModuleTooLarge
+            | ErrorCode::PermissionRequired => Self::Refused,
+            ErrorCode::InvalidManifest
+            | ErrorCode::InvalidConfig
+            | ErrorCode::InvalidLimit
+            | ErrorCode::InvalidName
+            | ErrorCode::UnknownField
+            | ErrorCode::MalformedMessage
+            | ErrorCode::MalformedRequest => Self::Usage,
+            // The guest's own word for "no", not a fault.
+            ErrorCode::GuestError => Self::Failed,
+            code => match code.class() {
+                ErrorClass::Guest => Self::Fault,
+                ErrorClass::Denied => Self::Refused,
+                ErrorClass::Transient | ErrorClass::Caller | ErrorClass::Host => Self::Failed,
+            },
+        }
+    }
+}
+
+/// Why a command did not work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The number it ends with.
+    pub(crate) exit: Exit,
+    /// What happened, and why.
+    pub(crate) what: String,
+    /// What to do. Empty only where `what` says it.
+    pub(crate) help: String,
+    /// A drawing of the text that is wrong, where it is about a text.
+    pub(crate) drawing: Option<miette::Report>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), help: help.into(), drawing: None }
+    }
+    /// Wrong use.
+    pub(crate) fn usage(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, what, help)
+    }
+    /// An error of the registry, with its own remedy.
+    pub(crate) fn of(code: ErrorCode, what: impl Into<String>) -> Self {
+        let what = what.into();
+        // Texts made from the registry already carry the remedy.
+        let help = if what.contains(code.remedy()) { "" } else { code.remedy() };
+        let what = if what.contains(code.as_str()) { what } else { format!("{what} ({code})") };
+        Self::new(Exit::of(code), what, help)
+    }
+    /// A file that can't be read or written.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the path",
+            std::io::ErrorKind::PermissionDenied => "check who may read and write it",
+            std::io::ErrorKind::StorageFull => "make room on the disk",
+            std::io::ErrorKind::IsADirectory => "name a file, not a folder",
+            _ => "check the path and the disk",
+        };
+        Self::usage(format!("{}: {error}", path.display()), help)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let (exit, help) = match &error {
+            ClientError::Refused(problem) => {
+                let exit = problem.error_code().map_or(Exit::Failed, Exit::of);
+                let mut what = format!("{} ({})", problem.detail, problem.code);
+                if let Some(nearest) = &problem.nearest
+                    && !what.contains("did you mean")
+                {
+                    what = format!("{what}; did you mean `{nearest}`?");
+                }
+                return Self::new(exit, what, problem.remedy.clone());
+            }
+            ClientError::Unreachable { .. } => (
+                Exit::Failed,
+                "start a node with `caxton up`, or name its address with --url or CAXTON_URL",
+            ),
+            ClientError::NoReply { .. } => (
+                Exit::Failed,
+                "wait longer with --wait, or read it later with `caxton messages`",
+            ),
+            ClientError::Unreadable { .. } => {
+                (Exit::Failed, "check that the address is a Caxton node's, and both versions")
+            }
+            ClientError::Address { .. } | ClientError::TokenFile { .. } => (Exit::Usage, ""),
+            _ => (Exit::Failed, "run it again; if it stays, report it with this text"),
+        };
+        Self::new(exit, error.to_string(), help)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string(), "check the terminal, the disk and the network")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_of_the_registry_ends_a_command_with_its_number() {
+        for (code, exit) in [
+            (ErrorCode::MemoryLimit, Exit::Fault),
+            (ErrorCode::Trap, Exit::Fault),
+            (ErrorCode::GuestError, Exit::Failed),
+            (ErrorCode::UnmetImport, Exit::Refused),
+            (ErrorCode::Forbidden, Exit::Refused),
+            (ErrorCode::InvalidLimit, Exit::Usage),
+            (ErrorCode::NotFound, Exit::Failed),
+        ] {
+            assert_eq!(Exit::of(code), exit, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do() {
+        for code in ErrorCode::ALL {
+            let failure = Failure::of(*code, "something");
+            assert!(!failure.help.is_empty(), "{code}");
+        }
+    }
+}
