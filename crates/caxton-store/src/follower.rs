@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -209,7 +210,14 @@ impl Follow {
         run.keep_segments();
         let thread = Builder::new()
             .name("caxton-checkpoint".to_owned())
-            .spawn(move || run.run())?;
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| run.run())).is_err() {
+                    (run.on_fatal)(&StoreFailed::Disk {
+                        what: "the checkpoint's thread".to_owned(),
+                        reason: "it panicked".to_owned(),
+                    });
+                }
+            })?;
         *follow.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(follow)
     }

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -110,7 +111,15 @@ impl Journal {
         };
         let thread = Builder::new()
             .name("caxton-journal".to_owned())
-            .spawn(move || run.run())?;
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| run.run())).is_err() {
+                    let failed = StoreFailed::Disk {
+                        what: "the journal's thread".to_owned(),
+                        reason: "it panicked".to_owned(),
+                    };
+                    run.fail(failed, Vec::new());
+                }
+            })?;
         *journal
             .thread
             .lock()
@@ -280,9 +289,7 @@ impl Run {
                     if let Some(group) = group {
                         self.publish(&group, start.elapsed());
                     }
-                    for then in self.waiting.drain(..) {
-                        then(Ok(()));
-                    }
+                    tell(&mut self.waiting, &Ok(()));
                     return Ok(());
                 }
                 Err(WriteError::NoSpace { what, source }) => {
@@ -357,8 +364,16 @@ impl Run {
                 break;
             }
         }
-        for then in self.waiting.drain(..) {
-            then(Err(failed.clone()));
+        tell(&mut self.waiting, &Err(failed));
+    }
+}
+
+/// Tells all who wait; a panic of one does not keep the others waiting.
+fn tell(waiting: &mut Vec<Notify>, result: &Result<(), StoreFailed>) {
+    for then in waiting.drain(..) {
+        let result = result.clone();
+        if catch_unwind(AssertUnwindSafe(|| then(result))).is_err() {
+            tracing::error!("a notification panicked");
         }
     }
 }
