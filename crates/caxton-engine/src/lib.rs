@@ -1,1 +1,48 @@
-//! (see ARCHITECTURE.md)
+//! Verified modules to running guests: the only crate that names the WebAssembly runtime, and the
+//! only one with `unsafe` (one file, `raw.rs`).
+//!
+//! ```text
+//! Verified ─ Engine::compile ─ Compiled ─ Engine::link ─ Linked ─┬─ Linked::instantiate ─ Instance::call …   agents
+//!            (off the shards, cached)                            ├─ Linked::process                          processors
+//!                                                                └─ Linked::call_extension                   extensions
+//! ```
+//! Every call is a future that the caller polls from its own run queue: it gives way at each
+//! millisecond, never blocks, and needs only a tokio handle entered for its timers. What the guest
+//! asks of the host goes to the caller's [`HostCalls`], which is handed in with a call and comes
+//! back with its result. A guest's failure is a [`caxton_model::Fault`]; after one the instance is
+//! gone.
+
+mod cache;
+mod compile;
+mod config;
+mod ctx;
+mod drive;
+mod engine;
+mod exports;
+mod extension;
+mod fault;
+mod guest_bytes;
+mod guest_memory;
+mod host;
+mod host_functions;
+mod instance;
+mod link;
+mod meter;
+mod process;
+mod raw;
+mod store;
+mod symbol;
+mod ticker;
+mod usage;
+mod wasi;
+mod worker;
+
+pub use cache::{Cache, CacheEntry, CacheError, CacheStats};
+pub use compile::{CompileError, Compiled};
+pub use engine::{Engine, EngineError, EngineOptions};
+pub use host::{Fetch, HostCalls, LogLevel, MetricKind};
+pub use instance::{Call, CallDone, Instance, Returned, Started};
+pub use link::{LinkError, Linked};
+pub use process::{FreedBy, Processed, ProcessorInfo};
+pub use symbol::Frames;
+pub use usage::Usage;

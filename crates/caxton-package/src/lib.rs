@@ -21,7 +21,9 @@ pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};
 pub use manifest_permissions::PermissionRequest;
 pub use manifest_reader::{DocumentReader, TableReader};
 pub use recognise::inspect;
-pub use recognise_imports::{OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature};
+pub use recognise_imports::{
+    OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature,
+};
 pub use report::{
     Allocator, DwarfReport, ExportReport, Form, ImportReport, MemoryReport, ModuleReport, Reason,
 };

@@ -1,0 +1,214 @@
+//! From verified bytes to compiled code: out of the cache, or by the compiler.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use caxton_model::{EngineProfile, ErrorCode, Kind};
+use caxton_package::{ModuleReport, Verified};
+use wasmtime::Module;
+
+use crate::{
+    Engine, EngineError,
+    engine::Runtime,
+    raw,
+    worker::{self, WorkerError},
+};
+
+/// Compiled code may be so many times its module's size, and a little.
+const ARTEFACT_RATIO_MAX: u64 = 100;
+const ARTEFACT_BYTES_FREE: u64 = 4 << 20;
+
+/// Machine code of one module for one profile and one memory form.
+///
+/// Cost of a clone: three reference counts.
+#[derive(Clone)]
+pub struct Compiled {
+    pub(crate) module: Module,
+    pub(crate) report: Arc<ModuleReport>,
+    pub(crate) runtime: Runtime,
+    pub(crate) cache_key: String,
+    from_cache: bool,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled")
+            .field("digest", &self.report.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// What the module is.
+    #[must_use]
+    pub fn report(&self) -> &ModuleReport {
+        &self.report
+    }
+    /// The profile it was compiled for.
+    #[must_use]
+    pub fn profile(&self) -> EngineProfile {
+        self.runtime.profile
+    }
+    /// Whether the compiler had nothing to do.
+    #[must_use]
+    pub fn from_cache(&self) -> bool {
+        self.from_cache
+    }
+}
+
+/// Why a module was not compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// It uses what the profile leaves out.
+    #[error(
+        "the module needs the engine profile `{required}` (for {}), not `{given}`; {}",
+        .features.join(", "), ErrorCode::ProfileRequired.remedy()
+    )]
+    ProfileRequired {
+        /// What it needs.
+        required: EngineProfile,
+        /// What was asked for.
+        given: EngineProfile,
+        /// What it needs it for.
+        features: Vec<&'static str>,
+    },
+    /// There is no engine for that.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Over the compiler's limits.
+    #[error("compiling the module was stopped: {reason}; {}", ErrorCode::CompileRefused.remedy())]
+    Refused {
+        /// Which limit.
+        reason: String,
+    },
+    /// The compiler's process could not do its work.
+    #[error("the compiler's process failed: {reason}")]
+    Worker {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl CompileError {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::ProfileRequired { .. } => ErrorCode::ProfileRequired,
+            Self::Engine(error) => error.code(),
+            Self::Refused { .. } => ErrorCode::CompileRefused,
+            Self::Worker { .. } => ErrorCode::Internal,
+        }
+    }
+}
+
+impl Engine {
+    /// Compiles a module, or takes it from the cache.
+    ///
+    /// Blocking: call it off the shards. Cost: about a second a megabyte; from the cache a quarter
+    /// of a millisecond. Cancel: can't be; bounded by the compiler's time.
+    pub fn compile(
+        &self,
+        module: &Verified,
+        profile: EngineProfile,
+        kind: Kind,
+    ) -> Result<Compiled, CompileError> {
+        let report = module.report();
+        if report.profile == EngineProfile::Wide && profile != EngineProfile::Wide {
+            return Err(CompileError::ProfileRequired {
+                required: report.profile,
+                given: profile,
+                features: report.profile_features.clone(),
+            });
+        }
+        let runtime = self.runtime(profile, Self::form_for(kind))?;
+        let cache_key = cache_key(module, &runtime);
+        let compiled = |module, from_cache| Compiled {
+            module,
+            report: report.clone(),
+            runtime: runtime.clone(),
+            cache_key: cache_key.clone(),
+            from_cache,
+        };
+        let cache = self.inner.cache.as_ref();
+        if let Some((cache, artefact)) = cache.and_then(|c| Some((c, c.get(&cache_key)?))) {
+            match raw::load_checked(&runtime.engine, &artefact) {
+                Ok(module) => return Ok(compiled(module, true)),
+                Err(_) => cache.discard(&cache_key),
+            }
+        }
+        let artefact = self.make_artefact(module, &runtime)?;
+        let size = artefact.len() as u64;
+        let most = ARTEFACT_BYTES_FREE
+            .saturating_add(report.size_bytes.saturating_mul(ARTEFACT_RATIO_MAX));
+        if size > most {
+            let reason = format!("its machine code is {size} bytes, at most {most} are allowed");
+            return Err(CompileError::Refused { reason });
+        }
+        if let Some(cache) = cache {
+            cache.put(&cache_key, &artefact);
+        }
+        let module = raw::load_checked(&runtime.engine, &artefact).map_err(|error| {
+            CompileError::Worker {
+                reason: format!("{error:#}"),
+            }
+        })?;
+        Ok(compiled(module, false))
+    }
+    fn make_artefact(&self, module: &Verified, runtime: &Runtime) -> Result<Vec<u8>, CompileError> {
+        let options = &self.inner.options;
+        match &options.compile_worker {
+            Some(program) => {
+                worker::compile(program, options, runtime, module.bytes()).map_err(|error| {
+                    match error {
+                        WorkerError::Limit { reason } => CompileError::Refused { reason },
+                        WorkerError::Failed { reason } => CompileError::Worker { reason },
+                    }
+                })
+            }
+            None => runtime
+                .engine
+                .precompile_module(module.bytes())
+                .map_err(|error| CompileError::Refused {
+                    reason: format!("{error:#}"),
+                }),
+        }
+    }
+}
+
+/// The cache's name for a module's code: everything that the code depends on.
+fn cache_key(module: &Verified, runtime: &Runtime) -> String {
+    let mut hasher = Blake3Hasher(blake3::Hasher::new());
+    Engine::version().hash(&mut hasher);
+    runtime.profile.as_str().hash(&mut hasher);
+    runtime.form.as_str().hash(&mut hasher);
+    std::env::consts::ARCH.hash(&mut hasher);
+    runtime
+        .engine
+        .precompile_compatibility_hash()
+        .hash(&mut hasher);
+    let rest = hasher.0.finalize().to_hex();
+    format!(
+        "{}-{}",
+        module.digest().hex(),
+        rest.get(..32).unwrap_or_default()
+    )
+}
+
+/// Lets things that can only be hashed into a `Hasher` go into a long hash.
+struct Blake3Hasher(blake3::Hasher);
+impl Hasher for Blake3Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+    fn finish(&self) -> u64 {
+        let hash = self.0.finalize();
+        hash.as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
+}

@@ -1,0 +1,172 @@
+//! What a guest's host functions reach: implemented by the node (and by tests), called by the engine.
+
+use std::{any::Any, future::Future, pin::Pin};
+
+use bytes::Bytes;
+use caxton_model::{HostCode, Micros, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A value on its way from the disk.
+pub type Fetch = Pin<Box<dyn Future<Output = Result<Option<Bytes>, HostCode>> + Send>>;
+
+/// How loud a guest's line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Step by step.
+    Trace,
+    /// For whoever writes the guest.
+    Debug,
+    /// What happened.
+    Info,
+    /// What might become a problem.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+impl LogLevel {
+    /// From a guest's number: 0 trace to 4 error; anything else is `Info`.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Trace,
+            1 => Self::Debug,
+            3 => Self::Warn,
+            4 => Self::Error,
+            _ => Self::Info,
+        }
+    }
+}
+
+/// What a guest's metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+impl MetricKind {
+    /// From a guest's number: 0 counter, 1 gauge, 2 histogram.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Counter),
+            1 => Some(Self::Gauge),
+            2 => Some(Self::Histogram),
+            _ => None,
+        }
+    }
+}
+
+/// The host's side of one turn or call.
+///
+/// Every answer is immediate, on the shard's thread: nothing here may block. What needs the disk
+/// says so in [`HostCalls::fetch`]; the engine suspends the guest, awaits, and hands the value to
+/// [`HostCalls::fetched`] before it asks again.
+///
+/// Errors: a [`HostCode`] is what the guest gets; faults are made by the engine alone.
+pub trait HostCalls: Send {
+    /// Records a message to be sent when the turn is done. `json` is at most `message_bytes`.
+    fn send_message(&mut self, json: &[u8]) -> Result<(), HostCode>;
+    /// The same, to an agent of this node only.
+    fn send_local_message(&mut self, id: &str, json: &[u8]) -> Result<(), HostCode>;
+    /// Sends to all that fit the filter; how many it reached.
+    fn broadcast(&mut self, filter: &[u8], json: &[u8]) -> Result<u32, HostCode>;
+    /// Subscribes to broadcasts; the subscription's id.
+    fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode>;
+    /// Ends a subscription.
+    fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode>;
+    /// Whether the key's value must be fetched before `load`, `store` or `delete` can answer.
+    fn fetch(&mut self, key: &[u8]) -> Option<Fetch>;
+    /// Takes what [`HostCalls::fetch`] brought.
+    fn fetched(&mut self, key: &[u8], value: Result<Option<Bytes>, HostCode>);
+    /// A value, with the turn's own writes seen.
+    fn load(&mut self, key: &[u8]) -> Result<Option<Bytes>, HostCode>;
+    /// Records a write.
+    fn store(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostCode>;
+    /// Records a removal; `NotFound` if there is nothing.
+    fn delete(&mut self, key: &[u8]) -> Result<(), HostCode>;
+    /// Records a timer; its id, above 0.
+    fn set_timer(&mut self, delay: Micros) -> Result<i32, HostCode>;
+    /// Records that a timer is cancelled.
+    fn cancel_timer(&mut self, id: i32) -> Result<(), HostCode>;
+    /// The time the guest sees.
+    fn now(&mut self) -> Timestamp;
+    /// The next number of the turn's seeded generator.
+    fn random_u32(&mut self) -> u32;
+    /// A line of the guest's log; at most 8 KiB. Rate limits are the implementor's.
+    fn log(&mut self, level: LogLevel, text: &str);
+    /// Replaces the registered descriptor.
+    fn register_capabilities(&mut self, json: &[u8]) -> Result<(), HostCode>;
+    /// A value of the guest's own configuration.
+    fn config_get(&mut self, key: &str) -> Option<String>;
+    /// A guest's metric.
+    fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode>;
+    /// So that the caller gets its own type back.
+    fn as_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// Stands in a store between turns. Of no size, so that boxing it allocates nothing.
+pub(crate) struct Detached;
+
+impl HostCalls for Detached {
+    fn send_message(&mut self, _: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn send_local_message(&mut self, _: &str, _: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn broadcast(&mut self, _: &[u8], _: &[u8]) -> Result<u32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn subscribe(&mut self, _: &[u8]) -> Result<i32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn unsubscribe(&mut self, _: i32) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn fetch(&mut self, _: &[u8]) -> Option<Fetch> {
+        None
+    }
+    fn fetched(&mut self, _: &[u8], _: Result<Option<Bytes>, HostCode>) {}
+    fn load(&mut self, _: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn store(&mut self, _: &[u8], _: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn delete(&mut self, _: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn cancel_timer(&mut self, _: i32) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn now(&mut self) -> Timestamp {
+        Timestamp(0)
+    }
+    fn random_u32(&mut self) -> u32 {
+        0
+    }
+    fn log(&mut self, _: LogLevel, _: &str) {}
+    fn register_capabilities(&mut self, _: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn config_get(&mut self, _: &str) -> Option<String> {
+        None
+    }
+    fn metric(&mut self, _: MetricKind, _: &str, _: f64) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    fn as_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

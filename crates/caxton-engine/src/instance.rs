@@ -1,0 +1,282 @@
+//! A live agent: one instance, called one turn at a time.
+
+use bytes::Bytes;
+use caxton_model::{ErrorCode, Fault, Limits};
+use wasmtime::{GuestProfiler, Memory, Store, TypedFunc};
+
+use crate::{
+    HostCalls, Linked, Usage,
+    ctx::{Bounds, Ctx, Stop},
+    exports::{AllocatorFunctions, ExportIndexes, typed},
+    guest_bytes,
+    store::{self, run},
+};
+
+/// The buffer for a capability descriptor; a larger one is asked for again. Unit: bytes.
+const CAPABILITIES_BYTES: usize = 64 << 10;
+
+/// A turn's call into an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// `agent_init()`, first in every new instance.
+    Init,
+    /// `handle_message(ptr, len)` with the message's JSON.
+    Message(Bytes),
+    /// `handle_timer(id)`.
+    Timer(i32),
+    /// `agent_shutdown()`.
+    Shutdown,
+    /// `get_capabilities(buf, len)`, once after a good init.
+    Capabilities,
+    /// `migrate(ptr, len)` with the version that it comes from.
+    Migrate(String),
+}
+
+impl Call {
+    fn input(&self) -> &[u8] {
+        match self {
+            Self::Message(json) => json,
+            Self::Migrate(from) => from.as_bytes(),
+            _ => &[],
+        }
+    }
+}
+
+/// What a call gave back. An export that is not there gives code 0, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Returned {
+    /// The guest's own number; 0 is success.
+    Code(i32),
+    /// The descriptor's JSON; `None`: the agent has none.
+    Capabilities(Option<Vec<u8>>),
+}
+
+/// How a call went.
+pub struct CallDone {
+    /// What the guest returned, or why it did not.
+    pub result: Result<Returned, Fault>,
+    /// The host's side, as it was handed in.
+    pub host: Box<dyn HostCalls>,
+    /// The instance, for the next turn; `None` after any fault: its store is thrown away.
+    pub instance: Option<Instance>,
+    /// What the turn used.
+    pub usage: Usage,
+}
+
+/// How an instantiation went.
+pub struct Started {
+    /// The instance, or why there is none.
+    pub result: Result<Instance, Fault>,
+    /// The host's side, as it was handed in.
+    pub host: Box<dyn HostCalls>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// A live agent's instance. May move between threads, between turns.
+pub struct Instance {
+    linked: Linked,
+    store: Store<Ctx>,
+    guest: Guest,
+}
+
+/// The functions of one agent.
+struct Guest {
+    memory: Memory,
+    allocator: AllocatorFunctions,
+    handle_message: TypedFunc<(i32, i32), i32>,
+    agent_init: Option<TypedFunc<(), i32>>,
+    handle_timer: Option<TypedFunc<i32, i32>>,
+    agent_shutdown: Option<TypedFunc<(), ()>>,
+    agent_shutdown_code: Option<TypedFunc<(), i32>>,
+    get_capabilities: Option<TypedFunc<(i32, i32), i32>>,
+    migrate: Option<TypedFunc<(i32, i32), i32>>,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("linked", &self.linked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Linked {
+    /// Makes a live agent: instantiates, runs the start function and `_initialize`, under the
+    /// limits of a turn. `agent_init` is a call of its own: [`Call::Init`].
+    ///
+    /// Cancel: dropping the future ends the guest and loses `host`.
+    /// Cost: tens of microseconds, and a stack and a memory out of the slabs.
+    pub async fn instantiate(&self, limits: &Limits, host: Box<dyn HostCalls>) -> Started {
+        let mut store = store::new_store(self, Bounds::of(limits), host);
+        let result = self.start(&mut store).await;
+        let (host, usage) = store::end(&mut store);
+        let linked = self.clone();
+        Started {
+            result: result.map(|guest| Instance {
+                linked,
+                store,
+                guest,
+            }),
+            host,
+            usage,
+        }
+    }
+    async fn start(&self, store: &mut Store<Ctx>) -> Result<Guest, Fault> {
+        store::begin(store, self, 0)?;
+        run!(store, async {
+            let (instance, memory) = store::instantiate(store, self).await?;
+            let missing = || Stop::new(ErrorCode::UnsupportedModule, "this is no agent");
+            let at: &ExportIndexes = &self.inner.exports;
+            let convention = self.inner.report.allocator.ok_or_else(missing)?;
+            let allocator = AllocatorFunctions::of(convention, &instance, store, at);
+            Ok(Guest {
+                memory: memory.ok_or_else(missing)?,
+                allocator: allocator.ok_or_else(missing)?,
+                handle_message: typed(&instance, store, at.handle_message.as_ref())
+                    .ok_or_else(missing)?,
+                agent_init: typed(&instance, store, at.agent_init.as_ref()),
+                handle_timer: typed(&instance, store, at.handle_timer.as_ref()),
+                agent_shutdown: typed(&instance, store, at.agent_shutdown.as_ref()),
+                agent_shutdown_code: typed(&instance, store, at.agent_shutdown.as_ref()),
+                get_capabilities: typed(&instance, store, at.get_capabilities.as_ref()),
+                migrate: typed(&instance, store, at.migrate.as_ref()),
+            })
+        })
+    }
+}
+
+impl Instance {
+    /// One turn.
+    ///
+    /// The future is polled by the shard from its own run queue; it needs a tokio runtime's handle
+    /// entered (for sleeps and deadlines), not one that runs on this thread. It gives way at each
+    /// tick by waking itself. Cancel: dropping it ends the guest and loses instance and `host`.
+    pub async fn call(mut self, call: Call, host: Box<dyn HostCalls>) -> CallDone {
+        self.store.data_mut().host = host;
+        let result = self.turn(&call).await;
+        let (host, usage) = store::end(&mut self.store);
+        let instance = result.is_ok().then_some(self);
+        CallDone {
+            result,
+            host,
+            instance,
+            usage,
+        }
+    }
+    async fn turn(&mut self, call: &Call) -> Result<Returned, Fault> {
+        store::begin(&mut self.store, &self.linked, call.input().len())?;
+        let (store, guest) = (&mut self.store, &mut self.guest);
+        run!(store, guest.call(store, call))
+    }
+    /// What the limits are from the next turn on.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.store.data_mut().bounds = Bounds::of(limits);
+    }
+    /// Sum of all its linear memories. Unit: bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.data().held.memory_bytes
+    }
+    /// What it was made from.
+    #[must_use]
+    pub fn linked(&self) -> &Linked {
+        &self.linked
+    }
+    /// Starts to sample the guest's stack at every tick (profiles without fuel only).
+    ///
+    /// Errors: what the runtime says. Cost: some microseconds a tick.
+    pub fn start_profile(&mut self, name: &str) -> Result<(), String> {
+        let module = self.linked.inner.pre.module().clone();
+        let engine = self.store.engine().clone();
+        let interval = std::time::Duration::from_millis(1);
+        let profiler = GuestProfiler::new(&engine, name, interval, [(name.to_owned(), module)]);
+        let profiler = profiler.map_err(|error| format!("{error:#}"))?;
+        self.store.data_mut().profiler = Some(Box::new(profiler));
+        Ok(())
+    }
+    /// Ends the sampling; the profile as JSON for the Firefox profiler.
+    pub fn finish_profile(&mut self) -> Option<Vec<u8>> {
+        let profiler = self.store.data_mut().profiler.take()?;
+        let mut json = Vec::new();
+        profiler.finish(&mut json).ok()?;
+        Some(json)
+    }
+}
+
+impl Guest {
+    async fn call(&mut self, store: &mut Store<Ctx>, call: &Call) -> wasmtime::Result<Returned> {
+        let code = match call {
+            Call::Init => match &self.agent_init {
+                Some(f) => f.call_async(&mut *store, ()).await?,
+                None => 0,
+            },
+            Call::Message(_) => {
+                let handle_message = self.handle_message.clone();
+                self.with_bytes(store, call.input(), &handle_message)
+                    .await?
+            }
+            Call::Timer(id) => match &self.handle_timer {
+                Some(f) => f.call_async(&mut *store, *id).await?,
+                None => 0,
+            },
+            Call::Shutdown => match (&self.agent_shutdown, &self.agent_shutdown_code) {
+                (Some(f), _) => f.call_async(&mut *store, ()).await.map(|()| 0)?,
+                (None, Some(f)) => f.call_async(&mut *store, ()).await?,
+                (None, None) => 0,
+            },
+            Call::Migrate(_) => match self.migrate.clone() {
+                Some(f) => self.with_bytes(store, call.input(), &f).await?,
+                None => 0,
+            },
+            Call::Capabilities => return self.capabilities(store).await,
+        };
+        Ok(Returned::Code(code))
+    }
+    async fn with_bytes(
+        &mut self,
+        store: &mut Store<Ctx>,
+        bytes: &[u8],
+        function: &TypedFunc<(i32, i32), i32>,
+    ) -> wasmtime::Result<i32> {
+        let ptr = guest_bytes::put(store, self.memory, &mut self.allocator, bytes).await?;
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed();
+        let code = function.call_async(&mut *store, (ptr, len)).await?;
+        guest_bytes::free(store, &self.allocator, ptr, bytes.len()).await?;
+        Ok(code)
+    }
+    /// Asks with 64 KiB, and once more with what the guest says it needs.
+    async fn capabilities(&mut self, store: &mut Store<Ctx>) -> wasmtime::Result<Returned> {
+        let Some(function) = self.get_capabilities.clone() else {
+            return Ok(Returned::Capabilities(None));
+        };
+        let most = store
+            .data()
+            .bounds
+            .message_bytes
+            .max(CAPABILITIES_BYTES as u64);
+        let mut len = CAPABILITIES_BYTES;
+        loop {
+            let ptr = guest_bytes::allocate(store, self.memory, &mut self.allocator, len).await?;
+            let asked = u32::try_from(len).unwrap_or(u32::MAX).cast_signed();
+            let written = function.call_async(&mut *store, (ptr, asked)).await?;
+            let Ok(wanted) = usize::try_from(written) else {
+                guest_bytes::free(store, &self.allocator, ptr, len).await?;
+                return Ok(Returned::Capabilities(None));
+            };
+            if wanted <= len {
+                let json = guest_bytes::read(store, self.memory, ptr, written)?;
+                guest_bytes::free(store, &self.allocator, ptr, len).await?;
+                return Ok(Returned::Capabilities(Some(json)));
+            }
+            guest_bytes::free(store, &self.allocator, ptr, len).await?;
+            if wanted as u64 > most || len > CAPABILITIES_BYTES {
+                let text = format!(
+                    "get_capabilities returned {written} for a buffer of {len} bytes; return the bytes written, at most {most}"
+                );
+                return Err(Stop::new(ErrorCode::BadReturn, text).into());
+            }
+            len = wanted;
+        }
+    }
+}

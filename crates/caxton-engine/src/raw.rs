@@ -1,0 +1,350 @@
+//! The one file with `unsafe`: memory and stacks of agents out of two slabs, and loading of
+//! compiled code that this node made itself.
+//!
+//! Contract, which every block below relies on:
+//! - A slot is handed out to one owner at a time; it goes back only when that owner is dropped.
+//! - Chunks are never unmapped while a slot of them is out (a slot holds its slab).
+//! - Bytes of a slot that no owner has made part of its size were never written: they read as zero.
+//! - Compiled code is loaded only after its MAC, under a key only this node has, was checked over
+//!   the very bytes that are loaded, or straight from the compiler.
+#![allow(
+    unsafe_code,
+    reason = "the one place for it; the contract stands above"
+)]
+
+use std::{
+    ops::Range,
+    ptr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType, Module, StackCreator, StackMemory};
+
+use crate::config::FIBER_BYTES;
+
+/// Address space of one agent's memory. Unit: bytes. Larger memories move out of the slab.
+pub(crate) const MEMORY_STRIDE: usize = 64 << 20;
+/// Address space of one agent's stack, guard included. Unit: bytes.
+const STACK_STRIDE: usize = 2 << 20;
+/// Slots that are mapped at a time: 64 GiB of addresses for memories, one mapping.
+const CHUNK_SLOTS: usize = 1024;
+const PAGE: usize = 4096;
+/// Linux 6.13: a guard page without a mapping of its own.
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// Memories and stacks of live agents.
+#[derive(Debug)]
+pub(crate) struct Slabs {
+    memories: Arc<Slab>,
+    stacks: Arc<Slab>,
+}
+
+#[derive(Debug)]
+struct Slab {
+    stride: usize,
+    slots_max: usize,
+    state: Mutex<SlabState>,
+}
+
+#[derive(Debug, Default)]
+struct SlabState {
+    chunks: Vec<Mapping>,
+    slots: usize,
+    free: Vec<usize>,
+}
+
+/// A private anonymous mapping.
+#[derive(Debug)]
+struct Mapping {
+    base: usize,
+    len: usize,
+}
+
+impl Mapping {
+    fn new(len: usize) -> Option<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: the range was just mapped; the advice changes no contents.
+        unsafe { libc::madvise(base, len, libc::MADV_NOHUGEPAGE) };
+        Some(Self {
+            base: base as usize,
+            len,
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nobody has a slot of it (module contract).
+        unsafe { libc::munmap(self.base as *mut libc::c_void, self.len) };
+    }
+}
+
+/// One slot of a slab, given back when dropped.
+struct Slot {
+    slab: Arc<Slab>,
+    base: usize,
+}
+
+impl Slab {
+    fn new(stride: usize, slots_max: u32) -> Arc<Self> {
+        let slots_max = usize::try_from(slots_max).unwrap_or(usize::MAX).max(1);
+        Arc::new(Self {
+            stride,
+            slots_max,
+            state: Mutex::default(),
+        })
+    }
+    fn take(self: &Arc<Self>) -> Option<Slot> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.free.is_empty() {
+            let count = CHUNK_SLOTS.min(self.slots_max.saturating_sub(state.slots));
+            if count == 0 {
+                return None;
+            }
+            let chunk = Mapping::new(count.checked_mul(self.stride)?)?;
+            state
+                .free
+                .extend((0..count).rev().map(|i| chunk.base + i * self.stride));
+            state.slots += count;
+            state.chunks.push(chunk);
+        }
+        let base = state.free.pop()?;
+        Some(Slot {
+            slab: self.clone(),
+            base,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self
+            .slab
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.free.push(self.base);
+    }
+}
+
+/// Gives the pages of a range back; they read as zero afterwards.
+fn forget_pages(base: usize, len: usize) {
+    if len > 0 {
+        // SAFETY: callers pass a range inside a slot that they own, page-aligned at its start.
+        unsafe { libc::madvise(base as *mut libc::c_void, len, libc::MADV_DONTNEED) };
+    }
+}
+
+impl Slabs {
+    /// Address space for so many agents; nothing is mapped before the first one.
+    pub(crate) fn new(agents_max: u32) -> Arc<Self> {
+        Arc::new(Self {
+            memories: Slab::new(MEMORY_STRIDE, agents_max),
+            stacks: Slab::new(STACK_STRIDE, agents_max),
+        })
+    }
+    pub(crate) fn memories(&self) -> Arc<dyn MemoryCreator> {
+        Arc::new(Memories(self.memories.clone()))
+    }
+    pub(crate) fn stacks(&self) -> Arc<dyn StackCreator> {
+        Arc::new(Stacks {
+            slab: self.stacks.clone(),
+            guard_by_advice: AtomicBool::new(true),
+        })
+    }
+}
+
+struct Memories(Arc<Slab>);
+
+/// An agent's linear memory: a slot, or a mapping of its own once it outgrew one.
+struct Memory {
+    slot: Option<Slot>,
+    own: Option<Mapping>,
+    size: usize,
+}
+
+impl Memory {
+    fn base(&self) -> usize {
+        match (&self.own, &self.slot) {
+            (Some(own), _) => own.base,
+            (None, Some(slot)) => slot.base,
+            (None, None) => 0,
+        }
+    }
+    fn capacity(&self) -> usize {
+        match (&self.own, &self.slot) {
+            (Some(own), _) => own.len,
+            (None, Some(slot)) => slot.slab.stride,
+            (None, None) => 0,
+        }
+    }
+    fn release_slot(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            forget_pages(slot.base, self.size);
+        }
+    }
+}
+
+// SAFETY: `as_ptr` stays valid for `byte_capacity` bytes until the value is dropped or `grow_to`
+// moves it (the compiled code reloads the base, since the engine lets memories move); bytes beyond
+// `byte_size` read as zero; nobody else has the slot.
+unsafe impl LinearMemory for Memory {
+    fn byte_size(&self) -> usize {
+        self.size
+    }
+    fn byte_capacity(&self) -> usize {
+        self.capacity()
+    }
+    fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
+        if new_size > self.capacity() {
+            // Half as much again, so that growing step by step copies little.
+            let len = new_size.saturating_add(new_size / 2).next_multiple_of(PAGE);
+            let own = Mapping::new(len)
+                .ok_or_else(|| wasmtime::Error::msg("no address space for a larger memory"))?;
+            // SAFETY: both ranges are mapped, at least `size` long, and distinct.
+            unsafe {
+                ptr::copy_nonoverlapping(self.base() as *const u8, own.base as *mut u8, self.size);
+            };
+            self.release_slot();
+            self.own = Some(own);
+        }
+        self.size = new_size;
+        Ok(())
+    }
+    fn as_ptr(&self) -> *mut u8 {
+        self.base() as *mut u8
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.release_slot();
+    }
+}
+
+// SAFETY: each memory has a slot or a mapping to itself, zeroed, page-aligned.
+unsafe impl MemoryCreator for Memories {
+    fn new_memory(
+        &self,
+        _ty: MemoryType,
+        minimum: usize,
+        _maximum: Option<usize>,
+        reserved: Option<usize>,
+        guard: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        // The compiled code must check every access against the memory's size.
+        if reserved != Some(0) || guard != 0 {
+            return Err(format!(
+                "unexpected reservation {reserved:?} or guard {guard}"
+            ));
+        }
+        let slot = self.0.take().ok_or(SLAB_FULL)?;
+        let mut memory = Memory {
+            slot: Some(slot),
+            own: None,
+            size: 0,
+        };
+        memory.grow_to(minimum).map_err(|error| error.to_string())?;
+        Ok(Box::new(memory))
+    }
+}
+
+/// What a full slab answers; the engine tells it from other failures by this text.
+pub(crate) const SLAB_FULL: &str = "all places for live agents are taken";
+
+struct Stacks {
+    slab: Arc<Slab>,
+    guard_by_advice: AtomicBool,
+}
+
+/// A fiber's stack: the top of a slot, a guard page below.
+struct Stack {
+    slot: Slot,
+}
+
+impl Stack {
+    fn top_address(&self) -> usize {
+        self.slot.base + STACK_STRIDE
+    }
+    fn bottom_address(&self) -> usize {
+        self.top_address() - FIBER_BYTES
+    }
+}
+
+// SAFETY: the range is mapped, page-aligned, owned by this value alone, zeroed when handed out,
+// and has a page below it that faults.
+unsafe impl StackMemory for Stack {
+    fn top(&self) -> *mut u8 {
+        self.top_address() as *mut u8
+    }
+    fn range(&self) -> Range<usize> {
+        self.bottom_address()..self.top_address()
+    }
+    fn guard_range(&self) -> Range<*mut u8> {
+        (self.bottom_address() - PAGE) as *mut u8..self.bottom_address() as *mut u8
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        forget_pages(self.bottom_address(), FIBER_BYTES);
+    }
+}
+
+// SAFETY: as for `Stack`; a stack without its guard page is not handed out.
+unsafe impl StackCreator for Stacks {
+    fn new_stack(&self, size: usize, _zeroed: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
+        if size > FIBER_BYTES {
+            return Err(wasmtime::Error::msg("unexpected stack size"));
+        }
+        let slot = self
+            .slab
+            .take()
+            .ok_or_else(|| wasmtime::Error::msg(SLAB_FULL))?;
+        let stack = Stack { slot };
+        let guard = (stack.bottom_address() - PAGE) as *mut libc::c_void;
+        if self.guard_by_advice.load(Relaxed) {
+            // SAFETY: a page of the slot that nothing uses.
+            if unsafe { libc::madvise(guard, PAGE, MADV_GUARD_INSTALL) } == 0 {
+                return Ok(Box::new(stack));
+            }
+            self.guard_by_advice.store(false, Relaxed);
+        }
+        // SAFETY: as above.
+        if unsafe { libc::mprotect(guard, PAGE, libc::PROT_NONE) } != 0 {
+            return Err(wasmtime::Error::msg(
+                "no guard page for a stack: vm.max_map_count reached",
+            ));
+        }
+        Ok(Box::new(stack))
+    }
+}
+
+/// Loads compiled code that was checked or just made.
+///
+/// Contract: `artefact` is what this build's compiler wrote: either it comes straight from it, or
+/// its MAC was checked over these bytes.
+pub(crate) fn load_checked(
+    engine: &wasmtime::Engine,
+    artefact: &[u8],
+) -> Result<Module, wasmtime::Error> {
+    // SAFETY: the function's contract; version and settings are compared by the callee.
+    unsafe { Module::deserialize(engine, artefact) }
+}

@@ -1,0 +1,459 @@
+//! WASI preview 1 with nothing granted: what standard libraries import anyway.
+//!
+//! No files, no sockets, no environment. Standard output goes to the log (or is the result of a
+//! command), standard input is a command's payload, clocks and random numbers come from the host's
+//! side, so that they follow the determinism setting. All else answers an error number.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use caxton_model::LimitName;
+use caxton_package::WASI_P1;
+use wasmtime::{FuncType, Linker, Val, ValType};
+
+use crate::{
+    LogLevel,
+    ctx::{Ctx, Stop},
+    guest_memory::{Span, span, view},
+    host_functions::{self, Guest, LOG_LINE_BYTES_MAX},
+};
+
+const SUCCESS: i32 = 0;
+const BADF: i32 = 8;
+const INVAL: i32 = 28;
+const NOSYS: i32 = 52;
+const SPIPE: i32 = 70;
+/// Buffers of one read or write, subscriptions of one poll.
+const LIST_MAX: i32 = 1_024;
+/// Random bytes of one call.
+const RANDOM_BYTES_MAX: i32 = 1 << 20;
+/// The one argument: programs expect their own name.
+const ARGUMENT: &[u8] = b"guest\0";
+
+/// What a guest's WASI calls have done so far.
+#[derive(Debug, Default)]
+pub(crate) struct WasiState {
+    stdin: Bytes,
+    /// A command's output; `None`: standard output goes to the log.
+    pub(crate) stdout: Option<Vec<u8>>,
+    lines: [Vec<u8>; 2],
+    first_now: Option<i64>,
+    slept: Duration,
+}
+
+impl WasiState {
+    /// A command's: payload on standard input, standard output kept.
+    pub(crate) fn of_command(stdin: Bytes) -> Self {
+        Self {
+            stdin,
+            stdout: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+}
+
+/// The guest's own exit, on its way through the runtime's error type.
+#[derive(Debug)]
+pub(crate) struct Exit(pub(crate) i32);
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the guest exited with code {}", self.0)
+    }
+}
+impl std::error::Error for Exit {}
+
+fn state(ctx: &mut Ctx) -> &mut WasiState {
+    ctx.wasi.get_or_insert_default()
+}
+
+fn put(bytes: &mut [u8], at: i32, value: &[u8]) -> Result<(), Stop> {
+    let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    span(at, len).of_mut(bytes)?.copy_from_slice(value);
+    Ok(())
+}
+
+fn get<const N: usize>(bytes: &[u8], at: i32) -> Result<[u8; N], Stop> {
+    let found = span(at, i32::try_from(N).unwrap_or(i32::MAX)).of(bytes)?;
+    Ok(found.try_into().unwrap_or([0; N]))
+}
+
+/// Pointer arithmetic as the guest's own: it wraps, and is checked when used.
+const fn plus(ptr: i32, offset: i32) -> i32 {
+    ptr.wrapping_add(offset)
+}
+
+fn iovec(bytes: &[u8], list: i32, i: i32) -> Result<Span, Stop> {
+    let at = plus(list, i.wrapping_mul(8));
+    let ptr = i32::from_le_bytes(get(bytes, at)?);
+    Ok(span(ptr, i32::from_le_bytes(get(bytes, plus(at, 4))?)))
+}
+
+/// Defines one function; whether preview 1 has it.
+pub(crate) fn define(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool> {
+    const M: &str = "wasi_snapshot_preview1";
+    macro_rules! own {
+        ($function:ident ( $($arg:ident : $ty:ty),* )) => {
+            linker.func_wrap(M, name, |mut c: Guest<'_>, $($arg: $ty),*| -> wasmtime::Result<i32> {
+                c.data_mut().count_host_call()?;
+                Ok($function(&mut c, $($arg),*)?)
+            })?
+        };
+    }
+    match name {
+        "args_sizes_get" => own!(args_sizes_get(count: i32, size: i32)),
+        "args_get" => own!(args_get(list: i32, text: i32)),
+        "environ_sizes_get" => own!(environ_sizes_get(count: i32, size: i32)),
+        "clock_res_get" => own!(clock_res_get(id: i32, out: i32)),
+        "clock_time_get" => own!(clock_time_get(id: i32, _precision: i64, out: i32)),
+        "random_get" => own!(random_get(ptr: i32, len: i32)),
+        "fd_write" => own!(fd_write(fd: i32, list: i32, count: i32, out: i32)),
+        "fd_read" => own!(fd_read(fd: i32, list: i32, count: i32, out: i32)),
+        "fd_fdstat_get" => own!(fd_fdstat_get(fd: i32, out: i32)),
+        "fd_filestat_get" => own!(fd_filestat_get(fd: i32, out: i32)),
+        "poll_oneoff" => linker.func_wrap_async(
+            M,
+            name,
+            |mut c: Guest<'_>, (list, events, count, out): (i32, i32, i32, i32)| {
+                Box::new(async move {
+                    c.data_mut().count_host_call()?;
+                    Ok::<i32, wasmtime::Error>(poll_oneoff(&mut c, list, events, count, out).await?)
+                })
+            },
+        )?,
+        "proc_exit" => {
+            linker.func_wrap(M, name, |_: Guest<'_>, code: i32| -> wasmtime::Result<()> {
+                Err(wasmtime::Error::new(Exit(code)))
+            })?
+        }
+        _ => return define_refusal(linker, name),
+    };
+    Ok(true)
+}
+
+/// The rest: an error number, whatever is asked.
+fn define_refusal(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool> {
+    let Some((name, short)) = WASI_P1.iter().find(|(known, _)| *known == name) else {
+        return Ok(false);
+    };
+    let params = short.chars().take_while(|c| *c != '>');
+    let params = params.map(|c| if c == 'I' { ValType::I64 } else { ValType::I32 });
+    let ty = FuncType::new(linker.engine(), params, [ValType::I32]);
+    // Standard streams are open, have no position, and keep no flags.
+    let (standard, other) = match *name {
+        "environ_get" | "sched_yield" => (SUCCESS, SUCCESS),
+        "fd_close" | "fd_fdstat_set_flags" | "fd_sync" | "fd_datasync" => (SUCCESS, BADF),
+        "fd_seek" | "fd_tell" | "fd_advise" | "fd_allocate" | "fd_pread" | "fd_pwrite" => {
+            (SPIPE, BADF)
+        }
+        "proc_raise" => (NOSYS, NOSYS),
+        _ => (BADF, BADF),
+    };
+    linker.func_new(
+        "wasi_snapshot_preview1",
+        name,
+        ty,
+        move |mut c, params, results| {
+            c.data_mut().count_host_call()?;
+            let fd = params.first().and_then(Val::i32);
+            let errno = if fd.is_some_and(is_standard) {
+                standard
+            } else {
+                other
+            };
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(errno);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(true)
+}
+
+fn is_standard(fd: i32) -> bool {
+    (0..=2).contains(&fd)
+}
+
+fn args_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, Stop> {
+    let (bytes, _) = view(c)?;
+    put(bytes, count, &1_u32.to_le_bytes())?;
+    put(bytes, size, &(ARGUMENT.len() as u32).to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn args_get(c: &mut Guest<'_>, list: i32, text: i32) -> Result<i32, Stop> {
+    let (bytes, _) = view(c)?;
+    put(bytes, list, &text.to_le_bytes())?;
+    put(bytes, text, ARGUMENT)?;
+    Ok(SUCCESS)
+}
+
+fn environ_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, Stop> {
+    let (bytes, _) = view(c)?;
+    put(bytes, count, &0_u32.to_le_bytes())?;
+    put(bytes, size, &0_u32.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn clock_res_get(c: &mut Guest<'_>, id: i32, out: i32) -> Result<i32, Stop> {
+    if !(0..=3).contains(&id) {
+        return Ok(INVAL);
+    }
+    let (bytes, _) = view(c)?;
+    put(bytes, out, &1_000_u64.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+/// Unit: nanoseconds. The real clock is the host's; the others start at 0 with the first look.
+fn clock_nanos(ctx: &mut Ctx, id: i32) -> u64 {
+    let now = ctx.host.now().0;
+    let state = state(ctx);
+    let first = *state.first_now.get_or_insert(now);
+    let micros = if id == 0 {
+        now
+    } else {
+        now.saturating_sub(first)
+    };
+    let slept = u64::try_from(state.slept.as_nanos()).unwrap_or(u64::MAX);
+    u64::try_from(micros)
+        .unwrap_or(0)
+        .saturating_mul(1_000)
+        .saturating_add(slept)
+}
+
+fn clock_time_get(c: &mut Guest<'_>, id: i32, _precision: i64, out: i32) -> Result<i32, Stop> {
+    if !(0..=3).contains(&id) {
+        return Ok(INVAL);
+    }
+    let (bytes, ctx) = view(c)?;
+    let nanos = clock_nanos(ctx, id);
+    put(bytes, out, &nanos.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn random_get(c: &mut Guest<'_>, ptr: i32, len: i32) -> Result<i32, Stop> {
+    let (bytes, ctx) = view(c)?;
+    let target = span(ptr, len).of_mut(bytes)?;
+    if len > RANDOM_BYTES_MAX {
+        return Ok(INVAL);
+    }
+    let host = &mut ctx.host;
+    for chunk in target.chunks_mut(4) {
+        for (to, from) in chunk.iter_mut().zip(host.random_u32().to_le_bytes()) {
+            *to = from;
+        }
+    }
+    Ok(SUCCESS)
+}
+
+fn fd_write(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
+    if fd != 1 && fd != 2 {
+        return Ok(BADF);
+    }
+    if !(0..=LIST_MAX).contains(&count) {
+        return Ok(INVAL);
+    }
+    let (bytes, ctx) = view(c)?;
+    let mut written = 0_u32;
+    for i in 0..count {
+        let part = iovec(bytes, list, i)?.of(bytes)?;
+        written = written.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        let limit = ctx.bounds.payload_bytes;
+        match state(ctx).stdout.as_mut() {
+            Some(stdout) if fd == 1 => {
+                if (stdout.len() as u64).saturating_add(part.len() as u64) > limit {
+                    let asked = "and the guest writes more to standard output";
+                    return Err(Stop::limit(LimitName::PayloadBytes, limit, asked));
+                }
+                stdout.extend_from_slice(part);
+            }
+            _ => write_lines(ctx, fd, part)?,
+        }
+    }
+    put(bytes, out, &written.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+/// Puts complete lines into the log; keeps the rest for the next write or the turn's end.
+fn write_lines(ctx: &mut Ctx, fd: i32, mut part: &[u8]) -> Result<(), Stop> {
+    let level = if fd == 2 {
+        LogLevel::Error
+    } else {
+        LogLevel::Info
+    };
+    let slot = usize::from(fd == 2);
+    loop {
+        let Some(line) = state(ctx).lines.get_mut(slot) else {
+            return Ok(());
+        };
+        let end = part.iter().position(|byte| *byte == b'\n');
+        let (head, rest) = match end {
+            Some(end) => (part.get(..end).unwrap_or_default(), part.get(end + 1..)),
+            None => (part, None),
+        };
+        // What is beyond a line's bound would be cut anyway.
+        let room = LOG_LINE_BYTES_MAX.saturating_sub(line.len());
+        line.extend_from_slice(head.get(..room).unwrap_or(head));
+        let Some(rest) = rest else { return Ok(()) };
+        let line = std::mem::take(line);
+        host_functions::log_bytes(ctx, level, &line)?;
+        part = rest;
+    }
+}
+
+/// Writes what has no line end yet: called when a turn is over.
+pub(crate) fn flush(ctx: &mut Ctx) {
+    for (slot, level) in [(0, LogLevel::Info), (1, LogLevel::Error)] {
+        let line = ctx
+            .wasi
+            .as_mut()
+            .and_then(|wasi| wasi.lines.get_mut(slot).map(std::mem::take));
+        if let Some(line) = line.filter(|line| !line.is_empty()) {
+            // Nobody is left to be told: the turn is over.
+            let _ = host_functions::log_bytes(ctx, level, &line);
+        }
+    }
+}
+
+fn fd_read(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
+    if fd != 0 {
+        return Ok(BADF);
+    }
+    if !(0..=LIST_MAX).contains(&count) {
+        return Ok(INVAL);
+    }
+    let (bytes, ctx) = view(c)?;
+    let mut read = 0_u32;
+    for i in 0..count {
+        let target = iovec(bytes, list, i)?.of_mut(bytes)?;
+        let stdin = &mut state(ctx).stdin;
+        let n = target.len().min(stdin.len());
+        let part = stdin.split_to(n);
+        if let Some(target) = target.get_mut(..n) {
+            target.copy_from_slice(&part);
+        }
+        read = read.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    }
+    put(bytes, out, &read.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn fd_fdstat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
+    if !is_standard(fd) {
+        return Ok(BADF);
+    }
+    let (bytes, ctx) = view(c)?;
+    let mut stat = [0_u8; 24];
+    // As a terminal, so that libraries write line by line; a command's streams are plain.
+    let terminal = state(ctx).stdout.is_none();
+    stat[0] = if terminal { 2 } else { 0 };
+    // Rights: read, write, poll.
+    stat[8..16].copy_from_slice(&((1_u64 << 1) | (1 << 6) | (1 << 27)).to_le_bytes());
+    put(bytes, out, &stat)?;
+    Ok(SUCCESS)
+}
+
+fn fd_filestat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
+    if !is_standard(fd) {
+        return Ok(BADF);
+    }
+    let (bytes, ctx) = view(c)?;
+    let mut stat = [0_u8; 64];
+    stat[16] = if state(ctx).stdout.is_none() { 2 } else { 0 };
+    put(bytes, out, &stat)?;
+    Ok(SUCCESS)
+}
+
+/// One subscription of a poll: 48 bytes in, 32 bytes out.
+enum Wanted {
+    Clock { left: Duration },
+    Stream { fd: i32 },
+}
+
+fn subscription(bytes: &[u8], ctx: &mut Ctx, at: i32) -> Result<Option<(u64, u8, Wanted)>, Stop> {
+    let userdata = u64::from_le_bytes(get(bytes, at)?);
+    let [tag] = get(bytes, plus(at, 8))?;
+    let wanted = match tag {
+        0 => {
+            let id = i32::from_le_bytes(get(bytes, plus(at, 16))?);
+            let timeout = u64::from_le_bytes(get(bytes, plus(at, 24))?);
+            let absolute = u16::from_le_bytes(get(bytes, plus(at, 40))?) & 1 == 1;
+            let nanos = if absolute {
+                timeout.saturating_sub(clock_nanos(ctx, id))
+            } else {
+                timeout
+            };
+            Wanted::Clock {
+                left: Duration::from_nanos(nanos),
+            }
+        }
+        1 | 2 => Wanted::Stream {
+            fd: i32::from_le_bytes(get(bytes, plus(at, 16))?),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some((userdata, tag, wanted)))
+}
+
+async fn poll_oneoff(
+    c: &mut Guest<'_>,
+    list: i32,
+    events: i32,
+    count: i32,
+    out: i32,
+) -> Result<i32, Stop> {
+    if !(1..=LIST_MAX).contains(&count) {
+        return Ok(INVAL);
+    }
+    let (bytes, ctx) = view(c)?;
+    span(events, count.saturating_mul(32)).within(bytes.len())?;
+    span(out, 4).within(bytes.len())?;
+    let mut wanted = Vec::new();
+    for i in 0..count {
+        match subscription(bytes, ctx, plus(list, i.wrapping_mul(48)))? {
+            Some(one) => wanted.push(one),
+            None => return Ok(INVAL),
+        }
+    }
+    let streams = wanted
+        .iter()
+        .any(|(_, _, one)| matches!(one, Wanted::Stream { .. }));
+    let shortest = wanted
+        .iter()
+        .filter_map(|(_, _, one)| match one {
+            Wanted::Clock { left } => Some(*left),
+            Wanted::Stream { .. } => None,
+        })
+        .min();
+    // Streams are always ready, so only clocks alone are waited for.
+    let waited = if streams {
+        Duration::ZERO
+    } else {
+        shortest.unwrap_or_default()
+    };
+    if waited > Duration::ZERO {
+        if ctx.deterministic {
+            let state = state(ctx);
+            state.slept = state.slept.saturating_add(waited);
+        } else {
+            host_functions::sleep(ctx, waited).await?;
+        }
+    }
+    let (bytes, _) = view(c)?;
+    let mut ready = 0_i32;
+    for (userdata, tag, one) in wanted {
+        let errno: u16 = match one {
+            Wanted::Clock { left } if left > waited => continue,
+            Wanted::Clock { .. } => 0,
+            Wanted::Stream { fd } if is_standard(fd) => 0,
+            Wanted::Stream { .. } => BADF.unsigned_abs() as u16,
+        };
+        let mut event = [0_u8; 32];
+        event[..8].copy_from_slice(&userdata.to_le_bytes());
+        event[8..10].copy_from_slice(&errno.to_le_bytes());
+        event[10] = tag;
+        put(bytes, plus(events, ready.wrapping_mul(32)), &event)?;
+        ready = ready.saturating_add(1);
+    }
+    put(bytes, out, &ready.to_le_bytes())?;
+    Ok(SUCCESS)
+}

@@ -1,0 +1,252 @@
+//! Each limit stops a guest that attacks it, with its own code; a neighbour goes on.
+
+use caxton_engine::Returned;
+use caxton_model::{EngineProfile, Kind, LimitName, Limits};
+
+use crate::harness::*;
+
+/// Code, body of `handle_message`, fields, changed limits.
+struct Attack {
+    code: &'static str,
+    contains: &'static str,
+    fields: &'static str,
+    body: &'static str,
+    limits: &'static [(LimitName, u64)],
+}
+
+const ATTACKS: &[Attack] = &[
+    Attack {
+        code: "memory-limit",
+        contains: "memory",
+        fields: "",
+        // As Rust does: what it did not get becomes a trap.
+        body: "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) (i32.const 0)",
+        limits: &[(LimitName::Memory, 1 << 20)],
+    },
+    Attack {
+        code: "memory-limit",
+        contains: "memory",
+        fields: r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#,
+        // As Go does.
+        body: "(drop (memory.grow (i32.const 100))) (call $exit (i32.const 2)) (i32.const 0)",
+        limits: &[(LimitName::Memory, 1 << 20)],
+    },
+    Attack {
+        code: "memory-limit",
+        contains: "memory",
+        fields: r#"(import "env" "abort" (func $abort (param i32 i32 i32 i32)))"#,
+        // As AssemblyScript does.
+        body: "(drop (memory.grow (i32.const 100))) (call $abort (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 2)) (i32.const 0)",
+        limits: &[(LimitName::Memory, 1 << 20)],
+    },
+    Attack {
+        code: "table-limit",
+        contains: "table_elements",
+        fields: "(table 1 funcref)",
+        body: "(if (i32.eq (table.grow (ref.null func) (i32.const 30000)) (i32.const -1)) (then unreachable)) (i32.const 0)",
+        limits: &[],
+    },
+    Attack {
+        code: "cpu-limit",
+        contains: "cpu",
+        fields: "",
+        body: "(loop (br 0)) (i32.const 0)",
+        limits: &[(LimitName::Cpu, 20_000)],
+    },
+    Attack {
+        code: "wall-limit",
+        contains: "wall",
+        fields: r#"(import "caxton" "sleep_micros" (func $sleep (param i64)))"#,
+        body: "(call $sleep (i64.const 9000000000)) (i32.const 0)",
+        limits: &[(LimitName::Wall, 30_000)],
+    },
+    Attack {
+        code: "wall-limit",
+        contains: "wall",
+        fields: "",
+        body: "(loop (br 0)) (i32.const 0)",
+        limits: &[(LimitName::Wall, 20_000)],
+    },
+    Attack {
+        code: "stack-limit",
+        contains: "stack",
+        fields: "(func $deep (param i64) (result i64) (i64.add (call $deep (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))",
+        body: "(drop (call $deep (i64.const 0))) (i32.const 0)",
+        limits: &[],
+    },
+    Attack {
+        code: "host-call-limit",
+        contains: "host_calls",
+        fields: r#"(import "caxton" "random_u32" (func $random (result i32)))"#,
+        body: "(loop (drop (call $random)) (br 0)) (i32.const 0)",
+        limits: &[],
+    },
+    Attack {
+        code: "host-call-limit",
+        contains: "host_calls",
+        fields: r#"(import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))"#,
+        body: "(loop (drop (call $yield)) (br 0)) (i32.const 0)",
+        limits: &[],
+    },
+    Attack {
+        code: "allocation-limit",
+        contains: "allocations",
+        fields: "",
+        body: "(loop (drop (memory.grow (i32.const 1))) (br 0)) (i32.const 0)",
+        limits: &[(LimitName::Allocations, 100)],
+    },
+    Attack {
+        code: "allocation-limit",
+        contains: "allocations",
+        fields: "",
+        // Refused ones count too.
+        body: "(loop (drop (memory.grow (i32.const 60000))) (br 0)) (i32.const 0)",
+        limits: &[(LimitName::Allocations, 100)],
+    },
+];
+
+fn limits_of(attack: &Attack) -> Limits {
+    // Time enough for the interpreter to reach the limit that is meant.
+    let mut limits = limits_with(
+        Kind::Agent,
+        &[(LimitName::Cpu, 5_000_000), (LimitName::Wall, 10_000_000)],
+    );
+    for (name, value) in attack.limits {
+        limits.set(*name, *value);
+    }
+    limits
+}
+
+#[test]
+fn every_limit_holds_and_the_neighbour_goes_on() {
+    for kind in KINDS {
+        let good = linked(kind, &agent("", "(i32.const 5)"));
+        let mut neighbour = start(&good, &agent_limits()).unwrap();
+        for attack in ATTACKS {
+            let hostile = linked(kind, &agent(attack.fields, attack.body));
+            let done = turn(&hostile, &limits_of(attack), TestHost::default());
+            let fault = done.result.expect_err(attack.body);
+            assert_eq!(
+                fault.code.as_str(),
+                attack.code,
+                "{kind}: {}\n{fault}",
+                attack.body
+            );
+            assert!(fault.text.contains(attack.contains), "{fault}");
+            assert!(
+                fault.text.contains(fault.code.remedy()),
+                "no remedy in: {fault}"
+            );
+            assert!(done.instance.is_none(), "an instance outlived its fault");
+            let next = message(neighbour, b"{}", TestHost::default());
+            assert_eq!(next.result, Ok(Returned::Code(5)));
+            neighbour = next.instance.unwrap();
+        }
+    }
+}
+
+#[test]
+fn limits_hold_under_fuel_too() {
+    for kind in KINDS {
+        let spin = linked_as(
+            kind,
+            EngineProfile::Metered,
+            &agent("", "(loop (br 0)) (i32.const 0)"),
+        );
+        let limits = limits_with(Kind::Agent, &[(LimitName::Fuel, 100_000)]);
+        let done = turn(&spin, &limits, TestHost::default());
+        let fault = done.result.unwrap_err();
+        assert_eq!(fault.code.as_str(), "fuel-limit", "{fault}");
+        assert!(fault.text.contains("100000"), "{fault}");
+        assert_eq!(done.usage.fuel, 100_000);
+        // Without a limit of fuel the time still binds.
+        let limits = limits_with(
+            Kind::Agent,
+            &[(LimitName::Fuel, u64::MAX - 1), (LimitName::Cpu, 20_000)],
+        );
+        let fault = turn(&spin, &limits, TestHost::default())
+            .result
+            .unwrap_err();
+        assert_eq!(fault.code.as_str(), "cpu-limit", "{fault}");
+    }
+}
+
+#[test]
+fn the_initial_size_is_bounded_too() {
+    for kind in KINDS {
+        let big = r#"(module (memory (export "memory") 1000)
+            (func (export "caxton_alloc") (param i32) (result i32) (i32.const 64))
+            (func (export "handle_message") (param i32 i32) (result i32) (i32.const 0)))"#;
+        let fault = start(&linked(kind, big), &agent_limits()).unwrap_err();
+        assert_eq!(fault.code.as_str(), "memory-limit", "{fault}");
+        let table = agent("(table 30000 funcref)", "(i32.const 0)");
+        let fault = start(&linked(kind, &table), &agent_limits()).unwrap_err();
+        assert_eq!(fault.code.as_str(), "table-limit", "{fault}");
+    }
+}
+
+#[test]
+fn a_start_function_has_limits() {
+    let text = agent("(func $spin (loop (br 0))) (start $spin)", "(i32.const 0)");
+    for kind in KINDS {
+        let limits = limits_with(Kind::Agent, &[(LimitName::Cpu, 20_000)]);
+        let fault = start(&linked(kind, &text), &limits).unwrap_err();
+        assert_eq!(fault.code.as_str(), "cpu-limit");
+    }
+}
+
+#[test]
+fn a_memory_larger_than_a_slot_moves_out_of_the_slab() {
+    // Writes a mark, grows by 100 MiB, reads the mark and the last byte.
+    let text = agent(
+        "",
+        "(i32.store (i32.const 0) (i32.const 9))
+         (if (i32.eq (memory.grow (i32.const 1600)) (i32.const -1)) (then unreachable))
+         (i32.add (i32.load (i32.const 0)) (i32.load8_u (i32.const 104988670)))",
+    );
+    let limits = limits_with(Kind::Agent, &[(LimitName::Memory, 200 << 20)]);
+    let done = turn(&linked(KINDS[0], &text), &limits, TestHost::default());
+    assert_eq!(done.result, Ok(Returned::Code(9)));
+}
+
+#[test]
+fn a_small_declared_maximum_does_not_open_the_slot() {
+    // Reads just past its one page: the slab's pages behind it are mapped, the check must see it.
+    for declared in ["1 1", "1 2", "1 100", "1"] {
+        let text = format!(
+            r#"(module (memory (export "memory") {declared})
+                 (func (export "caxton_alloc") (param i32) (result i32) (i32.const 64))
+                 (func (export "handle_message") (param i32 i32) (result i32) (i32.load (i32.const 65533))))"#
+        );
+        for kind in KINDS {
+            let fault = turn(&linked(kind, &text), &agent_limits(), TestHost::default())
+                .result
+                .unwrap_err();
+            assert_eq!(fault.code.as_str(), "trap", "{declared}");
+            assert!(fault.text.contains("out of bounds"), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn endless_loops_share_their_thread() {
+    let spin = linked(KINDS[0], &agent("", "(loop (br 0)) (i32.const 0)"));
+    let good = linked(KINDS[0], &agent("", "(i32.const 5)"));
+    let limits = limits_with(Kind::Agent, &[(LimitName::Cpu, 30_000)]);
+    let mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = Turn>>>> = Vec::new();
+    for linked in [&spin, &spin, &good, &spin] {
+        let instance = start(linked, &limits).unwrap();
+        let call = caxton_engine::Call::Message("{}".into());
+        let future = instance.call(call, Box::new(TestHost::default()));
+        futures.push(Box::pin(async move { future.await.into() }));
+    }
+    let done = run_all(futures);
+    assert_eq!(done[2].result, Ok(Returned::Code(5)));
+    for i in [0, 1, 3] {
+        assert_eq!(
+            done[i].result.as_ref().unwrap_err().code.as_str(),
+            "cpu-limit"
+        );
+        assert!(done[i].usage.preemptions > 5, "{:?}", done[i].usage);
+    }
+}
