@@ -11,6 +11,10 @@ use crate::TurnEffects;
 pub struct Ticket(pub u64);
 
 /// What happened.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an event is moved once, into the step"
+)]
 #[derive(Debug)]
 pub enum Event {
     /// Time has passed: timers, time-outs, restarts and idle agents may be due.

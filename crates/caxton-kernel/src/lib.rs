@@ -28,6 +28,11 @@ mod turn;
 mod turn_end;
 mod update;
 
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+#[cfg(test)]
+mod tests;
+
 pub use directory::{Directory, Gauge, Listing, shard_of_client};
 pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
 pub use event::{Event, Post, Ticket, TurnEnd};
