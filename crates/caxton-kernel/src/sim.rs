@@ -2,4 +2,4 @@
 
 mod world;
 
-pub use world::{Answered, World, show_entry, show_message, show_state};
+pub use world::{Answered, World, show_entry, show_message};

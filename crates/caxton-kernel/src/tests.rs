@@ -1,4 +1,11 @@
 //! Scenarios: what is done, and the transcript of what it led to.
 
+mod agents_of_the_host;
+mod lifecycle;
 mod messages;
+mod performatives;
+mod recovery;
 mod script;
+mod sending;
+mod supervision;
+mod timers;

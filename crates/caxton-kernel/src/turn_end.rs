@@ -116,10 +116,12 @@ impl Kernel {
                 self.commit_turn(id, turn_record(running.input, true, result, end, sent));
             }
             Err(fault) => {
-                if let (Some(sender), Some(live)) = (&sender, self.live.get_mut(&id)) {
+                let (consumed, sent) = self.after_fault(id, running.mail.as_ref(), &fault);
+                if let (Some(sender), Some(live)) = (&sender, self.live.get_mut(&id))
+                    && consumed
+                {
                     live.breakers.fault(sender, self.now);
                 }
-                let (consumed, sent) = self.after_fault(id, running.mail.as_ref(), &fault);
                 let result = TurnResult::Faulted(fault);
                 self.commit_turn(id, turn_record(running.input, consumed, result, end, sent));
             }

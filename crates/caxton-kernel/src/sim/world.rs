@@ -2,14 +2,14 @@
 //! do what they are told.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
     sync::Arc,
 };
 
 use caxton_model::{
-    AgentId, AgentState, Delivery, Destination, Durability, Entry, Fault, Message, Micros, Record,
-    Sent, State, Timestamp, TurnResult,
+    AgentId, AgentState, Delivery, Destination, Durability, Entry, Fault, Message, MessageKey,
+    Micros, Record, Sent, State, Timestamp, TurnResult,
 };
 
 use crate::{
@@ -295,51 +295,102 @@ impl World {
         listed.map_or_else(|| id.to_string(), |l| l.spec.name.to_string())
     }
 
-    /// All shards' knowledge as one, as far as it must survive; for a comparison with a replay.
+    /// Where what the kernels know differs from what their journal comes to; `None`: nowhere.
+    ///
+    /// Only what must survive is compared, and only while nothing is on its way between shards.
     #[must_use]
-    pub fn durable_state(&self) -> String {
-        let mut lines = Vec::new();
+    pub fn differs_from_replay(&self) -> Option<String> {
+        let mut replayed = Self::replayed(&self.journal);
+        replayed.expire_conversations(self.now);
+        let durable = Durable::of(&self.journal);
+        let mut expected = durable.lines(&replayed);
+        let mut known: Vec<String> = Vec::new();
         for kernel in &self.kernels {
-            show_state(kernel.state(), &mut lines);
+            let mut state = kernel.state().clone();
+            state.expire_conversations(self.now);
+            known.extend(durable.lines(&state));
         }
-        lines.sort();
-        lines.join("\n")
+        expected.sort();
+        known.sort();
+        if expected == known {
+            return None;
+        }
+        let only = |these: &[String], those: &[String]| -> String {
+            let lines = these.iter().filter(|line| !those.contains(line));
+            lines.fold(String::new(), |text, line| text + "  " + line + "\n")
+        };
+        let (replayed, live) = (only(&expected, &known), only(&known, &expected));
+        Some(format!(
+            "only in the replay:\n{replayed}only in the kernels:\n{live}"
+        ))
     }
 }
 
-/// A state's durable parts, a line each, in no order.
-pub fn show_state(state: &State, lines: &mut Vec<String>) {
-    for (id, agent) in &state.agents {
-        if agent.spec.durability == Durability::Memory {
-            lines.push(format!("agent {id} {:?} {:?}", agent.spec, agent.status));
-            continue;
-        }
-        let mut agent = agent.clone();
-        // Deliveries of different shards may arrive in another order than they were recorded.
-        agent.mailbox.make_contiguous().sort_by_key(|mail| mail.key);
-        lines.push(format!("agent {id} {agent:?}"));
-    }
-    for (name, client) in &state.clients {
-        let mut replies: Vec<_> = client.replies.iter().collect();
-        replies.sort_by_key(|mail| mail.key);
-        lines.extend(replies.iter().map(|mail| format!("reply {name} {mail:?}")));
-    }
-    lines.extend(state.dead.values().map(|letter| format!("dead {letter:?}")));
-    for (name, seen) in &state.posts {
-        lines.push(format!("post {name:?} {seen:?}"));
-    }
-    for (id, conversation) in &state.conversations {
-        for line in &conversation.lines {
-            lines.push(format!("line {id} {line:?}"));
+/// What a journal knows of, to tell it from what was never meant to survive.
+struct Durable {
+    records: BTreeSet<(u16, u64)>,
+    messages: BTreeSet<String>,
+}
+
+impl Durable {
+    fn of(journal: &[Arc<Entry>]) -> Self {
+        let sent = journal.iter().flat_map(|entry| entry.record.sent());
+        Self {
+            records: journal
+                .iter()
+                .map(|entry| (entry.shard, entry.seq))
+                .collect(),
+            messages: sent.map(|sent| sent.message.json().to_owned()).collect(),
         }
     }
-    for (name, request) in &state.open {
-        lines.push(format!("open {name:?} {request:?}"));
+    fn has(&self, key: MessageKey) -> bool {
+        self.records.contains(&(key.shard, key.seq))
     }
-    for subscription in &state.df_subscriptions {
-        lines.push(format!("subscription {subscription:?}"));
+
+    /// A state's durable parts, a line each, in no order.
+    fn lines(&self, state: &State) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (id, agent) in &state.agents {
+            if agent.spec.durability == Durability::Memory {
+                lines.push(format!("agent {id} {:?} {:?}", agent.spec, agent.status));
+                continue;
+            }
+            let mut agent = agent.clone();
+            // Deliveries of different shards may arrive in another order than they were recorded.
+            let mailbox = agent.mailbox.make_contiguous();
+            mailbox.sort_by_key(|mail| mail.key);
+            for mail in mailbox {
+                // When a message was accepted that nobody had recorded before.
+                if !self.has(mail.key) {
+                    mail.at = Timestamp::default();
+                }
+            }
+            lines.push(format!("agent {id} {agent:?}"));
+        }
+        for (name, client) in &state.clients {
+            let replies = client.replies.iter().filter(|mail| self.has(mail.key));
+            lines.extend(replies.map(|mail| format!("reply {name} {mail:?}")));
+        }
+        let letters = state.dead.values().filter(|letter| self.has(letter.key));
+        lines.extend(letters.map(|letter| format!("dead {letter:?}")));
+        for (name, seen) in state.posts.iter().filter(|(_, seen)| self.has(seen.key)) {
+            lines.push(format!("post {name:?} {seen:?}"));
+        }
+        for (id, conversation) in &state.conversations {
+            let kept = conversation.lines.iter().filter(|line| self.has(line.key));
+            lines.extend(kept.map(|line| format!("line {id} {line:?}")));
+        }
+        for (name, request) in &state.open {
+            if self.messages.contains(request.message.json()) {
+                lines.push(format!("open {name:?} {request:?}"));
+            }
+        }
+        let subscriptions = state.df_subscriptions.iter();
+        lines.extend(subscriptions.map(|subscription| format!("subscription {subscription:?}")));
+        let held = state.held.iter().filter(|(_, mail)| self.has(mail.key));
+        lines.extend(held.map(|held| format!("held {held:?}")));
+        lines
     }
-    lines.extend(state.held.iter().map(|held| format!("held {held:?}")));
 }
 
 /// A message in one line: who to whom, what, and the content.
