@@ -20,6 +20,9 @@ mod schema;
 mod scope;
 mod token;
 
+#[cfg(test)]
+mod error_pages_test;
+
 pub use agent::{
     AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry,
     MailboxUse, StateKeyEntry,
