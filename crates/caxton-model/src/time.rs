@@ -102,7 +102,7 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     if whole.len() != 6 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let micros = number(&format!("{fraction:0<6}").get(..6)?.to_owned())?;
+    let micros = number(format!("{fraction:0<6}").get(..6)?)?;
     let (hour, minute, second) = (
         number(whole.get(0..2)?)?,
         number(whole.get(2..4)?)?,

@@ -435,6 +435,14 @@ impl Shard {
                     outbox.deliveries.push(delivery);
                 }
             }
+            Effect::DirectoryChanged { services } => {
+                let here = usize::from(self.number);
+                let others = self.outboxes.iter_mut().enumerate().filter(|(n, _)| *n != here);
+                for (_, outbox) in others {
+                    let services = services.clone();
+                    outbox.events.push_back(Event::DirectoryChanged { services });
+                }
+            }
             Effect::Answer { ticket, answer } => {
                 self.when_durable(move |shared, durable| {
                     let answer = if durable { answer } else { Err(lost()) };
