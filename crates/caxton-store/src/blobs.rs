@@ -13,6 +13,8 @@ use std::{
 use bytes::Bytes;
 use caxton_model::{Digest, ErrorCode};
 
+use crate::{Files as _, RealFiles};
+
 /// Prefix of a blob's file; the rest is the 64 hex digits.
 const PREFIX: &str = "sha256-";
 
@@ -125,7 +127,7 @@ impl Blobs {
         let written = fs::write(&temporary, bytes)
             .and_then(|()| fs::File::open(&temporary)?.sync_all())
             .and_then(|()| fs::rename(&temporary, path))
-            .and_then(|()| fs::File::open(folder)?.sync_all());
+            .and_then(|()| RealFiles::new(folder).sync_names());
         if written.is_err() {
             // Room is freed where it can be; the next start removes what stays.
             let _ = fs::remove_file(&temporary);
@@ -187,6 +189,8 @@ impl Blobs {
     }
 
     /// Removes every blob that is not in `live`; answers how many and how many bytes.
+    ///
+    /// A blob put since `live` was made is removed, too: the caller keeps the two apart.
     pub fn remove_unreferenced(&self, live: &BTreeSet<Digest>) -> Result<(u64, u64), BlobError> {
         let (mut count, mut bytes) = (0, 0);
         for (digest, size) in self.list()? {

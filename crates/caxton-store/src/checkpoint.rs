@@ -63,11 +63,19 @@ pub(crate) enum CheckpointError {
     Format(u32),
     #[error("it could not be opened again")]
     Closed,
+    #[error("the database panicked while it was opened")]
+    Panicked,
 }
 
 impl CheckpointError {
-    pub(crate) fn is_no_space(&self) -> bool {
-        matches!(self, Self::Database(fjall::Error::Io(error)) if crate::blobs::is_no_space(error))
+    /// What the system said, where it said something.
+    pub(crate) fn io(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Database(
+                fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)),
+            ) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -201,6 +209,11 @@ impl Checkpoint {
             batch.insert(&self.parts, META_KEY, bytes);
         }
         Ok(batch.commit()?)
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
     }
 
     /// One stored value.

@@ -3,7 +3,8 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -57,7 +58,7 @@ struct Opened {
 }
 
 impl Disk {
-    pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<(Self, Recovered), OpenError> {
+    pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Recovered), OpenError> {
         let journal_dir = dir.join("journal");
         make_dir(dir)?;
         let lock = lock(dir)?;
@@ -98,28 +99,12 @@ impl Disk {
             ..follower.state.clone()
         };
         let scrub = if check_known {
-            None
+            Ok(None)
         } else {
-            Some(Scrub::start(&journal_dir).map_err(OpenError::io("can't start a thread"))?)
+            Scrub::start(&journal_dir).map(Some)
         };
-        let disk = Self::start(writer, follower, checkpoint, folder, files, &options)
-            .map_err(OpenError::io("can't start a thread"))?;
-        let disk = Self {
-            scrub,
-            lock: Mutex::new(Some(lock)),
-            ..disk
-        };
-        Ok((disk, recovered))
-    }
-
-    fn start(
-        writer: JournalWriter,
-        follower: Follower,
-        checkpoint: Checkpoint,
-        folder: PathBuf,
-        files: Arc<dyn Files>,
-        options: &StoreOptions,
-    ) -> io::Result<Self> {
+        let failed = || OpenError::io("can't start a thread");
+        let scrub = scrub.map_err(failed())?;
         let queue = Arc::new(Queue::new());
         let follow = Follow::start(
             follower,
@@ -128,15 +113,17 @@ impl Disk {
             files,
             Arc::clone(&queue),
             options,
-        )?;
-        Ok(Self {
-            journal: Journal::start(writer, options, queue)?,
+        )
+        .map_err(failed())?;
+        let disk = Self {
+            journal: Journal::start(writer, options, queue).map_err(failed())?,
             follow,
             queue_records_max: options.queue_records_max,
             queue_bytes_max: options.queue_bytes_max,
-            scrub: None,
-            lock: Mutex::new(None),
-        })
+            scrub,
+            lock: Mutex::new(Some(lock)),
+        };
+        Ok((disk, recovered))
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -186,6 +173,7 @@ impl Disk {
             journal_bytes: follow.journal_bytes.load(Ordering::Relaxed),
             segments: follow.segments.load(Ordering::Relaxed),
             checkpoints: follow.checkpoints.load(Ordering::Relaxed),
+            checkpoint_bytes: follow.bytes.load(Ordering::Relaxed),
             last_checkpoint_micros: follow.last_micros.load(Ordering::Relaxed),
             checkpoint_failures: follow.failures.load(Ordering::Relaxed),
         }
@@ -198,6 +186,12 @@ impl Disk {
             scrub.close();
         }
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -288,11 +282,8 @@ fn open_checkpoint(
             None => "it is empty".to_owned(),
             Some((place, _)) => format!("it ends at place {place}"),
         },
-        Err(CheckpointError::Database(fjall::Error::Io(source)))
-            if source.kind() != io::ErrorKind::NotFound =>
-        {
-            let what = format!("can't open {}", folder.display());
-            return Err(OpenError::Io { what, source });
+        Err(error) if error.io().is_some_and(|source| !tells_of_damage(source)) => {
+            return Err(checkpoint_failed(error));
         }
         Err(error) => error.to_string(),
     };
@@ -316,25 +307,42 @@ fn open_checkpoint(
     try_checkpoint(folder).map_err(checkpoint_failed)
 }
 
+/// Whether an error says that files are not as they should be, rather than that the system can't
+/// give them.
+fn tells_of_damage(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::UnexpectedEof
+            | Kind::InvalidData
+            | Kind::InvalidInput
+            | Kind::AlreadyExists
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+    )
+}
+
 fn try_checkpoint(folder: &Path) -> Result<Opened, CheckpointError> {
-    let checkpoint = Checkpoint::open(folder)?;
-    let known = checkpoint.meta()?.map(|meta| (meta.place, meta.chain));
-    Ok(Opened {
-        state: checkpoint.load()?,
-        checkpoint,
-        known,
-    })
+    // Damaged files may panic the database: that is damage, too.
+    catch_unwind(AssertUnwindSafe(|| {
+        let checkpoint = Checkpoint::open(folder)?;
+        let known = checkpoint.meta()?.map(|meta| (meta.place, meta.chain));
+        Ok(Opened {
+            state: checkpoint.load()?,
+            checkpoint,
+            known,
+        })
+    }))
+    .unwrap_or(Err(CheckpointError::Panicked))
 }
 
 fn checkpoint_failed(error: CheckpointError) -> OpenError {
-    let what = "can't write the checkpoint".to_owned();
-    OpenError::Io {
-        what,
-        source: match error {
-            CheckpointError::Database(fjall::Error::Io(source)) => source,
-            other => io::Error::other(other.to_string()),
-        },
-    }
+    let source = match error.io() {
+        Some(source) => io::Error::new(source.kind(), error.to_string()),
+        None => io::Error::other(error.to_string()),
+    };
+    OpenError::io("can't use the checkpoint")(source)
 }
 
 /// Reads, in the background, what opening did not.

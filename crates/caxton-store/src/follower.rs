@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::{Builder, JoinHandle},
+    thread::{self, Builder, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -169,6 +169,7 @@ pub(crate) struct Follow {
     pub(crate) last_micros: AtomicU64,
     pub(crate) journal_bytes: AtomicU64,
     pub(crate) segments: AtomicU64,
+    pub(crate) bytes: AtomicU64,
 }
 
 impl Follow {
@@ -195,6 +196,7 @@ impl Follow {
             last_micros: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
             segments: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         });
         let mut run = Run {
             follow: Arc::clone(&follow),
@@ -247,7 +249,8 @@ impl Follow {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
+        // Who holds the last handle may be told something on that very thread.
+        if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id()) {
             let _ = thread.join();
         }
         *self
@@ -312,7 +315,12 @@ impl Run {
             self.follower.prune();
         }
         let follow = Arc::clone(&self.follow);
-        let result = follow.read(|checkpoint| self.follower.write(checkpoint));
+        let result = follow.read(|checkpoint| {
+            let meta = self.follower.write(checkpoint)?;
+            let bytes = checkpoint.bytes();
+            follow.bytes.store(bytes, Ordering::Relaxed);
+            Ok(meta)
+        });
         match result {
             Ok(meta) => {
                 let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -336,9 +344,10 @@ impl Run {
         let follow = Arc::clone(&self.follow);
         follow.failures.fetch_add(1, Ordering::Relaxed);
         follow.writes.store(false, Ordering::Relaxed);
-        follow
-            .no_space
-            .store(error.is_no_space(), Ordering::Relaxed);
+        follow.no_space.store(
+            error.io().is_some_and(crate::blobs::is_no_space),
+            Ordering::Relaxed,
+        );
         tracing::error!(%error, "the checkpoint could not be written; trying again");
         let attempted = self.follower.place;
         let mut slot = follow

@@ -30,6 +30,8 @@ pub struct StoreMetrics {
     pub journal_bytes: u64,
     /// Number of segments.
     pub segments: u64,
+    /// Bytes of the checkpoint.
+    pub checkpoint_bytes: u64,
     /// Checkpoints written since the start.
     pub checkpoints: u64,
     /// Time the last checkpoint took. Unit: microseconds.

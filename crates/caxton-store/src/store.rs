@@ -77,7 +77,7 @@ impl Store {
     /// Cost: reads the journal behind the checkpoint, and up to
     /// [`StoreOptions::open_check_bytes`] of it before.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Self, Recovered), OpenError> {
-        let (disk, recovered) = Disk::open(dir, options)?;
+        let (disk, recovered) = Disk::open(dir, &options)?;
         let blobs = Blobs::open(dir.join("blobs"))?;
         let store = Self {
             backend: Backend::Disk(Box::new(disk)),
@@ -133,7 +133,7 @@ impl Store {
         }
     }
 
-    /// What the check of older segments in the background has found.
+    /// What the check of older segments in the background has found, if anything.
     #[must_use]
     pub fn damage(&self) -> Option<Damage> {
         match &self.backend {
@@ -224,12 +224,6 @@ impl Store {
         if let Backend::Disk(disk) = &self.backend {
             disk.close();
         }
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

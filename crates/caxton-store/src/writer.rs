@@ -236,32 +236,35 @@ impl JournalWriter {
                 .map_err(OpenError::io(format!("can't remove journal/{name}")))?;
             notices.push(format!("journal/{name} was never finished and was removed"));
         }
-        let segment = if listing.segments.is_empty() {
-            let segment = new_segment(
-                &*files,
-                &listing.identity,
-                1,
-                1,
-                &end.chain,
-                options.segment_bytes,
-            );
-            segment.map_err(|(what, error)| OpenError::io(format!("can't {what}"))(error))?
-        } else {
-            reopen_segment(&*files, listing, &end, options.segment_bytes)?
-        };
+        // The process before may have ended between making a file and making its name, or what is
+        // in it, durable: the head is written in any case, and before anything that needs it.
+        files
+            .sync_names()
+            .map_err(OpenError::io("can't sync the names in journal/"))?;
         let failed = || OpenError::io("can't write journal/head");
         let mut head = HeadFile::open(&*files, listing.head_slot).map_err(failed())?;
-        if end.place > listing.head.place || listing.head_slot_bad {
-            head.write(&Head {
+        let mut confirm = || {
+            let head_now = Head {
                 id: listing.identity.id,
                 place: end.place,
                 chain: end.chain,
                 segment: end.segment,
                 offset: end.offset,
-            })
-            .and_then(|()| head.sync())
-            .map_err(failed())?;
-        }
+            };
+            head.write(&head_now)
+                .and_then(|()| head.sync())
+                .map_err(failed())
+        };
+        let bytes = options.segment_bytes;
+        let segment = if listing.segments.is_empty() {
+            confirm()?;
+            new_segment(&*files, &listing.identity, 1, 1, &end.chain, bytes)
+                .map_err(|(what, error)| OpenError::io(format!("can't {what}"))(error))?
+        } else {
+            let segment = reopen_segment(&*files, listing, &end, bytes)?;
+            confirm()?;
+            segment
+        };
         let found = JournalFound {
             begins: listing.begins(),
             place: end.place,

@@ -30,6 +30,8 @@ struct Disk {
     /// Most bytes one write takes.
     write_max: Option<usize>,
     syncs: u64,
+    /// Changes until everything stops, as at a crash.
+    changes_left: Option<u64>,
 }
 
 /// The disk; clones are the same one.
@@ -42,6 +44,23 @@ impl Faulty {
     }
     pub(super) fn fail_syncs(&self) {
         self.0.lock().unwrap().fail_sync = true;
+    }
+    /// After so many more changes nothing works any more.
+    pub(super) fn crash_after(&self, changes: u64) {
+        self.0.lock().unwrap().changes_left = Some(changes);
+    }
+    pub(super) fn has_crashed(&self) -> bool {
+        self.0.lock().unwrap().changes_left == Some(0)
+    }
+    fn change(&self) -> io::Result<()> {
+        match &mut self.0.lock().unwrap().changes_left {
+            Some(0) => Err(io::Error::other("the power is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
     pub(super) fn write_at_most(&self, bytes: usize) {
         self.0.lock().unwrap().write_max = Some(bytes);
@@ -136,16 +155,19 @@ impl Files for Faulty {
         }))
     }
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.change()?;
         let mut disk = self.0.lock().unwrap();
         disk.files.entry(name.to_owned()).or_default().now.clear();
         drop(disk);
         self.open(name)
     }
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.change()?;
         self.delete(name);
         Ok(())
     }
     fn sync_names(&self) -> io::Result<()> {
+        self.change()?;
         for bytes in self.0.lock().unwrap().files.values_mut() {
             bytes.named = true;
         }
@@ -180,6 +202,13 @@ impl File for FaultyFile {
     }
     fn write_at(&self, from: &[u8], offset: u64) -> io::Result<usize> {
         let most = self.disk.0.lock().unwrap().write_max.unwrap_or(from.len());
+        let crashes = self.disk.change().is_err();
+        // The last write before a crash may have been half done.
+        let most = if crashes {
+            most.min(from.len() / 2)
+        } else {
+            most
+        };
         let from = &from[..from.len().min(most)];
         let end = offset as usize + from.len();
         let more = (end as u64).saturating_sub(self.size()?);
@@ -187,18 +216,24 @@ impl File for FaultyFile {
         self.with(|bytes| {
             bytes.resize(bytes.len().max(end), 0);
             bytes[offset as usize..end].copy_from_slice(from);
-            from.len()
-        })
+        })?;
+        if crashes {
+            return Err(io::Error::other("the power is gone"));
+        }
+        Ok(from.len())
     }
     fn reserve(&self, size: u64) -> io::Result<()> {
+        self.disk.change()?;
         let more = size.saturating_sub(self.size()?);
         self.disk.0.lock().unwrap().take_room(more)?;
         self.with(|bytes| bytes.resize(bytes.len().max(size as usize), 0))
     }
     fn cut(&self, size: u64) -> io::Result<()> {
+        self.disk.change()?;
         self.with(|bytes| bytes.resize(size as usize, 0))
     }
     fn sync(&self) -> io::Result<()> {
+        self.disk.change()?;
         let mut disk = self.disk.0.lock().unwrap();
         if disk.fail_sync {
             return Err(io::Error::other("input/output error"));

@@ -179,6 +179,87 @@ fn after_power_loss_all_that_was_durable_is_there_and_nothing_half() {
     }
 }
 
+/// Writes groups until the disk crashes; answers what was acknowledged.
+fn write_until_crash(files: &Faulty, all: &[Arc<Entry>], done: usize) -> usize {
+    let (mut writer, found, _) = match open(files) {
+        Ok(opened) => opened,
+        Err(error) => {
+            assert!(files.has_crashed(), "{error}");
+            return done;
+        }
+    };
+    let mut acknowledged = usize::try_from(found.place).unwrap();
+    for group in all[acknowledged..].chunks(3) {
+        match writer.append_group(group) {
+            Ok(_) => acknowledged += group.len(),
+            Err(_) => break,
+        }
+        if acknowledged.is_multiple_of(4) {
+            let _ = writer.sync_head();
+        }
+    }
+    acknowledged.max(done)
+}
+
+/// The power goes at every single change of the disk, again while the end is mended, and each time
+/// some of what was not synced is there: what was acknowledged always is.
+#[test]
+fn no_moment_of_power_loss_loses_what_was_acknowledged() {
+    let mut world = World::new(4);
+    let all: Vec<_> = (0..24).map(|_| world.step()).collect();
+    let mut changes = 0;
+    loop {
+        for seed in 0..20 {
+            let mut random = Random(changes * 100 + seed);
+            let files = Faulty::default();
+            files.crash_after(changes);
+            let mut acknowledged = write_until_crash(&files, &all, 0);
+            let finished = !files.has_crashed();
+            let mut files = files;
+            for _ in 0..2 {
+                files = if random.one_in(3) {
+                    files.copy()
+                } else {
+                    files.after_power_loss(&mut random)
+                };
+                files.crash_after(random.below(12));
+                acknowledged = write_until_crash(&files, &all, acknowledged);
+            }
+            let files = files.after_power_loss(&mut random);
+            let (_, found, entries) =
+                open(&files).unwrap_or_else(|e| panic!("change {changes} seed {seed}: {e}"));
+            let place = usize::try_from(found.place).unwrap();
+            assert!(place >= acknowledged, "change {changes} seed {seed}");
+            assert_entries(&entries, &all[..place]);
+            if finished {
+                return;
+            }
+        }
+        changes += 1;
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    use crate::frame::{FORMAT, put, seal};
+    let (files, _, _) = filled(9, 3);
+    for name in [segment_name(1), "head".to_owned()] {
+        let newer = files.copy();
+        newer.edit(&name, |bytes| {
+            let mut header: [u8; SEGMENT_HEADER_BYTES] =
+                bytes[..SEGMENT_HEADER_BYTES].try_into().unwrap();
+            put(&mut header, 8, &(FORMAT + 1).to_le_bytes());
+            seal(&mut header);
+            bytes[..SEGMENT_HEADER_BYTES].copy_from_slice(&header);
+        });
+        let error = open(&newer).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Version { found: 2, .. }),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn a_journal_that_lost_its_end_is_refused() {
     let (files, all, _) = filled(5, 60);
