@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use caxton_model::{EngineKind, EngineProfile};
+use serde::{Deserialize, Serialize};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, OptLevel,
     PoolingAllocationConfig, ProfilingStrategy, Strategy, WasmBacktraceDetails,
 };
 
-use crate::{EngineOptions, raw};
+use crate::raw;
 
 /// Guest stack, the same for all guests. Unit: bytes.
 pub(crate) const STACK_BYTES: usize = 512 << 10;
@@ -22,7 +23,7 @@ const TABLES_PER_MODULE_MAX: u32 = 4;
 const FRAMES_MAX: usize = 50;
 
 /// Where guests of a kind have their memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum MemoryForm {
     /// Many live ones: explicit bounds checks, one slab.
     Agents,
@@ -41,18 +42,19 @@ impl MemoryForm {
 
 /// The settings of one engine.
 ///
-/// `pool_slots` is how many pooled instances there can be at once; `slab` holds agents' memories
-/// and stacks. Neither changes the compiled code.
+/// `pool_slots` is how many pooled instances there can be at once, `None` where nothing is run;
+/// `slab` holds agents' memories and stacks. Neither changes the compiled code.
 pub(crate) fn config(
-    options: &EngineOptions,
+    kind: EngineKind,
+    perf_map: bool,
     profile: EngineProfile,
     form: MemoryForm,
-    pool_slots: u32,
+    pool_slots: Option<u32>,
     slab: Option<&Arc<raw::Slabs>>,
 ) -> Result<Config, wasmtime::Error> {
     let mut config = Config::new();
     features(&mut config);
-    if options.kind == EngineKind::Pulley {
+    if kind == EngineKind::Pulley {
         config.target("pulley64")?;
     }
     config
@@ -64,7 +66,7 @@ pub(crate) fn config(
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES_MAX))
         .generate_address_map(true)
-        .native_unwind_info(options.perf_map)
+        .native_unwind_info(perf_map)
         .guard_before_linear_memory(false);
     let fuel = profile.has_fuel();
     config.consume_fuel(fuel).epoch_interruption(!fuel);
@@ -73,7 +75,7 @@ pub(crate) fn config(
             .cranelift_nan_canonicalization(true)
             .relaxed_simd_deterministic(true);
     }
-    if options.perf_map {
+    if perf_map {
         config.profiler(ProfilingStrategy::PerfMap);
     }
     match form {
@@ -96,8 +98,10 @@ pub(crate) fn config(
             config
                 .memory_reservation(4 << 30)
                 .memory_reservation_for_growth(0)
-                .memory_init_cow(true)
-                .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(pool_slots)));
+                .memory_init_cow(true);
+            if let Some(slots) = pool_slots {
+                config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+            }
         }
     }
     Ok(config)

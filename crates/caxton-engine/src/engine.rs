@@ -221,8 +221,15 @@ impl Engine {
         // Address space may be bounded (`ulimit -v`, containers): fewer slots are better than none.
         let mut slots = options.pool_slots.max(1);
         loop {
-            let made = config::config(options, profile, form, slots, slabs.as_ref())
-                .and_then(|config| wasmtime::Engine::new(&config));
+            let made = config::config(
+                options.kind,
+                options.perf_map,
+                profile,
+                form,
+                Some(slots),
+                slabs.as_ref(),
+            )
+            .and_then(|config| wasmtime::Engine::new(&config));
             match made {
                 Ok(engine) => return Ok(engine),
                 Err(_) if form == MemoryForm::Pooled && slots > 4 => slots /= 2,

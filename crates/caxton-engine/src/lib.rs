@@ -46,3 +46,4 @@ pub use link::{LinkError, Linked};
 pub use process::{FreedBy, Processed, ProcessorInfo};
 pub use symbol::Frames;
 pub use usage::Usage;
+pub use worker::compile_worker_main;

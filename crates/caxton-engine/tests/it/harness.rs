@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, LazyLock},
     task::{Context, Poll, Wake, Waker},
     thread::Thread,
 };

@@ -11,5 +11,6 @@
 
 mod agents;
 mod allocators;
+mod compile;
 mod harness;
 mod limits;

@@ -1,0 +1,264 @@
+//! The cache and the compile worker: what is wrong is compiled again, what is too much is refused.
+
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+use caxton_engine::{CompileError, Compiled, Engine, EngineOptions, Returned};
+use caxton_model::{EngineKind, EngineProfile, Grants, Kind, Micros};
+
+use crate::harness::*;
+
+fn worker() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    here.parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/compile_worker")
+}
+
+fn compile(engine: &Engine, text: &str) -> Result<Compiled, CompileError> {
+    engine.compile(&verified(text), EngineProfile::Hardened, Kind::Agent)
+}
+
+fn answers(engine: &Engine, compiled: &Compiled) -> Returned {
+    let linked = engine.link(compiled, &Grants::default()).unwrap();
+    turn(&linked, &agent_limits(), TestHost::default())
+        .result
+        .unwrap()
+}
+
+#[test]
+fn what_is_cached_is_loaded_and_what_is_wrong_is_compiled_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = agent("", "(i32.const 5)");
+    for kind in KINDS {
+        let cache = dir.path().join(kind.to_string());
+        let with_cache = EngineOptions {
+            cache_dir: Some(cache.clone()),
+            ..options(kind)
+        };
+        let engine = Engine::new(with_cache.clone()).unwrap();
+        assert!(!compile(&engine, &text).unwrap().from_cache());
+        let again = compile(&engine, &text).unwrap();
+        assert!(again.from_cache());
+        assert_eq!(answers(&engine, &again), Returned::Code(5));
+        assert_eq!(
+            fs::metadata(&cache).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        assert_eq!(
+            fs::metadata(cache.join("key"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
+        let name = engine.cache().unwrap().list()[0].name.clone();
+        let path = cache.join(format!("{name}.cwasm"));
+        let good = fs::read(&path).unwrap();
+        for (what, bytes) in damaged(&good) {
+            fs::write(&path, bytes).unwrap();
+            // A node that starts anew finds the damage too.
+            let engine = Engine::new(with_cache.clone()).unwrap();
+            let compiled = compile(&engine, &text).unwrap();
+            assert!(!compiled.from_cache(), "{kind}: {what} was loaded");
+            assert_eq!(engine.cache().unwrap().stats().discarded, 1, "{what}");
+            assert_eq!(answers(&engine, &compiled), Returned::Code(5));
+            assert!(
+                compile(&engine, &text).unwrap().from_cache(),
+                "{what}: not mended"
+            );
+        }
+        // Another node's key: its entries are not trusted.
+        fs::write(cache.join("key"), [7; 32]).unwrap();
+        let engine = Engine::new(with_cache).unwrap();
+        assert!(!compile(&engine, &text).unwrap().from_cache());
+        assert_eq!(engine.cache().unwrap().clear(), 1);
+        assert_eq!(engine.cache().unwrap().stats().entries, 0);
+    }
+}
+
+fn damaged(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let flip = |at: usize| {
+        let mut bytes = good.to_vec();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let mut longer = good.to_vec();
+    longer.write_all(b"x").unwrap();
+    vec![
+        ("a flipped bit in the MAC", flip(3)),
+        ("a flipped bit in the header", flip(40)),
+        ("a flipped bit in the code", flip(good.len() / 2)),
+        ("a flipped bit at the end", flip(good.len() - 1)),
+        ("a torn entry", good[..good.len() / 2].to_vec()),
+        ("an entry of a few bytes", good[..10].to_vec()),
+        ("an empty entry", Vec::new()),
+        ("a longer entry", longer),
+    ]
+}
+
+#[test]
+fn an_entry_for_another_profile_is_another_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = EngineOptions {
+        cache_dir: Some(dir.path().into()),
+        ..options(KINDS[0])
+    };
+    let engine = Engine::new(options).unwrap();
+    let module = verified(&agent("", "(i32.const 5)"));
+    for profile in [
+        EngineProfile::Hardened,
+        EngineProfile::Metered,
+        EngineProfile::Deterministic,
+    ] {
+        assert!(
+            !engine
+                .compile(&module, profile, Kind::Agent)
+                .unwrap()
+                .from_cache(),
+            "{profile}"
+        );
+    }
+    assert!(
+        !engine
+            .compile(&module, EngineProfile::Hardened, Kind::Processor)
+            .unwrap()
+            .from_cache()
+    );
+    let names: Vec<_> = engine
+        .cache()
+        .unwrap()
+        .list()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    // One entry passed off as another is not loaded.
+    fs::copy(
+        dir.path().join(format!("{}.cwasm", names[0])),
+        dir.path().join(format!("{}.cwasm", names[1])),
+    )
+    .unwrap();
+    let cached = [
+        EngineProfile::Hardened,
+        EngineProfile::Metered,
+        EngineProfile::Deterministic,
+    ]
+    .map(|profile| {
+        engine
+            .compile(&module, profile, Kind::Agent)
+            .unwrap()
+            .from_cache()
+    });
+    let pooled = engine
+        .compile(&module, EngineProfile::Hardened, Kind::Processor)
+        .unwrap();
+    let hits = cached.iter().filter(|hit| **hit).count() + usize::from(pooled.from_cache());
+    assert_eq!(hits, 3);
+}
+
+#[test]
+fn the_least_recently_used_goes_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let size = {
+        let options = EngineOptions {
+            cache_dir: Some(dir.path().into()),
+            ..options(KINDS[0])
+        };
+        let engine = Engine::new(options).unwrap();
+        compile(&engine, &agent("", "(i32.const 0)")).unwrap();
+        engine.cache().unwrap().stats().bytes
+    };
+    let options = EngineOptions {
+        cache_dir: Some(dir.path().into()),
+        cache_bytes_max: size * 2 + size / 2,
+        ..options(KINDS[0])
+    };
+    let engine = Engine::new(options).unwrap();
+    for n in 0..5 {
+        compile(&engine, &agent("", &format!("(i32.const {n})"))).unwrap();
+    }
+    let stats = engine.cache().unwrap().stats();
+    assert!(
+        stats.entries == 2 && stats.bytes <= stats.bytes_max,
+        "{stats:?}"
+    );
+}
+
+#[test]
+fn the_worker_compiles_for_both_engines_and_memory_forms() {
+    for kind in KINDS {
+        let with_worker = EngineOptions {
+            compile_worker: Some(worker()),
+            ..options(kind)
+        };
+        let engine = Engine::new(with_worker).unwrap();
+        let compiled = compile(&engine, &agent("", "(i32.const 5)")).unwrap();
+        assert_eq!(answers(&engine, &compiled), Returned::Code(5));
+        let module = verified(&agent("", "(i32.const 5)"));
+        engine
+            .compile(&module, EngineProfile::Deterministic, Kind::Processor)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_module_that_needs_too_much_of_the_compiler_is_refused() {
+    // One function of a million nested additions.
+    let mut body = String::from("(i32.const 0)");
+    for n in 0..400_000 {
+        body.push_str(&format!("(i32.const {n}) i32.add (call $f) i32.add "));
+    }
+    let text = agent("(func $f (result i32) (i32.const 1))", &body);
+    let little_memory = EngineOptions {
+        compile_worker: Some(worker()),
+        compile_memory_bytes_max: 200 << 20,
+        ..options(EngineKind::Cranelift)
+    };
+    let error = compile(&Engine::new(little_memory).unwrap(), &text).unwrap_err();
+    assert_eq!(error.code().as_str(), "compile-refused", "{error}");
+    assert!(error.to_string().contains("memory"), "{error}");
+    let little_time = EngineOptions {
+        compile_worker: Some(worker()),
+        compile_time_max: Micros::millis(900),
+        ..options(EngineKind::Cranelift)
+    };
+    let error = compile(&Engine::new(little_time).unwrap(), &text).unwrap_err();
+    assert_eq!(error.code().as_str(), "compile-refused", "{error}");
+}
+
+#[test]
+fn a_worker_that_is_none_is_said() {
+    for program in ["/bin/false", "/nowhere/at-all"] {
+        let options = EngineOptions {
+            compile_worker: Some(program.into()),
+            ..options(KINDS[0])
+        };
+        let error =
+            compile(&Engine::new(options).unwrap(), &agent("", "(i32.const 0)")).unwrap_err();
+        assert!(matches!(error, CompileError::Worker { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_module_that_needs_more_than_its_profile_is_told_which() {
+    let text = agent("(memory $second 1)", "(i32.const 0)");
+    let module = verified(&text);
+    assert_eq!(module.report().profile, EngineProfile::Wide);
+    let error = engine(KINDS[0])
+        .compile(&module, EngineProfile::Hardened, Kind::Agent)
+        .unwrap_err();
+    assert_eq!(error.code().as_str(), "profile-required");
+    assert!(
+        error.to_string().contains("`wide` (for several memories)"),
+        "{error}"
+    );
+    let error = engine(KINDS[0])
+        .compile(&module, EngineProfile::Wide, Kind::Agent)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no engine for profile `wide`"),
+        "{error}"
+    );
+}
