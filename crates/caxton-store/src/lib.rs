@@ -18,6 +18,7 @@ mod options;
 mod part_key;
 mod queue;
 mod scan;
+mod segment;
 mod show;
 mod store;
 mod verify;
