@@ -30,10 +30,7 @@ impl Kernel {
             return Err(shutting_down());
         }
         let Post {
-            client,
-            namespace: _,
-            message_id,
-            ..
+            client, message_id, ..
         } = &post;
         if !route::may_be_client(client) || self.directory.has_name(client) {
             let text = format!("`{client}` is an agent's or a reserved name; send under another");
@@ -68,11 +65,21 @@ impl Kernel {
             },
             any,
         );
+        let durable = all && self.options.journal;
+        if let Some(id) = message_id
+            && let Some(seen) = self
+                .state
+                .posts
+                .get_mut(&(Arc::clone(client), Arc::clone(id)))
+        {
+            // The other shards' receivers are known here, not where the record is applied.
+            seen.durable = durable;
+        }
         Ok(Done::Posted {
             key,
             message,
             deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX),
-            durable: all && self.options.journal,
+            durable,
             duplicate: false,
         })
     }
@@ -95,7 +102,7 @@ impl Kernel {
             key: seen.key,
             message: seen.message.clone(),
             deliveries,
-            durable: self.options.journal,
+            durable: seen.durable,
             duplicate: true,
         }))
     }

@@ -7,5 +7,6 @@ mod performatives;
 mod recovery;
 mod script;
 mod sending;
+mod simulated;
 mod supervision;
 mod timers;

@@ -99,7 +99,14 @@ impl State {
                         seq: entry.seq,
                         index: 0,
                     };
-                    self.remember_post(client, id, entry.at, key, &first.message);
+                    let durable = journalled && !first.to.iter().any(|to| self.keeps_nothing(to));
+                    let seen = PostSeen {
+                        at: entry.at,
+                        key,
+                        message: without_content(&first.message),
+                        durable,
+                    };
+                    self.remember_post(client, id, seen);
                 }
             }
             Record::Turn(turn) => self.apply_turn(entry.at, turn),
@@ -212,31 +219,11 @@ impl State {
         }
     }
 
-    fn remember_post(
-        &mut self,
-        client: &Arc<str>,
-        id: &Arc<str>,
-        at: Timestamp,
-        key: MessageKey,
-        message: &Message,
-    ) {
+    fn remember_post(&mut self, client: &Arc<str>, id: &Arc<str>, seen: PostSeen) {
         let name = (Arc::clone(client), Arc::clone(id));
         self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
         self.posts_order.push_back(name.clone());
-        self.posts.insert(
-            name,
-            PostSeen {
-                at,
-                key,
-                message: crate::Fields {
-                    content: RawJson::default(),
-                    encoding: None,
-                    extra: Vec::new(),
-                    ..message.fields().clone()
-                }
-                .seal(),
-            },
-        );
+        self.posts.insert(name, seen);
         while self.posts_order.len() > POST_IDS_MAX {
             if let Some(oldest) = self.posts_order.pop_front() {
                 self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
@@ -386,6 +373,9 @@ impl State {
         self.touch(Part::Conversation(Arc::clone(id)));
         let conversation = self.conversations.entry(Arc::clone(id)).or_default();
         let before = conversation.bytes;
+        if at.since(conversation.last) >= CONVERSATION_IDLE {
+            *conversation = crate::Conversation::default();
+        }
         conversation.note(ConversationLine {
             key,
             at,
@@ -547,4 +537,15 @@ impl State {
             }
         }
     }
+}
+
+/// The names of a message, for an answer to a retry.
+fn without_content(message: &Message) -> Message {
+    crate::Fields {
+        content: RawJson::default(),
+        encoding: None,
+        extra: Vec::new(),
+        ..message.fields().clone()
+    }
+    .seal()
 }

@@ -165,6 +165,8 @@ pub struct PostSeen {
     pub key: MessageKey,
     /// The message as sealed, without its content: a retry needs only its names.
     pub message: Message,
+    /// Whether the acceptance survives a power loss.
+    pub durable: bool,
 }
 
 /// One line of a conversation.

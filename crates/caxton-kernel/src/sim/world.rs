@@ -8,8 +8,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentState, Delivery, Destination, Durability, Entry, Fault, Message, MessageKey,
-    Micros, Record, Sent, State, Timestamp, TurnResult,
+    AgentId, AgentState, CONVERSATION_IDLE, Delivery, Destination, Durability, Entry, Fault,
+    Message, MessageKey, Micros, Record, Sent, State, Timestamp, TurnResult,
 };
 
 use crate::{
@@ -303,12 +303,12 @@ impl World {
         let mut replayed = Self::replayed(&self.journal);
         replayed.expire_conversations(self.now);
         let durable = Durable::of(&self.journal);
-        let mut expected = durable.lines(&replayed);
+        let mut expected = durable.lines(&replayed, self.now);
         let mut known: Vec<String> = Vec::new();
         for kernel in &self.kernels {
             let mut state = kernel.state().clone();
             state.expire_conversations(self.now);
-            known.extend(durable.lines(&state));
+            known.extend(durable.lines(&state, self.now));
         }
         expected.sort();
         known.sort();
@@ -348,7 +348,7 @@ impl Durable {
     }
 
     /// A state's durable parts, a line each, in no order.
-    fn lines(&self, state: &State) -> Vec<String> {
+    fn lines(&self, state: &State, now: Timestamp) -> Vec<String> {
         let mut lines = Vec::new();
         for (id, agent) in &state.agents {
             if agent.spec.durability == Durability::Memory {
@@ -377,7 +377,10 @@ impl Durable {
             lines.push(format!("post {name:?} {seen:?}"));
         }
         for (id, conversation) in &state.conversations {
-            let kept = conversation.lines.iter().filter(|line| self.has(line.key));
+            // Each shard forgets its own part; only what is young is everywhere.
+            let young = |at| now.since(at) < CONVERSATION_IDLE;
+            let lines_kept = conversation.lines.iter();
+            let kept = lines_kept.filter(|line| self.has(line.key) && young(line.at));
             lines.extend(kept.map(|line| format!("line {id} {line:?}")));
         }
         for (name, request) in &state.open {
@@ -385,7 +388,15 @@ impl Durable {
                 lines.push(format!("open {name:?} {request:?}"));
             }
         }
-        let subscriptions = state.df_subscriptions.iter();
+        let forgetful = |name: &str| {
+            state.agents.values().any(|agent| {
+                agent.spec.durability == Durability::Memory && agent.spec.name.as_str() == name
+            })
+        };
+        let subscriptions = state
+            .df_subscriptions
+            .iter()
+            .filter(|s| !forgetful(&s.subscriber));
         lines.extend(subscriptions.map(|subscription| format!("subscription {subscription:?}")));
         let held = state.held.iter().filter(|(_, mail)| self.has(mail.key));
         lines.extend(held.map(|held| format!("held {held:?}")));
