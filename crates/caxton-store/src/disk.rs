@@ -362,7 +362,7 @@ impl Scrub {
         let thread = Builder::new()
             .name("caxton-scrub".to_owned())
             .spawn(move || {
-                let report = verify_files(&files, &stopped);
+                let report = verify_files(&files, &stopped, false);
                 let damage = report.ok().and_then(|report| report.damage);
                 if let Some(damage) = damage.filter(|_| !stopped.load(Ordering::Relaxed)) {
                     tracing::error!(%damage, "an old part of the journal is damaged; run `caxton journal verify`");

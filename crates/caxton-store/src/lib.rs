@@ -1,6 +1,27 @@
 //! What a node keeps: the journal that is the truth, its checkpoint, and blobs by digest.
 //!
 //! The formats are written down in `docs/specs/journal.md`.
+//!
+//! ```
+//! use std::sync::{Arc, mpsc};
+//! use caxton_model::{Entry, Record, Timestamp};
+//! use caxton_store::{Store, StoreOptions};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let (store, recovered) = Store::open(dir.path(), StoreOptions::default())?;
+//! assert_eq!(recovered.place, 0);
+//! store.append(Arc::new(Entry {
+//!     shard: 0,
+//!     seq: 1,
+//!     at: Timestamp(1_700_000_000_000_000),
+//!     record: Record::NodeStarted { shards: 1, version: "0.1.0".to_owned() },
+//! }));
+//! let (tell, told) = mpsc::channel();
+//! store.notify(move |result| drop(tell.send(result)));
+//! told.recv()??; // From here on it survives `kill -9` and power loss.
+//! store.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod blobs;
 mod checkpoint;

@@ -13,7 +13,7 @@ use crate::{
 /// Records read at once.
 ///
 /// Segments may be removed by a node that runs: what was read is given out from memory.
-const CHUNK_RECORDS: usize = 4_096;
+const CHUNK_RECORDS: usize = 1 << 15;
 
 /// Which records to show. All that is given must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,12 +145,12 @@ impl Show {
         };
         let (mut chunk, mut read) = (Vec::new(), 0_usize);
         let (from, to) = (self.next, self.filter.to);
-        let filter = &self.filter;
+        let (filter, left) = (&self.filter, self.left);
         let result = scan_from(&listing, &self.files, from, &mut |place, body| {
             if place < from {
                 return Ok(());
             }
-            if place > to || read >= CHUNK_RECORDS {
+            if place > to || read >= CHUNK_RECORDS || chunk.len() >= left {
                 return Err(String::new());
             }
             let entry = decode_entry(body)?;

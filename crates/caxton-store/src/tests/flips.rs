@@ -22,7 +22,7 @@ fn a_thousand_flipped_bits_in_segments_are_all_found() {
         let length = copy.bytes(name).len() as u64;
         let (at, bit) = (random.below(length) as usize, random.below(8));
         copy.edit(name, |bytes| bytes[at] ^= 1 << bit);
-        let report = verify_files(&copy, &false.into()).unwrap();
+        let report = verify_files(&copy, &false.into(), true).unwrap();
         match open(&copy) {
             Err(OpenError::Damaged(damage)) => {
                 assert!(damage.place >= 1 && damage.place <= all.len() as u64 + 1);

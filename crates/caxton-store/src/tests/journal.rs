@@ -80,7 +80,7 @@ fn what_was_written_is_read_again_over_many_segments() {
     assert_eq!((found.begins, found.place), (1, all.len() as u64));
     assert_eq!((found.torn, found.notices), (None, Vec::new()));
     assert_eq!(writer.place(), all.len() as u64);
-    let report = verify_files(&files, &false.into()).unwrap();
+    let report = verify_files(&files, &false.into(), true).unwrap();
     assert!(report.is_good());
     assert_eq!((report.groups, report.records), (200, all.len() as u64));
 }
