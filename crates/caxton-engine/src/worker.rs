@@ -255,7 +255,7 @@ fn forbid_files_and_network() -> Result<(), landlock::RulesetError> {
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V5))?
         .create()?
-        .no_new_privs()
+        .no_new_privs(true)
         .restrict_self()
         .map(|_| ())
 }
