@@ -1,21 +1,21 @@
 //! Who handles what: by action, by performative, by the name of a timer's continuation.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use caxton_model::{FipaMessage, Performative};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Outcome, console_error, console_log, send_failure, send_not_understood};
+use crate::{Outcome, console_error, console_log, send_failure, send_not_understood, wire};
 
 type MessageHandler = Rc<dyn Fn(&FipaMessage) -> i32>;
 type Resume = Rc<dyn Fn(Value) -> i32>;
 
 #[derive(Default)]
 struct Registered {
-    actions: BTreeMap<String, MessageHandler>,
-    performatives: BTreeMap<Performative, MessageHandler>,
-    resumes: BTreeMap<String, Resume>,
+    actions: Vec<(String, MessageHandler)>,
+    performatives: Vec<(Performative, MessageHandler)>,
+    resumes: Vec<(String, Resume)>,
 }
 
 thread_local! {
@@ -27,7 +27,7 @@ thread_local! {
 /// A request for an action that nobody registered is answered `not-understood`.
 pub fn register_handler<R: Outcome>(action: &str, handler: impl Fn(&FipaMessage) -> R + 'static) {
     let handler = message_handler(handler);
-    REGISTERED.with_borrow_mut(|all| all.actions.insert(action.to_owned(), handler));
+    REGISTERED.with_borrow_mut(|all| all.actions.push((action.to_owned(), handler)));
 }
 
 /// Handles messages of a performative other than `request`. The last registered counts.
@@ -36,7 +36,7 @@ pub fn register_performative<R: Outcome>(
     handler: impl Fn(&FipaMessage) -> R + 'static,
 ) {
     let handler = message_handler(handler);
-    REGISTERED.with_borrow_mut(|all| all.performatives.insert(performative, handler));
+    REGISTERED.with_borrow_mut(|all| all.performatives.push((performative, handler)));
 }
 
 /// What a [`crate::HostTimer`] of this name goes on with, in an instance that no longer waits for it.
@@ -51,11 +51,23 @@ pub fn register_resume<C: DeserializeOwned, R: Outcome>(
             1
         }
     });
-    REGISTERED.with_borrow_mut(|all| all.resumes.insert(name.to_owned(), resume));
+    REGISTERED.with_borrow_mut(|all| all.resumes.push((name.to_owned(), resume)));
 }
 
 fn message_handler<R: Outcome>(handler: impl Fn(&FipaMessage) -> R + 'static) -> MessageHandler {
     Rc::new(move |message| handler(message).finish(&mut |error| send_failure(message, error)))
+}
+
+/// The last that was registered under a key. Few are, and a walk is small code.
+fn last<K, Q: ?Sized, V: Clone>(all: &[(K, V)], key: &Q) -> Option<V>
+where
+    K: std::borrow::Borrow<Q>,
+    Q: PartialEq,
+{
+    all.iter()
+        .rev()
+        .find(|(known, _)| known.borrow() == key)
+        .map(|(_, value)| value.clone())
 }
 
 /// Gives a message to its handler; answers the handler's number for the host.
@@ -64,14 +76,14 @@ fn message_handler<R: Outcome>(handler: impl Fn(&FipaMessage) -> R + 'static) ->
 /// `not-understood` and counts as an error.
 #[must_use]
 pub fn dispatch(message: &FipaMessage) -> i32 {
-    let performative: Option<Performative> = message.performative.parse().ok();
+    let performative = wire::performative(message);
     let handler = REGISTERED.with_borrow(|all| {
         let action = || message.content.get("action").and_then(Value::as_str);
         match performative? {
-            Performative::Request => all.actions.get(action()?).cloned(),
+            Performative::Request => last(&all.actions, action()?),
             _ => None,
         }
-        .or_else(|| all.performatives.get(&performative?).cloned())
+        .or_else(|| last(&all.performatives, &performative?))
     });
     match (handler, performative) {
         (Some(handler), _) => handler(message),
@@ -91,7 +103,7 @@ pub fn dispatch(message: &FipaMessage) -> i32 {
 
 /// Goes on with a timer's continuation; nothing if no such name is registered.
 pub(crate) fn resume(name: &str, context: Value) -> Option<i32> {
-    let resume = REGISTERED.with_borrow(|all| all.resumes.get(name).cloned())?;
+    let resume = REGISTERED.with_borrow(|all| last(&all.resumes, name))?;
     Some(resume(context))
 }
 

@@ -43,6 +43,7 @@ mod state;
 mod sys;
 mod time;
 mod timer;
+mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

@@ -2,9 +2,9 @@
 
 use caxton_model::{Capabilities, FipaMessage, Performative};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 
-use crate::{Refusal, console_error, refusal::answer, sys};
+use crate::{Refusal, console_error, refusal::answer, sys, wire};
 
 /// A new message. The host fills in who sends it.
 #[must_use]
@@ -36,8 +36,7 @@ pub fn reply(message: &FipaMessage, performative: Performative, content: Value) 
 ///
 /// Errors: what the host says at once; what it finds later comes as a `failure`.
 pub fn send_message(message: &FipaMessage) -> Result<(), Refusal> {
-    let json = serde_json::to_vec(message).map_err(|error| Refusal::json(&error))?;
-    answer("send_message", sys::send(&json)).map(drop)
+    answer("send_message", sys::send(&wire::write(message, None)?)).map(drop)
 }
 
 /// Answers a message with any performative.
@@ -48,8 +47,9 @@ pub fn reply_with(
     performative: Performative,
     content: &(impl Serialize + ?Sized),
 ) -> Result<(), Refusal> {
-    let content = serde_json::to_value(content).map_err(|error| Refusal::json(&error))?;
-    send_message(&reply(message, performative, content))
+    let content = to_raw_value(content).map_err(|error| Refusal::json(&error))?;
+    let json = wire::write(&reply(message, performative, Value::Null), Some(&content))?;
+    answer("send_message", sys::send(&json)).map(drop)
 }
 
 fn reply_or_log(
@@ -92,8 +92,8 @@ pub fn send_not_understood(message: &FipaMessage) {
 /// An answer to such a message could be answered the same way, without end.
 fn is_final(message: &FipaMessage) -> bool {
     matches!(
-        message.performative.parse(),
-        Ok(Performative::Failure | Performative::NotUnderstood)
+        wire::performative(message),
+        Some(Performative::Failure | Performative::NotUnderstood)
     )
 }
 
@@ -122,7 +122,7 @@ answers! {
 ///
 /// Errors: the host's reason in words.
 pub fn send_to_agent(agent_id: &str, message: &FipaMessage) -> Result<(), String> {
-    let json = serde_json::to_vec(message).map_err(|error| error.to_string())?;
+    let json = wire::write(message, None).map_err(|refusal| refusal.to_string())?;
     answer(
         "send_local_message",
         sys::send_local(agent_id.as_bytes(), &json),
@@ -136,7 +136,7 @@ pub fn send_to_agent(agent_id: &str, message: &FipaMessage) -> Result<(), String
 /// The filter's keys: `capabilities`, `performative`, `protocol`, `ontology`, `name` (a glob).
 /// Errors: the host's; [`caxton_model::HostCode::Malformed`] for another key.
 pub fn broadcast(filter: &Value, message: &FipaMessage) -> Result<u32, Refusal> {
-    let json = serde_json::to_vec(message).map_err(|error| Refusal::json(&error))?;
+    let json = wire::write(message, None)?;
     let reached = sys::broadcast(filter.to_string().as_bytes(), &json);
     answer("broadcast_message", reached).map(i32::unsigned_abs)
 }

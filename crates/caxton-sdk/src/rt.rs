@@ -6,12 +6,12 @@
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 pub use serde_json::Value;
 
 use crate::{
-    Agent, BytesResult, Extension, FipaMessage, TextResult, console_error, content, send_failure,
-    sys, timer,
+    Agent, BytesResult, Extension, TextResult, console_error, content, send_failure, sys, timer,
+    wire,
 };
 
 type Boxed = Box<dyn Agent>;
@@ -64,13 +64,10 @@ pub fn handle_message<A: Agent + Default + 'static>(at: *const u8, length: usize
 
 /// One message to the agent that there is.
 pub(crate) fn deliver(json: &[u8]) -> i32 {
-    let message: FipaMessage = match serde_json::from_slice(json) {
-        Ok(message) => message,
-        Err(_) => {
-            // Without the parser's words: the sample answers and logs the same in every language.
-            console_error("Failed to parse message");
-            return 1;
-        }
+    let Some(message) = wire::read(json) else {
+        // Without the parser's words: the sample logs the same in every language.
+        console_error("Failed to parse message");
+        return 1;
     };
     or_log(with_agent(|agent| {
         match content::wrong(&message, json.len()) {
@@ -184,15 +181,14 @@ pub fn extension_describe<X: Extension + Default>(at: *mut u8, room: usize) -> i
 
 /// An action's call: the answer, or `{"error": …}` and a number that is not 0.
 pub fn extension_call<X: Extension + Default>(at: *const u8, length: usize) -> i32 {
-    #[derive(Deserialize)]
-    struct Call {
-        action: String,
-        #[serde(default)]
-        input: Value,
-    }
     let result = sys::with_input(at, length, |json| {
-        let call: Call = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        X::default().call(&call.action, &call.input)
+        let mut call: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let input = call.get_mut("input").map(Value::take).unwrap_or_default();
+        let action = call
+            .get("action")
+            .and_then(Value::as_str)
+            .ok_or("`action` is missing")?;
+        X::default().call(action, &input)
     });
     let (code, answer) = match result {
         Ok(answer) => (0, answer),

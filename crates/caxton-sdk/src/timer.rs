@@ -2,15 +2,14 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json, to_value};
 
 use crate::{Refusal, console_error, delete, handlers, load, refusal::answer, store, sys};
 
@@ -39,22 +38,22 @@ pub struct HostTimer {
     id: i32,
 }
 
-/// What is kept in state while a timer runs.
-#[derive(Serialize, Deserialize)]
-struct Kept<C> {
-    resume: String,
-    context: C,
-}
-
 #[derive(Default)]
 struct Running {
     tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>,
-    awaited: BTreeSet<i32>,
-    due: BTreeSet<i32>,
+    awaited: Vec<i32>,
+    due: Vec<i32>,
 }
 
 thread_local! {
     static RUNNING: RefCell<Running> = RefCell::default();
+}
+
+/// Takes an id out of a list, each time it stands there; whether it did.
+fn take(ids: &mut Vec<i32>, id: i32) -> bool {
+    let before = ids.len();
+    ids.retain(|known| *known != id);
+    ids.len() < before
 }
 
 fn key(id: i32) -> String {
@@ -72,11 +71,10 @@ impl HostTimer {
     ) -> Result<Self, Refusal> {
         let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         let id = answer("set_timer", sys::set_timer(micros))?;
-        let kept = Kept {
-            resume: resume.to_owned(),
-            context,
-        };
-        match store(&key(id), &kept) {
+        let kept = to_value(context)
+            .map_err(|error| Refusal::json(&error))
+            .and_then(|context| store(&key(id), &json!({ "resume": resume, "context": context })));
+        match kept {
             Ok(()) => Ok(Self { id }),
             Err(refusal) => {
                 sys::cancel_timer(id);
@@ -103,10 +101,10 @@ impl Future for HostTimer {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         RUNNING.with_borrow_mut(|running| {
-            if running.due.remove(&self.id) {
+            if take(&mut running.due, self.id) {
                 return Poll::Ready(());
             }
-            running.awaited.insert(self.id);
+            running.awaited.push(self.id);
             Poll::Pending
         })
     }
@@ -114,7 +112,7 @@ impl Future for HostTimer {
 
 impl Drop for HostTimer {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(|running| running.awaited.remove(&self.id));
+        RUNNING.with_borrow_mut(|running| take(&mut running.awaited, self.id));
     }
 }
 
@@ -139,7 +137,7 @@ fn run_tasks() {
 
 /// A timer is due; `None` if it is none of ours.
 pub(crate) fn is_due(id: i32) -> Option<i32> {
-    let kept: Kept<Value> = match load(&key(id)) {
+    let mut kept: Value = match load(&key(id)) {
         Ok(kept) => kept?,
         Err(refusal) => {
             console_error(&format!("timer {id}: its context: {refusal}"));
@@ -150,20 +148,24 @@ pub(crate) fn is_due(id: i32) -> Option<i32> {
         console_error(&format!("timer {id}: its context stays: {refusal}"));
     }
     let is_awaited = RUNNING.with_borrow_mut(|running| {
-        running.awaited.remove(&id) && {
-            running.due.insert(id);
-            true
+        let is_awaited = take(&mut running.awaited, id);
+        if is_awaited {
+            running.due.push(id);
         }
+        is_awaited
     });
     if is_awaited {
         run_tasks();
         return Some(0);
     }
-    let resumed = handlers::resume(&kept.resume, kept.context);
-    Some(resumed.unwrap_or_else(|| {
+    let context = kept.get_mut("context").map(Value::take).unwrap_or_default();
+    let name = kept
+        .get("resume")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Some(handlers::resume(name, context).unwrap_or_else(|| {
         console_error(&format!(
-            "timer {id}: no continuation `{}` is registered",
-            kept.resume
+            "timer {id}: no continuation `{name}` is registered"
         ));
         1
     }))

@@ -75,9 +75,11 @@ impl<'a> Builder<'a> {
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         run(&mut cargo)?;
         let name = format!("{}.wasm", package.replace('-', "_"));
-        let built = target.join("wasm32-unknown-unknown/release").join(name);
-        fs::copy(&built, into).with_context(|| built.display().to_string())?;
-        Ok(tool.fingerprint)
+        let shrinker = self.shrink(
+            &target.join("wasm32-unknown-unknown/release").join(name),
+            into,
+        )?;
+        Ok(format!("{}, {shrinker}", tool.fingerprint))
     }
 
     fn c(&mut self, guest: &Guest, into: &Path) -> anyhow::Result<String> {
@@ -108,15 +110,25 @@ impl<'a> Builder<'a> {
 
     fn go(&mut self, guest: &Guest, into: &Path) -> anyhow::Result<String> {
         let tool = self.tool("go", Toolchains::go)?;
-        let optimizer = self.tool("wasm-opt", Toolchains::wasm_opt)?;
         let raw: PathBuf = into.with_extension("raw");
         let mut go = tool.command();
         go.args(GO_FLAGS).arg("-o").arg(&raw).arg(".");
         run(go.current_dir(self.root.join("guests").join(&guest.source)))?;
-        let mut shrink = optimizer.command();
-        run(shrink.args(WASM_OPT_FLAGS).arg(&raw).arg("-o").arg(into))?;
+        let shrinker = self.shrink(&raw, into)?;
         fs::remove_file(&raw)?;
-        Ok(format!("{}, {}", tool.fingerprint, optimizer.fingerprint))
+        Ok(format!("{}, {shrinker}", tool.fingerprint))
+    }
+
+    /// Makes a module smaller, for compilers that leave much behind.
+    fn shrink(&mut self, raw: &Path, into: &Path) -> anyhow::Result<String> {
+        let tool = self.tool("wasm-opt", Toolchains::wasm_opt)?;
+        run(tool
+            .command()
+            .args(WASM_OPT_FLAGS)
+            .arg(raw)
+            .arg("-o")
+            .arg(into))?;
+        Ok(tool.fingerprint)
     }
 }
 
@@ -128,13 +140,15 @@ const GO_FLAGS: [&str; 5] = [
     "-buildvcs=false",
     "-ldflags=-s -w -buildid=",
 ];
-const WASM_OPT_FLAGS: [&str; 6] = [
+const WASM_OPT_FLAGS: [&str; 8] = [
     "-Oz",
     "--strip-debug",
     "--enable-bulk-memory",
     "--enable-sign-ext",
     "--enable-nontrapping-float-to-int",
     "--enable-mutable-globals",
+    "--enable-multivalue",
+    "--enable-reference-types",
 ];
 
 fn c_flags(guest: &Guest) -> anyhow::Result<Vec<String>> {
@@ -159,8 +173,9 @@ fn c_flags(guest: &Guest) -> anyhow::Result<Vec<String>> {
 pub(super) fn recipe(guest: &Guest) -> String {
     match guest.language.as_str() {
         "rust" => format!(
-            "cargo build --release --target wasm32-unknown-unknown (guests/{}; -zstack-size={STACK_BYTES})",
-            guest.source
+            "cargo build --release --target wasm32-unknown-unknown (guests/{}; -zstack-size={STACK_BYTES}); wasm-opt {}",
+            guest.source,
+            WASM_OPT_FLAGS.join(" ")
         ),
         "c" => format!(
             "clang {} -Isdk/c guests/{}",

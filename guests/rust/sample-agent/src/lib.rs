@@ -36,21 +36,25 @@ impl Agent for Sample {
     }
 
     fn capabilities(&self) -> Option<Capabilities> {
-        serde_json::from_value(json!({
-            "version": "1.0.0",
-            "protocols": ["fipa-request"],
-            "resource_requirements": {
-                "min_memory_mb": 1, "preferred_memory_mb": 2, "persistence_needed": true,
+        Some(Capabilities {
+            version: "1.0.0".to_owned(),
+            protocols: vec!["fipa-request".to_owned()],
+            resource_requirements: ResourceRequirements {
+                min_memory_mb: 1,
+                preferred_memory_mb: 2,
+                persistence_needed: true,
+                ..ResourceRequirements::default()
             },
-            "services": [{
-                "name": "data_processing",
-                "description": "Makes a text upper case, lower case or reversed",
-                "input_schema": {"type": "object", "required": ["action"]},
-                "output_schema": {"type": "object", "required": ["result"]},
-                "estimated_latency_ms": 1,
+            services: vec![ServiceDescription {
+                name: "data_processing".to_owned(),
+                description: "Makes a text upper case, lower case or reversed".to_owned(),
+                input_schema: (&json!({"type": "object", "required": ["action"]})).into(),
+                output_schema: (&json!({"type": "object", "required": ["result"]})).into(),
+                estimated_latency_ms: 1,
+                ..ServiceDescription::default()
             }],
-        }))
-        .ok()
+            ..Capabilities::default()
+        })
     }
 }
 
