@@ -334,7 +334,10 @@ struct Durable {
 
 impl Durable {
     fn of(journal: &[Arc<Entry>]) -> Self {
-        let sent = journal.iter().flat_map(|entry| entry.record.sent());
+        // What opens requests.
+        let asks = |record: &Record| matches!(record, Record::Turn(_) | Record::Posted { .. });
+        let asking = journal.iter().filter(|entry| asks(&entry.record));
+        let sent = asking.flat_map(|entry| entry.record.sent());
         Self {
             records: journal
                 .iter()

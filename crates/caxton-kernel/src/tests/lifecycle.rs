@@ -29,7 +29,7 @@ fn a_failing_init_refuses_the_deploy_and_leaves_nothing() {
               event a faulted: trap: the guest met its trap
               answer 2: refused init-failed: `a` did not start: trap: the guest met its trap
             show agents
-  
+              nothing
             deploy a
             deploy b init=hold
               run b 1 init Deploy
@@ -340,7 +340,7 @@ fn removal_kills_the_mail_and_tells_the_senders() {
             dead
               m-0-7-0 for a undeliverable: d -> a request {"n": 2} conv=c-0-5
             show agents
-  
+              nothing
             deploy a
         "#]],
     );

@@ -645,7 +645,7 @@ fn a_silent_conversation_is_forgotten() {
               c:inform c:inform
             tick 2m
             show conversation talk
-  
+              nothing
         "#]],
     );
 }

@@ -433,7 +433,7 @@ fn agents_on_two_shards_talk() {
               crash, 15 records kept
               run d 3 init NodeStart
             show conversation c-0-2
-  
+              nothing
         "#]],
     );
 }

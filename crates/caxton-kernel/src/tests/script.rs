@@ -391,6 +391,7 @@ impl Script {
             }
             other => panic!("show what? {other:?}"),
         };
+        let line = if line.is_empty() { "nothing" } else { &line };
         self.world.transcript += &format!("  {line}\n");
     }
 }
