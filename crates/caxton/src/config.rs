@@ -31,8 +31,9 @@ pub(crate) struct NodeConfig {
 pub(crate) struct HttpConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) public_without_tls: bool,
-    pub(crate) body_bytes_max: ByteSize,
+    pub(crate) module_bytes_max: ByteSize,
     pub(crate) connections_max: usize,
+    pub(crate) streams_max: usize,
     pub(crate) request_timeout: Micros,
 }
 
@@ -85,8 +86,9 @@ impl NodeConfig {
                     .parse()
                     .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080))),
                 public_without_tls: text("http.public_without_tls") == "true",
-                body_bytes_max: size("http.body_bytes_max"),
+                module_bytes_max: size("http.module_bytes_max"),
                 connections_max: count_usize(count("http.connections_max")),
+                streams_max: count_usize(count("http.streams_max")),
                 request_timeout: time("http.request_timeout"),
             },
             tls: path("tls.cert").zip(path("tls.key")).map(|(cert, key)| TlsConfig { cert, key }),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod bench;
 mod cli;
 mod commands;
 mod config;
@@ -12,6 +13,7 @@ mod environment;
 mod failure;
 mod logging;
 mod output;
+mod serving;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use caxton_client::{AgentFilter, api::ConversationView};
+use caxton_client::{AgentFilter, CaxtonClient, api::ConversationView};
 
 use crate::{
     connection::Connection, environment::Environment, failure::Failure, output::Output,
@@ -28,20 +28,26 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let client = args.connection.client(environment).await?;
     let mut conversation = client.conversation(&args.id).await?;
-    // Destinations are ids; people know names.
-    let agents = client.agents(&AgentFilter::default()).await?;
-    for line in &mut conversation.lines {
-        for to in &mut line.to {
-            if let Some(agent) = agents.iter().find(|agent| agent.id == *to) {
-                agent.name.clone_into(to);
-            }
-        }
-    }
+    name_parties(&client, &mut conversation).await?;
     output.value(&conversation, diagram)
 }
 
+/// Puts names where destinations are ids: people know names.
+pub(super) async fn name_parties(
+    client: &CaxtonClient,
+    conversation: &mut ConversationView,
+) -> Result<(), Failure> {
+    let agents = client.agents(&AgentFilter::default()).await?;
+    for to in conversation.lines.iter_mut().flat_map(|line| &mut line.to) {
+        if let Some(agent) = agents.iter().find(|agent| agent.id == *to) {
+            agent.name.clone_into(to);
+        }
+    }
+    Ok(())
+}
+
 /// Draws it.
-fn diagram(conversation: &ConversationView) -> String {
+pub(super) fn diagram(conversation: &ConversationView) -> String {
     if conversation.lines.is_empty() {
         return format!("nothing was said in conversation {}", conversation.id);
     }

@@ -57,7 +57,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 17] = [
+const SETTINGS: [Setting; 18] = [
     setting(
         "data",
         SettingKind::Path,
@@ -89,22 +89,28 @@ const SETTINGS: [Setting; 17] = [
         "Allows an address that others can reach without TLS of the node's own, for use behind a proxy.",
     ),
     setting(
-        "http.body_bytes_max",
+        "http.module_bytes_max",
         SettingKind::Bytes,
-        "48MiB",
-        "The largest request body: a module of the largest size, as base64, and a little more.",
+        "33MiB",
+        "The largest request body with a module: one of the largest size, and room for the settings.",
     ),
     setting(
         "http.connections_max",
         SettingKind::Count(1, 1_000_000),
-        "1024",
-        "Connections at the same time; more wait to be accepted.",
+        "900",
+        "Connections at the same time; more are answered 503.",
+    ),
+    setting(
+        "http.streams_max",
+        SettingKind::Count(1, 1_000_000),
+        "500",
+        "Event and log streams at the same time; more are answered 429.",
     ),
     setting(
         "http.request_timeout",
         SettingKind::Duration,
-        "30s",
-        "How long a client may take to send its request.",
+        "60s",
+        "How long a request may take, the time it asked to wait not counted.",
     ),
     setting(
         "tls.cert",

@@ -1,0 +1,110 @@
+//! What this machine does: each figure beside that of the bare part, in one process and one run.
+//!
+//! Ours and the bare part are measured in turns, so that what else the machine does meets both.
+
+use std::path::PathBuf;
+
+use crate::{failure::Failure, output::table};
+
+mod agents;
+mod guests;
+mod http;
+mod journal;
+mod neighbours;
+mod node;
+mod processor;
+mod record;
+mod row;
+mod start;
+
+pub(crate) use row::Row;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Measure {
+    /// A processor: a fresh instance and one call
+    Processor,
+    /// An agent's turn with a message of 256 bytes
+    Turn,
+    /// Request and reply between two agents on one shard
+    RoundTrip,
+    /// The same between agents on two shards
+    AcrossShards,
+    /// Messages one way between two agents
+    OneWay,
+    /// Requests over HTTP to a durable agent, and its replies
+    Http,
+    /// Compiling a module, and starting it out of the cache
+    CachedStart,
+    /// Records made durable by the journal
+    Journal,
+    /// Starting a node, empty and with many agents
+    NodeStart,
+    /// A good agent beside agents in endless loops
+    Neighbours,
+}
+
+impl Measure {
+    /// All of them, in the order of the table.
+    const ALL: [Self; 10] = [
+        Self::Processor,
+        Self::Turn,
+        Self::RoundTrip,
+        Self::AcrossShards,
+        Self::OneWay,
+        Self::Http,
+        Self::CachedStart,
+        Self::Journal,
+        Self::NodeStart,
+        Self::Neighbours,
+    ];
+}
+
+/// How much is measured, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// A look, not a measurement: some seconds for all of it.
+    pub(crate) quick: bool,
+    /// Which; empty: all.
+    pub(crate) only: Vec<Measure>,
+    /// Where what is durable is written.
+    pub(crate) dir: PathBuf,
+}
+
+impl Plan {
+    /// The one number or the other.
+    const fn pick(&self, quick: usize, full: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// Measures what the plan asks for, and says each row as soon as it is known.
+pub(crate) async fn run(plan: &Plan, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>, Failure> {
+    let mut all = Vec::new();
+    for measure in Measure::ALL {
+        if !plan.only.is_empty() && !plan.only.contains(&measure) {
+            continue;
+        }
+        let rows = match measure {
+            Measure::Processor => processor::rows(plan).await?,
+            Measure::Turn => agents::turn(plan).await?,
+            Measure::RoundTrip => agents::round_trip(plan).await?,
+            Measure::AcrossShards => agents::across_shards(plan).await?,
+            Measure::OneWay => agents::one_way(plan).await?,
+            Measure::Http => http::rows(plan).await?,
+            Measure::CachedStart => start::cached(plan).await?,
+            Measure::Journal => journal::rows(plan)?,
+            Measure::NodeStart => start::node(plan).await?,
+            Measure::Neighbours => neighbours::rows(plan).await?,
+        };
+        rows.iter().for_each(&mut tell);
+        all.extend(rows);
+    }
+    Ok(all)
+}
+
+/// The table for people.
+pub(crate) fn show(rows: &[Row]) -> String {
+    let head = ["what", "ours", "p99 / worst second", "unit", "bare", "ratio", "bare part"];
+    table(head, rows.iter().map(Row::cells))
+}

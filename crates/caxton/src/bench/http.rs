@@ -1,0 +1,182 @@
+//! Requests over loopback to the real server and a durable agent, against the same client on a
+//! bare axum echo in the same process.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use caxton_model::Durability;
+use caxton_server::{ServerOptions, serve};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::{
+    Plan,
+    node::{agent, deploy, folder, start},
+    row::{Rate, Row, Unit, failed},
+};
+use crate::failure::Failure;
+
+const ECHO: &[u8] = include_bytes!("../../../../guests/prebuilt/echo-c.wasm");
+
+/// Bytes of an answer's head and body that the client reads at most.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// How long one answer may take before the measurement is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What all connections together saw.
+#[derive(Default)]
+struct Seen {
+    rate: Rate,
+    times: Vec<Duration>,
+}
+
+/// Requests a second, and how long each took.
+pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
+    let connections = plan.pick(8, 64);
+    let time = Duration::from_millis(plan.pick(400, 5_000) as u64);
+    let ours = ours(plan, connections, time).await?;
+    let bare = bare(connections, time).await?;
+    let bare_part = "axum echo, same client";
+    Ok(vec![
+        Row::rates(
+            format!("HTTP request + durable reply, {connections} connections"),
+            &ours.rate,
+            bare_part,
+            &bare.rate,
+        ),
+        Row::times("  the time of each", Unit::Micros, ours.times, bare_part, bare.times),
+    ])
+}
+
+async fn ours(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, Failure> {
+    let folder = folder(&plan.dir)?;
+    let shards = caxton_node::NodeOptions::default().shards;
+    let node = start(Some(folder.path().join("node")), shards).await?;
+    deploy(&node, agent("echo", ECHO, Durability::Durable)?).await?;
+    let options =
+        ServerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerOptions::default() };
+    let server = serve(node.clone(), options).await.map_err(failed)?;
+    let head = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n",
+        server.admin_token(),
+    );
+    let seen = load(server.addr(), &head, connections, time).await;
+    server.shutdown(Duration::from_secs(5)).await;
+    node.shutdown(Duration::from_secs(5)).await;
+    folder.close()?;
+    seen
+}
+
+async fn bare(connections: usize, time: Duration) -> Result<Seen, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let echo = axum::Router::new()
+        .route("/echo", axum::routing::post(|body: bytes::Bytes| async move { body }));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, echo).with_graceful_shutdown(async {
+        // Dropped or sent, it is time to end.
+        let _ = stopped.await;
+    });
+    let load = async {
+        let seen = load(address, "POST /echo HTTP/1.1\r\nhost: localhost\r\n", connections, time).await;
+        drop(stop);
+        seen
+    };
+    let (served, seen) = tokio::join!(serving.into_future(), load);
+    served?;
+    seen
+}
+
+/// So many connections, each asking again as soon as it is answered.
+async fn load(
+    address: SocketAddr,
+    head: &str,
+    connections: usize,
+    time: Duration,
+) -> Result<Seen, Failure> {
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for number in 0..connections {
+        let request = request(head, number);
+        tasks.spawn(tokio::time::timeout(time + PATIENCE, connection(address, request, begun, time)));
+    }
+    let mut all = Seen::default();
+    while let Some(done) = tasks.join_next().await {
+        let seen = done.map_err(failed)?.map_err(failed)??;
+        all.rate.merge(seen.rate);
+        all.times.extend(seen.times);
+    }
+    Ok(all)
+}
+
+fn request(head: &str, number: usize) -> Vec<u8> {
+    let body = format!(
+        r#"{{"performative":"request","sender":"client-{number}","receiver":"echo","content":{{"action":"echo","data":"{}"}},"wait_ms":20000}}"#,
+        "x".repeat(100),
+    );
+    let length = body.len();
+    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+async fn connection(
+    address: SocketAddr,
+    request: Vec<u8>,
+    begun: Instant,
+    time: Duration,
+) -> Result<Seen, Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut seen = Seen::default();
+    let mut answer = Vec::with_capacity(4_096);
+    while begun.elapsed() < time {
+        let asked = Instant::now();
+        stream.write_all(&request).await?;
+        read_answer(&mut stream, &mut answer).await?;
+        seen.times.push(asked.elapsed());
+        seen.rate.note(begun.elapsed(), 1);
+    }
+    Ok(seen)
+}
+
+/// Reads one answer; anything but 200 is the end of the measurement.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), Failure> {
+    answer.clear();
+    loop {
+        if stream.read_buf(answer).await? == 0 {
+            return Err(failed("the server closed the connection"));
+        }
+        if let Some(whole) = whole_length(answer)? {
+            if answer.len() >= whole {
+                return Ok(());
+            }
+        } else if answer.len() > ANSWER_BYTES_MAX {
+            return Err(failed("an answer without an end"));
+        }
+    }
+}
+
+/// How long the answer is in all, once its head is there.
+fn whole_length(answer: &[u8]) -> Result<Option<usize>, Failure> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(answer);
+    let head = text.get(..end).unwrap_or_default();
+    if !head.starts_with("HTTP/1.1 200") {
+        return Err(failed(text.trim()));
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    match length {
+        Some(length) => Ok(Some(end + 4 + length)),
+        None => Err(failed("an answer without a length")),
+    }
+}

@@ -1,0 +1,155 @@
+//! `caxton run`: one module, no node to set up.
+
+use std::{fs, path::PathBuf};
+
+use caxton_engine::{Engine, EngineOptions, Linked};
+use caxton_model::{EngineKind, EngineProfile, Fault, Grants, Kind, Limits, Micros};
+use caxton_package::{Form, Verified};
+
+use crate::{
+    commands::{agent::read_package, guest_options::GuestOptions},
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+mod agent;
+mod host;
+mod processor;
+mod profile;
+
+/// Which module, on what, and under which bounds.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The module, or a package's caxton.toml
+    file: PathBuf,
+    /// For agents: a message as JSON; without a performative it is the content of a request.
+    /// Default: JSON lines from stdin until its end
+    #[arg(long, value_name = "JSON", conflicts_with = "input")]
+    message: Vec<String>,
+    /// For processors: the input; default: stdin. For extensions: JSON `{"action", "input"}`
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// For processors: the input's content type
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// For agents: how long to wait for each reply, such as 5s
+    #[arg(long, default_value = "10s", value_parser = crate::commands::agent::read_micros)]
+    wait: Micros,
+    /// What turns guest code into action: cranelift or pulley
+    #[arg(long, default_value = "cranelift", value_parser = str::parse::<EngineKind>)]
+    engine: EngineKind,
+    /// For agents: write the guest's sampled stacks as JSON for the Firefox profiler
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Write a map with which `perf record` shows guest functions
+    #[arg(long)]
+    perf: bool,
+    #[command(flatten)]
+    guest: GuestOptions,
+}
+
+/// A module that is ready to run, with its bounds.
+struct Ready {
+    engine: Engine,
+    verified: Verified,
+    linked: Linked,
+    limits: Limits,
+    grants: Grants,
+}
+
+/// Does it.
+pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
+    let (path, manifest) = read_package(&args.file, output)?;
+    let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
+    let mut asked = manifest.as_ref().map(|(m, _)| m.limits.clone()).unwrap_or_default();
+    asked.extend(args.guest.limits());
+    let report = caxton_package::inspect(&bytes);
+    let limits = Limits::for_kind(report.kind.unwrap_or(Kind::Agent))
+        .asked(&asked, &Limits::unlimited())
+        .map_err(|errors| {
+            let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::usage(texts.join("\n"), "correct the limits")
+        })?;
+    let verified =
+        caxton_package::verify(bytes, limits.get(caxton_model::LimitName::ModuleBytes))
+            .map_err(|error| Failure::new(Exit::Refused, error.to_string(), ""))?;
+    let form = verified.report().form;
+    let from_manifest = manifest.as_ref().map(|(manifest, _)| manifest.agent.profile);
+    let default = if form == Some(Form::AgentCore) {
+        from_manifest.unwrap_or_default()
+    } else {
+        EngineProfile::Deterministic
+    };
+    let profile = args.guest.engine_profile.unwrap_or(default);
+    let receivers = args.guest.message_send()?;
+    let grants = Grants {
+        message_send: receivers.or_else(|| manifest.as_ref().and_then(|(m, _)| m.message_send())),
+    };
+    match form {
+        Some(Form::AgentCore) => {
+            if let Some(file) = &args.profile {
+                let ready = ready(verified, profile, limits, grants, &args)?;
+                return crate::serving::runtime()?
+                    .block_on(profile::run(&args, file, ready, &path, output));
+            }
+            let deploy = agent::Deployment { path, verified, profile, asked, grants, manifest };
+            crate::serving::runtime()?.block_on(agent::run(&args, deploy, output))
+        }
+        _ if args.profile.is_some() => Err(Failure::usage(
+            "--profile samples agents only",
+            "use --perf with `perf record`, which shows every guest's functions",
+        )),
+        _ => {
+            let ready = ready(verified, profile, limits, grants, &args)?;
+            crate::serving::runtime()?.block_on(processor::run(&args, ready, output))
+        }
+    }
+}
+
+/// Compiles and links.
+fn ready(
+    verified: Verified,
+    profile: EngineProfile,
+    limits: Limits,
+    grants: Grants,
+    args: &Args,
+) -> Result<Ready, Failure> {
+    let options = EngineOptions {
+        kind: args.engine,
+        perf_map: args.perf,
+        pool_slots: 4,
+        agents_max: 4,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(options)
+        .map_err(|error| Failure::of(error.code(), error.to_string()))?;
+    let compiled = engine
+        .compile(&verified, profile)
+        .map_err(|error| Failure::of(error.code(), error.to_string()))?;
+    let linked = engine
+        .link(&compiled, &grants)
+        .map_err(|error| Failure::of(error.code(), error.to_string()))?;
+    Ok(Ready { engine, verified, linked, limits, grants })
+}
+
+/// A fault as the end of the command: which limit or trap, where, and what to do.
+fn fault_failure(fault: &Fault) -> Failure {
+    let mut what = format!("{}: {}", fault.code, fault.text);
+    for frame in &fault.backtrace {
+        what.push_str(&format!("\n  at {}", frame.function));
+        match &frame.source {
+            Some(source) => what.push_str(&format!(" ({source})")),
+            None => what.push_str(&format!(" (module offset {:#x})", frame.module_offset)),
+        }
+    }
+    let mut failure = Failure::of(fault.code, what);
+    if failure.exit == Exit::Failed && fault.code != caxton_model::ErrorCode::GuestError {
+        failure.exit = Exit::Fault;
+    }
+    failure
+}
+
+/// A host for measurements: the same that runs have.
+pub(super) fn bench_host() -> Box<dyn caxton_engine::HostCalls> {
+    Box::new(host::RunHost::new(false, &[], caxton_model::Timestamp(0), 1))
+}

@@ -1,0 +1,113 @@
+//! Runs a processor on bytes, or an extension on an action.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+};
+
+use caxton_model::{ByteSize, LimitName};
+use caxton_package::Form;
+use serde::Serialize;
+
+use super::{
+    Args, Ready, fault_failure,
+    host::{RunHost, now},
+};
+use crate::{
+    failure::Failure,
+    output::{Format, Output},
+};
+
+/// The result with its measures, as printed.
+#[derive(Serialize)]
+struct Ran {
+    /// Absent where the output is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    output_bytes: usize,
+    output_digest: String,
+    measures: Measures,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    metrics: std::collections::BTreeMap<String, f64>,
+}
+
+#[derive(Serialize)]
+struct Measures {
+    cpu_micros: u64,
+    wall_micros: u64,
+    memory_peak_bytes: u64,
+    host_calls: u64,
+    allocations: u64,
+    fuel: u64,
+}
+
+/// Does it.
+pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<(), Failure> {
+    let Ready { engine, verified, linked, limits, .. } = ready;
+    let input = input(args, limits.get(LimitName::PayloadBytes))?;
+    // The same input gives the same random numbers.
+    let digest = caxton_model::Digest::of(&input).to_string();
+    let seed = digest.bytes().fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
+    let host = Box::new(RunHost::new(false, &args.guest.config, now(), seed));
+    let done = match linked.form() {
+        Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
+        _ => {
+            let content_type = args.content_type.as_deref();
+            linked.process(input.into(), content_type, &limits, host).await
+        }
+    };
+    let bytes = done.result.map_err(|mut fault| {
+        engine.symbolise(&verified, &mut fault);
+        fault_failure(&fault)
+    })?;
+    if output.format == Format::Table {
+        return Ok(std::io::stdout().lock().write_all(&bytes)?);
+    }
+    let metrics = match done.host.as_any().downcast::<RunHost>() {
+        Ok(host) => host.metrics,
+        Err(_) => std::collections::BTreeMap::new(),
+    };
+    let ran = Ran {
+        output_bytes: bytes.len(),
+        output_digest: caxton_model::Digest::of(&bytes).to_string(),
+        output: String::from_utf8(bytes).ok(),
+        measures: Measures {
+            cpu_micros: done.usage.cpu_nanos / 1_000,
+            wall_micros: done.usage.wall_nanos() / 1_000,
+            memory_peak_bytes: done.usage.memory_peak_bytes,
+            host_calls: done.usage.host_calls,
+            allocations: done.usage.allocations,
+            fuel: done.usage.fuel,
+        },
+        metrics,
+    };
+    output.value(&ran, |_| String::new())
+}
+
+/// The input; one byte over the limit is enough to refuse it.
+fn input(args: &Args, most: u64) -> Result<Vec<u8>, Failure> {
+    if let Some(message) = args.message.first() {
+        return Ok(message.clone().into_bytes());
+    }
+    let bound = most.saturating_add(1);
+    let mut bytes = Vec::new();
+    match &args.input {
+        Some(path) => {
+            let file = fs::File::open(path).map_err(|error| Failure::file(path, &error))?;
+            file.take(bound)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::file(path, &error))?;
+        }
+        None => {
+            std::io::stdin().lock().take(bound).read_to_end(&mut bytes)?;
+        }
+    }
+    if bytes.len() as u64 > most {
+        let code = caxton_model::ErrorCode::PayloadTooLarge;
+        let what = format!("the input has more than `payload_bytes` allows: {}", ByteSize(most));
+        let mut failure = Failure::of(code, what);
+        failure.exit = crate::failure::Exit::Fault;
+        return Err(failure);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,78 @@
+//! Runs an agent's turns one after the other with its stack sampled at every tick.
+
+use std::{fs, path::Path};
+
+use caxton_engine::{Call, HostCalls, Instance, Returned};
+use caxton_model::{Fields, LimitName};
+
+use super::{
+    Args, Ready, agent::messages, fault_failure,
+    host::{RunHost, now},
+};
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+/// Does it: init and each message, then the profile.
+pub(super) async fn run(
+    args: &Args,
+    file: &Path,
+    ready: Ready,
+    path: &Path,
+    output: &Output,
+) -> Result<(), Failure> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let host: Box<dyn HostCalls> = Box::new(RunHost::new(true, &args.guest.config, now(), 1));
+    let started = ready.linked.instantiate(&ready.limits, host).await;
+    let mut host = started.host;
+    let mut instance = started.result.map_err(|fault| fault_failure(&fault))?;
+    instance.start_profile(&name).map_err(|reason| {
+        Failure::usage(
+            format!("the guest can't be sampled: {reason}"),
+            "use --engine-profile hardened",
+        )
+    })?;
+    let mut calls = vec![Call::Init];
+    let size = ready.limits.get(LimitName::MessageBytes);
+    for fields in messages(args, &name, size)? {
+        let fields = Fields { sender: "operator".into(), ..fields? };
+        calls.push(Call::Message(fields.seal().json().as_bytes().to_vec().into()));
+    }
+    let mut errors = 0;
+    for call in calls {
+        let done = instance.call(call, host).await;
+        host = done.host;
+        match (done.result, done.instance) {
+            (Ok(returned), Some(next)) => {
+                errors += u32::from(matches!(returned, Returned::Code(code) if code != 0));
+                instance = next;
+            }
+            (Err(mut fault), _) => {
+                ready.engine.symbolise(&ready.verified, &mut fault);
+                return Err(fault_failure(&fault));
+            }
+            (Ok(_), None) => break,
+        }
+    }
+    write(file, &mut instance)?;
+    if let Ok(host) = host.as_any().downcast::<RunHost>() {
+        for sent in &host.sent {
+            output.line(sent)?;
+        }
+    }
+    output.note(&format!("open {} at https://profiler.firefox.com", file.display()));
+    match errors {
+        0 => Ok(()),
+        errors => Err(Failure::new(
+            Exit::Failed,
+            format!("{errors} turns returned non-zero"),
+            "read the agent's log lines and replies",
+        )),
+    }
+}
+
+fn write(file: &Path, instance: &mut Instance) -> Result<(), Failure> {
+    let profile = instance.finish_profile().unwrap_or_default();
+    fs::write(file, profile).map_err(|error| Failure::file(file, &error))
+}

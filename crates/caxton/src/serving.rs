@@ -1,0 +1,137 @@
+//! A node with its server, from the first look at its directory to the last byte on the disk.
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use caxton_client::CaxtonClient;
+use caxton_node::{Node, NodeOptions};
+use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
+
+use crate::{
+    config::NodeConfig,
+    connection::ADDRESS_FILE,
+    failure::{Exit, Failure},
+};
+
+/// A node that runs and answers.
+pub(crate) struct Serving {
+    node: Node,
+    server: Server,
+    data: PathBuf,
+    url: String,
+}
+
+impl Serving {
+    /// Starts both. Recovers what the directory holds.
+    pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|error| Failure::file(&config.data, &error))?;
+        let node = Node::start(node_options(config)).await.map_err(|error| start_failure(&error))?;
+        let server = match caxton_server::serve(node.clone(), server_options(config)).await {
+            Ok(server) => server,
+            Err(error) => {
+                node.shutdown(Duration::ZERO).await;
+                return Err(Failure::new(
+                    Exit::Failed,
+                    error.to_string(),
+                    "see `caxton config show --sources` for what counts",
+                ));
+            }
+        };
+        let url = server.url();
+        let address = config.data.join(ADDRESS_FILE);
+        std::fs::write(&address, format!("{url}\n"))
+            .map_err(|error| Failure::file(&address, &error))?;
+        Ok(Self { node, server, data: config.data.clone(), url })
+    }
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+    /// A client with the operator's token.
+    pub(crate) fn client(&self) -> Result<CaxtonClient, Failure> {
+        Ok(CaxtonClient::with_token(&self.url, self.server.admin_token())?)
+    }
+    /// Takes no more requests, lets those that run end, then the node.
+    pub(crate) async fn stop(self, grace: Duration) {
+        self.server.shutdown(grace).await;
+        self.node.shutdown(grace).await;
+        // The next reader finds no address of a node that is gone.
+        let _ = std::fs::remove_file(self.data.join(ADDRESS_FILE));
+    }
+}
+
+fn node_options(config: &NodeConfig) -> NodeOptions {
+    NodeOptions {
+        data: Some(config.data.clone()),
+        shards: config.shards,
+        engine: config.engine.kind,
+        compile_worker: if config.engine.compile_worker { compile_worker() } else { None },
+        ceilings: config.ceilings.clone(),
+        agents_max: config.agents_max,
+        cache_bytes_max: config.engine.cache_bytes_max.0,
+        perf_map: config.engine.perf_map,
+    }
+}
+
+fn server_options(config: &NodeConfig) -> ServerOptions {
+    ServerOptions {
+        listen: config.http.listen,
+        tls: config
+            .tls
+            .as_ref()
+            .map(|tls| TlsFiles { certificate: tls.cert.clone(), key: tls.key.clone() }),
+        allow_plain_public: config.http.public_without_tls,
+        limits: ServerLimits {
+            connections_max: config.http.connections_max,
+            streams_max: config.http.streams_max,
+            module_bytes_max: usize::try_from(config.http.module_bytes_max.0).unwrap_or(usize::MAX),
+            request_timeout: config.http.request_timeout.duration(),
+            ..ServerLimits::default()
+        },
+    }
+}
+
+/// A node's refusal to start, with what to do.
+pub(crate) fn start_failure(error: &caxton_node::StartError) -> Failure {
+    let help = match error {
+        caxton_node::StartError::Data { .. } => "see that the directory can be written, and that no other node uses it",
+        caxton_node::StartError::Engine { .. } => "try `--engine pulley`, which needs no executable memory",
+        _ => "free threads or memory on this machine",
+    };
+    Failure::new(Exit::Failed, error.to_string(), help)
+}
+
+/// This program, which is its own compile worker.
+pub(crate) fn compile_worker() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
+/// The node's I/O side.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Failed, format!("no runtime: {error}"), "free threads or memory")
+    })
+}
+
+/// Waits for Ctrl-C or SIGTERM, heard from now on; gives the signal's name.
+///
+/// A second one ends the process at once: whoever presses twice means it.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    Ok(async move {
+        let reason = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "Ctrl-C",
+        };
+        #[allow(clippy::disallowed_methods, reason = "ends with the process; nothing waits for it")]
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+        reason
+    })
+}
