@@ -12,6 +12,7 @@
 //! back with its result. A guest's failure is a [`caxton_model::Fault`]; after one the instance is
 //! gone.
 
+pub mod bare;
 mod cache;
 mod compile;
 mod config;

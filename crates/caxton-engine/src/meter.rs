@@ -125,6 +125,7 @@ impl Meter {
         let mut began: Option<u64> = None;
         let mut stamp: Option<Arc<WakeStamp>> = None;
         let result = poll_fn(|cx| {
+            let now = self.elapsed();
             let mark = Arc::new(WakeStamp {
                 base: self.base,
                 woken: AtomicU64::new(0),
@@ -139,7 +140,7 @@ impl Meter {
                 return Poll::Ready(None);
             }
             self.waiting.fetch_add(1, Relaxed);
-            began.get_or_insert_with(|| self.elapsed());
+            began.get_or_insert(now);
             stamp = Some(mark);
             Poll::Pending
         })

@@ -348,3 +348,14 @@ pub(crate) fn load_checked(
     // SAFETY: the function's contract; version and settings are compared by the callee.
     unsafe { Module::deserialize(engine, artefact) }
 }
+
+/// Maps compiled code that this process has just written, for the benchmarks' bare part.
+///
+/// Contract: nobody but this process writes to `file`, and it holds what this build's compiler made.
+pub(crate) fn map_just_compiled(
+    engine: &wasmtime::Engine,
+    file: &std::path::Path,
+) -> Result<Module, wasmtime::Error> {
+    // SAFETY: the function's contract; version and settings are compared by the callee.
+    unsafe { Module::deserialize_file(engine, file) }
+}

@@ -14,3 +14,5 @@ mod allocators;
 mod compile;
 mod harness;
 mod limits;
+mod pointers;
+mod processors;
