@@ -12,6 +12,7 @@
 mod agents;
 mod allocators;
 mod compile;
+mod explain;
 mod harness;
 mod limits;
 mod pointers;
