@@ -10,7 +10,7 @@
     (local $left i32)
     (local.set $left (i32.const 20000))
     (loop $more
-      (drop (memory.grow (i32.const 0)))
+      (drop (memory.grow (i32.const 1)))
       (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
     (i32.const 0))
 )

@@ -437,10 +437,16 @@ impl Shard {
             }
             Effect::DirectoryChanged { services } => {
                 let here = usize::from(self.number);
-                let others = self.outboxes.iter_mut().enumerate().filter(|(n, _)| *n != here);
+                let others = self
+                    .outboxes
+                    .iter_mut()
+                    .enumerate()
+                    .filter(|(n, _)| *n != here);
                 for (_, outbox) in others {
                     let services = services.clone();
-                    outbox.events.push_back(Event::DirectoryChanged { services });
+                    outbox
+                        .events
+                        .push_back(Event::DirectoryChanged { services });
                 }
             }
             Effect::Answer { ticket, answer } => {

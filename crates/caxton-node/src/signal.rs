@@ -51,14 +51,6 @@ impl Signal {
     pub(crate) fn take_woken(&self, into: &mut Vec<AgentId>) {
         into.append(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner));
     }
-    /// Whether a guest can go on.
-    pub(crate) fn has_woken(&self) -> bool {
-        !self
-            .woken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
-    }
 }
 
 /// Wakes one guest's turn.

@@ -1,6 +1,8 @@
 //! The node from outside: deployed agents, messages, restarts, through the embedder's interface.
 
 mod guests;
+mod hostile;
+mod languages;
 mod life;
 mod messages;
 

@@ -1,0 +1,220 @@
+//! Every guest of `guests/wat`, on both engines: each ends as the contract says, and its neighbour
+//! goes on.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use caxton_model::{EngineKind, ErrorCode, Message, Performative};
+use caxton_node::{Deploy, Node, NodeOptions};
+
+use crate::{PATIENCE, agent, ask, content, guests, post};
+
+/// What becomes of a guest.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    /// Its deploy is refused with this code.
+    Refused(ErrorCode),
+    /// Its first message is answered `failure` with this code.
+    Faults(ErrorCode),
+    /// So many messages are taken without a fault, and a log line with this text comes.
+    Logs(u32, &'static str),
+    /// A message is taken, and the guest returns this.
+    Returns(bool),
+    /// No agent: tested with the engine.
+    Processor,
+}
+use Ends::{Faults, Logs, Processor, Refused, Returns};
+use ErrorCode as C;
+
+const GUESTS: &[(&str, Ends)] = &[
+    ("bindgen", Refused(C::UnmetImport)),
+    ("env-void-send", Returns(true)),
+    ("grow-null", Faults(C::MemoryLimit)),
+    ("grow-often", Faults(C::AllocationLimit)),
+    ("grow-polite", Returns(true)),
+    ("grow-trap", Faults(C::MemoryLimit)),
+    ("host-call-flood", Faults(C::HostCallLimit)),
+    ("init-fails", Refused(C::InitFailed)),
+    ("log-flood", Logs(2, "log lines were dropped")),
+    ("loop-init", Refused(C::InitFailed)),
+    ("loop-message", Faults(C::CpuLimit)),
+    ("loop-start", Refused(C::InitFailed)),
+    ("loop-timer", Returns(true)),
+    ("mailbox", Returns(true)),
+    ("malformed-send", Returns(false)),
+    ("memory-declared", Refused(C::InitFailed)),
+    ("memory-fill", Faults(C::CpuLimit)),
+    ("message-flood", Logs(1, "code -")),
+    ("nap", Returns(true)),
+    ("no-allocator", Refused(C::UnsupportedModule)),
+    ("no-form", Refused(C::UnsupportedModule)),
+    ("no-memory", Refused(C::UnsupportedModule)),
+    ("out-of-bounds", Faults(C::BadPointer)),
+    ("out-of-bounds-load", Faults(C::BadPointer)),
+    ("processor-loop", Processor),
+    ("processor-null", Processor),
+    ("processor-unterminated", Processor),
+    ("processor-wild-length", Processor),
+    ("quiet", Returns(true)),
+    ("recursion", Faults(C::StackLimit)),
+    ("returns-one", Returns(false)),
+    ("sleep", Faults(C::WallLimit)),
+    ("state-flood", Logs(1, "code -7")),
+    ("table-declared", Refused(C::InitFailed)),
+    ("table-growth", Faults(C::TableLimit)),
+    ("timer-flood", Logs(2, "code -7")),
+    ("timer-without-handler", Refused(C::UnsupportedModule)),
+    ("trap", Faults(C::Trap)),
+    ("trap-after-effects", Faults(C::Trap)),
+    ("two-types", Refused(C::UnmetImport)),
+    ("unknown-imports", Refused(C::UnmetImport)),
+    ("wants-http", Refused(C::PermissionRequired)),
+    ("wants-threads", Refused(C::UnsupportedModule)),
+];
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/wat"))
+}
+
+fn guest(name: &str) -> Deploy {
+    let path = folder().join(format!("{name}.wat"));
+    agent(name, &std::fs::read_to_string(path).unwrap())
+}
+
+#[test]
+fn every_guest_has_its_line() {
+    let files: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    let lines: BTreeSet<String> = GUESTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(files, lines);
+}
+
+async fn reply(node: &Node, name: &str) -> Message {
+    let posted = ask(node, name, "{}").await.unwrap();
+    posted
+        .reply
+        .unwrap_or_else(|| panic!("{name} was not answered for"))
+        .message
+}
+
+async fn turns(node: &Node, name: &str, at_least: u64) -> caxton_model::AgentState {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let state = node.agent(name).await.unwrap().state;
+        if state.turns >= at_least {
+            return state;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{name} made only {} turns",
+            state.turns
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn ends_so(node: &Node, name: &str, ends: Ends) {
+    let deployed = node.deploy(guest(name)).await;
+    match ends {
+        Refused(code) => {
+            let refusal = deployed
+                .err()
+                .unwrap_or_else(|| panic!("{name} was deployed"));
+            assert_eq!(refusal.code, code, "{name}: {refusal}");
+            return;
+        }
+        Processor => return,
+        _ => {
+            deployed.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+        }
+    }
+    match ends {
+        Faults(code) => {
+            let reply = reply(node, name).await;
+            assert_eq!(reply.performative, Performative::Failure, "{name}");
+            let said = reply.content.value();
+            assert_eq!(said["code"], code.as_str(), "{name}: {said}");
+            if code == C::MemoryLimit {
+                assert!(
+                    said["error"].as_str().unwrap().contains("memory"),
+                    "{name}: {said}"
+                );
+            }
+        }
+        Logs(messages, text) => {
+            for n in 0..messages {
+                node.post(post(name, "{}"), None).await.unwrap();
+                turns(node, name, u64::from(n) + 2).await;
+                if n + 1 < messages {
+                    // The bucket fills again with time; that is what the second message shows.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            let lines = node.logs(None, 0, 10_000);
+            let fits =
+                |line: &&caxton_node::LogLine| &*line.name == name && line.text.contains(text);
+            assert!(
+                lines.iter().any(|line| fits(&line)),
+                "{name} logged nothing with `{text}`"
+            );
+            assert_eq!(node.agent(name).await.unwrap().state.faults, 0, "{name}");
+        }
+        Returns(good) => {
+            node.post(post(name, "{}"), None).await.unwrap();
+            let state = turns(node, name, 2).await;
+            assert_eq!(
+                (state.faults, state.errors),
+                (0, u64::from(!good)),
+                "{name}"
+            );
+        }
+        Refused(_) | Processor => {}
+    }
+}
+
+async fn all_end_so(engine: EngineKind) {
+    let options = NodeOptions {
+        shards: 2,
+        engine,
+        ..NodeOptions::default()
+    };
+    let node = Node::start(options).await.unwrap();
+    node.deploy(agent("neighbour", guests::COUNTER))
+        .await
+        .unwrap();
+    let mut wrong = Vec::new();
+    for (at, (name, ends)) in (1_001..).zip(GUESTS) {
+        let mut one = tokio::task::JoinSet::new();
+        let inner = node.clone();
+        one.spawn(async move { ends_so(&inner, name, *ends).await });
+        if one.join_next().await.is_some_and(|ended| ended.is_err()) {
+            wrong.push(*name);
+        }
+        let counted = content(&ask(&node, "neighbour", "{}").await.unwrap());
+        assert_eq!(&*counted, at.to_string(), "the neighbour of {name}");
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let sink = node.dead_letters(10).await.unwrap();
+    assert!(
+        sink.iter().all(|letter| &*letter.intended != "sink"),
+        "an effect of a fault got out"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_cranelift() {
+    all_end_so(EngineKind::Cranelift).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_pulley() {
+    all_end_so(EngineKind::Pulley).await;
+}
