@@ -19,6 +19,7 @@ mod build;
 mod compatibility;
 mod form;
 mod lock;
+mod stage;
 
 use lock::{Entry, Guest, Lock, Sources};
 

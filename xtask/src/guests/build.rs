@@ -20,6 +20,7 @@ pub(super) struct Builder<'a> {
     root: &'a Path,
     toolchains: &'a Toolchains,
     tools: BTreeMap<&'static str, Tool>,
+    stage: Option<PathBuf>,
 }
 
 impl<'a> Builder<'a> {
@@ -28,6 +29,7 @@ impl<'a> Builder<'a> {
             root,
             toolchains,
             tools: BTreeMap::new(),
+            stage: None,
         }
     }
 
@@ -55,21 +57,31 @@ impl<'a> Builder<'a> {
         Ok(tool)
     }
 
+    /// The copy that Rust guests are built from, made once.
+    fn stage(&mut self) -> anyhow::Result<PathBuf> {
+        if let Some(stage) = &self.stage {
+            return Ok(stage.clone());
+        }
+        let stage = super::stage::stage(self.root)?;
+        self.stage = Some(stage.clone());
+        Ok(stage)
+    }
+
     fn rust(&mut self, guest: &Guest, into: &Path) -> anyhow::Result<String> {
         let tool = self.tool("rust", Toolchains::rust)?;
-        let source = self.root.join("guests").join(&guest.source);
+        let stage = self.stage()?;
         let target = self.root.join("target/guests/rust");
-        let package = folder_name(&source)?;
+        let package = folder_name(Path::new(&guest.source))?;
         let flags = [
             format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
-            format!("--remap-path-prefix={}=/caxton", self.root.display()),
+            format!("--remap-path-prefix={}=/caxton", stage.display()),
             format!("--remap-path-prefix={}=/cargo", cargo_home()?.display()),
         ];
         let mut cargo = tool.command();
         cargo
             .args(["build", "--release", "--quiet", "--locked"])
             .args(["--target", "wasm32-unknown-unknown", "--package", &package])
-            .current_dir(self.root.join("guests/rust"))
+            .current_dir(&stage)
             .env("CARGO_TARGET_DIR", &target)
             .env_remove("RUSTFLAGS")
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
