@@ -20,7 +20,7 @@ impl Kernel {
             Record::Posted { client, .. } => Destination::Client(Arc::clone(client)),
             _ => return,
         };
-        for sent in record.sent() {
+        for sent in record.sent().iter().filter(|sent| sent.is_on_its_way()) {
             let message = &sent.message;
             if let (Some(due), Some(reply_with)) = (message.reply_by, &message.reply_with)
                 && !message.performative.concludes()

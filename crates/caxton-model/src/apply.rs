@@ -310,7 +310,7 @@ impl State {
         };
         let mut index = 0_u32;
         for sent in entry.record.sent() {
-            if let Some(asker) = &asker {
+            if let Some(asker) = asker.as_ref().filter(|_| sent.is_on_its_way()) {
                 self.open_request(asker, &sent.message);
             }
             let first = MessageKey {

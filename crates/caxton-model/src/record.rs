@@ -172,6 +172,15 @@ pub struct Sent {
     pub to: Vec<Destination>,
 }
 
+impl Sent {
+    /// Whether it goes to anybody: what only becomes a dead letter is nobody's new request.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        let dead = |to: &Destination| matches!(to, Destination::Dead { .. });
+        !self.to.iter().all(dead)
+    }
+}
+
 /// One place a message goes to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {

@@ -107,17 +107,13 @@ impl Fates {
                 client,
                 message_id: Some(id),
                 ..
-            } => {
-                if !self.posts.insert((Arc::clone(client), Arc::clone(id))) {
-                    return Err(format!(
-                        "a retry is harmless: {client} {id} was taken twice"
-                    ));
-                }
+            } if !self.posts.insert((Arc::clone(client), Arc::clone(id))) => {
+                return Err(format!(
+                    "a retry is harmless: {client} {id} was taken twice"
+                ));
             }
-            Record::Refused { key, .. } => {
-                if !self.refused.insert(*key) {
-                    return Err(format!("a message is refused once: {key}"));
-                }
+            Record::Refused { key, .. } if !self.refused.insert(*key) => {
+                return Err(format!("a message is refused once: {key}"));
             }
             Record::Directory { request, .. } if request.seq > 0 => self.take(*request)?,
             Record::Accepted { deliveries } => {

@@ -25,6 +25,9 @@ const AGENTS_MAX: usize = 8;
 /// Steps from one replay of the whole journal to the next: each costs as much as all before.
 const REPLAY_EVERY: usize = 20;
 
+/// Bytes of the transcript that are shown with a rule that did not hold.
+const TRANSCRIPT_BYTES: usize = 400_000;
+
 const NAMES: [&str; 6] = ["ada", "bob", "cyd", "dan", "acme/eve", "acme/fay"];
 const CLIENTS: [&str; 4] = ["k1", "k2", "k3", "k4"];
 const ACTS: [&str; 8] = [
@@ -123,7 +126,7 @@ impl Life {
 
     fn broken(&self, step: usize, rule: String) -> Box<Broken> {
         let transcript = &self.world.transcript;
-        let from = transcript.len().saturating_sub(20_000);
+        let from = transcript.len().saturating_sub(TRANSCRIPT_BYTES);
         let from = (from..transcript.len())
             .find(|at| transcript.is_char_boundary(*at))
             .unwrap_or(0);
@@ -299,7 +302,7 @@ impl Life {
                 plan.push(message(&mut self.rng, to, *number, now));
             }
         }
-        let mut rng = Rng::new(self.rng.next());
+        let mut rng = Rng::new(self.rng.number());
         self.world.end_turn(id, |ctx, input| {
             guest(ctx, input, &plan, &mut rng, now, wild)
         });
