@@ -8,7 +8,7 @@ use crate::{OpenError, verify::verify_files};
 
 #[test]
 fn a_thousand_flipped_bits_in_segments_are_all_found() {
-    let (files, all, _) = filled(11, 120);
+    let (files, all, _) = filled(11, 50);
     let names: Vec<_> = files
         .names_now()
         .into_iter()

@@ -131,7 +131,7 @@ fn every_cut_within_the_last_group_is_a_torn_tail() {
     let (files, all, _) = filled_with(3, 9, &options);
     let before = files.copy();
     let (mut writer, _, _) = open_with(&files, &options).unwrap();
-    let last: Vec<_> = (0..2).map(|n| Arc::new(usual_turn(n))).collect();
+    let last: Vec<_> = (1..3).map(|n| Arc::new(usual_turn(n))).collect();
     writer.append_group(&last).unwrap();
     let name = segment_name(1);
     let (old, new) = (before.bytes(&name), files.bytes(&name));
@@ -313,7 +313,7 @@ fn an_older_journal_put_back_under_a_newer_head_is_refused() {
     let (files, all, _) = filled(7, 20);
     let old = files.copy();
     let (mut writer, _, _) = open(&files).unwrap();
-    for seq in 0..30 {
+    for seq in 1..31 {
         writer.append_group(&[Arc::new(usual_turn(seq))]).unwrap();
     }
     let head = files.bytes("head");

@@ -96,7 +96,7 @@ pub(super) fn write(key: &str, value: &str) -> StateWrite {
     }
 }
 
-/// About 400 bytes: one write, one message to another agent.
+/// About 400 bytes: a message is taken, one key written, a message sent to the next of 1,000 agents.
 pub(super) fn usual_turn(seq: u64) -> Entry {
     let mut entry = turn(
         0,
@@ -105,11 +105,16 @@ pub(super) fn usual_turn(seq: u64) -> Entry {
         vec![write(&format!("key-{}", seq % 50), &"v".repeat(100))],
     );
     if let Record::Turn(turn) = &mut entry.record {
-        let text = "\"a content of the usual length, some tens of bytes and then some more\"";
+        let text = format!("\"{}\"", "a content of some length; ".repeat(6));
         turn.sent = vec![Sent {
-            message: message("agent-1", "agent-2", text).seal(),
-            to: vec![Destination::Agent(AgentId(2))],
+            message: message("agent-1", "agent-2", &text).seal(),
+            to: vec![Destination::Agent(AgentId((seq + 1) % 1_000))],
         }];
+        turn.input = InputRef::Message(MessageKey {
+            shard: 0,
+            seq: seq - 1,
+            index: 0,
+        });
     }
     entry
 }

@@ -327,7 +327,7 @@ fn old_segments_go_only_behind_the_checkpoint_and_then_the_checkpoint_is_needed(
 fn damage_refuses_the_start_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    for seq in 1..=200 {
+    for seq in 1..=100 {
         store.append(Arc::new(usual_turn(seq)));
     }
     store.close();
