@@ -20,7 +20,10 @@ use crate::{
 pub struct AgentConfig {
     /// The agent's name, optionally `namespace/name`; free on this node. An update ignores it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schema(pattern = "^([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62}$", example = "greeter")]
+    #[schema(
+        pattern = "^([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62}$",
+        example = "greeter"
+    )]
     pub name: String,
     /// The package's version. Default: `0.0.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,7 +168,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let unknown = config(r#"{"limits":{"memmory":1}}"#).asked_limits().unwrap_err();
+        let unknown = config(r#"{"limits":{"memmory":1}}"#)
+            .asked_limits()
+            .unwrap_err();
         assert_eq!(
             (unknown.code(), unknown.nearest()),
             (ErrorCode::UnknownField, Some("memory"))
@@ -175,9 +180,13 @@ mod tests {
             twice.asked_limits().unwrap_err().code(),
             ErrorCode::InvalidLimit
         );
-        let later = config(r#"{"grants":{"http:read":{}}}"#).asked_grants().unwrap_err();
+        let later = config(r#"{"grants":{"http:read":{}}}"#)
+            .asked_grants()
+            .unwrap_err();
         assert_eq!(later.code(), ErrorCode::InvalidConfig);
-        let typo = config(r#"{"grants":{"message:sent":{}}}"#).asked_grants().unwrap_err();
+        let typo = config(r#"{"grants":{"message:sent":{}}}"#)
+            .asked_grants()
+            .unwrap_err();
         assert!(typo.to_string().contains("`message:send`"), "{typo}");
         assert!(serde_json::from_str::<AgentConfig>(r#"{"nam":"a"}"#).is_err());
     }

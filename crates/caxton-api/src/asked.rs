@@ -79,7 +79,11 @@ pub(crate) fn read_limits(maps: [&AskedLimitMap; 2]) -> Result<AskedLimits, Conf
                 .read(text)
                 .map_err(|reason| ConfigError::Limit(LimitsError::Malformed { name, reason }))?,
         };
-        if asked.0.insert(name, value).is_some_and(|other| other != value) {
+        if asked
+            .0
+            .insert(name, value)
+            .is_some_and(|other| other != value)
+        {
             return Err(ConfigError::Limit(LimitsError::Malformed {
                 name,
                 reason: "is asked for twice with different values".to_owned(),

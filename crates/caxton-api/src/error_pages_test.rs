@@ -15,16 +15,24 @@ fn each_code_has_its_page_and_each_page_its_code() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name != "README.md")
         .collect();
-    let codes: BTreeSet<String> = ErrorCode::ALL.iter().map(|c| format!("{}.md", c.page())).collect();
+    let codes: BTreeSet<String> = ErrorCode::ALL
+        .iter()
+        .map(|c| format!("{}.md", c.page()))
+        .collect();
     assert_eq!(pages, codes);
 }
 
 #[test]
 fn a_page_says_what_the_registry_says() {
     for code in ErrorCode::ALL {
-        let text = std::fs::read_to_string(directory().join(format!("{}.md", code.page()))).unwrap();
-        let guest = code.host_code().map_or("none".to_owned(), |c| c.as_i32().to_string());
-        let seed = code.seed_name().map_or("none".to_owned(), |name| format!("`{name}`"));
+        let text =
+            std::fs::read_to_string(directory().join(format!("{}.md", code.page()))).unwrap();
+        let guest = code
+            .host_code()
+            .map_or("none".to_owned(), |c| c.as_i32().to_string());
+        let seed = code
+            .seed_name()
+            .map_or("none".to_owned(), |name| format!("`{name}`"));
         let mut remedy = code.remedy().to_owned();
         remedy.get_mut(..1).unwrap().make_ascii_uppercase();
         for part in [
@@ -47,8 +55,12 @@ fn the_table_is_the_golden_file() {
         "# Errors\n\nEvery error of the node, in its API, its command line, its log and its journal, has one of these codes.\nCodes are stable: a program may branch on them. Guests see the number in the fourth column where a host function answers with one.\n\n| page | code | HTTP | guest | agent guide | who acts | remedy |\n|---|---|---|---|---|---|---|\n",
     );
     for code in ErrorCode::ALL {
-        let guest = code.host_code().map_or(String::new(), |c| c.as_i32().to_string());
-        let seed = code.seed_name().map_or(String::new(), |name| format!("`{name}`"));
+        let guest = code
+            .host_code()
+            .map_or(String::new(), |c| c.as_i32().to_string());
+        let seed = code
+            .seed_name()
+            .map_or(String::new(), |name| format!("`{name}`"));
         let class = match code.class() {
             ErrorClass::Guest => "guest",
             ErrorClass::Denied => "who grants",
@@ -57,7 +69,11 @@ fn the_table_is_the_golden_file() {
             ErrorClass::Host => "operator",
         };
         let (page, http, remedy) = (code.page(), code.http_status(), code.remedy());
-        writeln!(text, "| [{page}]({page}.md) | `{code}` | {http} | {guest} | {seed} | {class} | {remedy} |").unwrap();
+        writeln!(
+            text,
+            "| [{page}]({page}.md) | `{code}` | {http} | {guest} | {seed} | {class} | {remedy} |"
+        )
+        .unwrap();
     }
     expect_test::expect_file!["../../../docs/errors/README.md"].assert_eq(&text);
 }

@@ -24,16 +24,15 @@ mod token;
 mod error_pages_test;
 
 pub use agent::{
-    AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry,
-    MailboxUse, StateKeyEntry,
+    AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry, MailboxUse,
+    StateKeyEntry,
 };
 pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
 pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern};
 pub use directory::{CapabilityEntry, Offer};
 pub use event::{EventBody, EventKind, StreamGap};
 pub use message::{
-    ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult,
-    Taken,
+    ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult, Taken,
 };
 pub use node::{CacheView, JournalView, Live, Ready, VersionView};
 pub use openapi::{openapi, openapi_text};

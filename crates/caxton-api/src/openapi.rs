@@ -50,7 +50,10 @@ pub fn openapi() -> Value {
         root.insert("paths".to_owned(), Value::Object(paths));
         root.insert("security".to_owned(), json!([{ "token": [] }]));
     }
-    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+    if let Some(components) = document
+        .get_mut("components")
+        .and_then(Value::as_object_mut)
+    {
         components.insert(
             "securitySchemes".to_owned(),
             json!({ "token": { "type": "http", "scheme": "bearer" } }),
@@ -92,8 +95,16 @@ fn written_by_hand() -> Map<String, Value> {
         json!({ "description": "Any JSON; under `encoding: base64` a text of base64." }),
     );
     for name in [
-        "sender", "conversation_id", "reply_with", "in_reply_to", "reply_by", "reply_to",
-        "protocol", "ontology", "language", "encoding",
+        "sender",
+        "conversation_id",
+        "reply_with",
+        "in_reply_to",
+        "reply_by",
+        "reply_to",
+        "protocol",
+        "ontology",
+        "language",
+        "encoding",
     ] {
         fields.insert(name.to_owned(), text.clone());
     }
@@ -138,8 +149,8 @@ fn written_by_hand() -> Map<String, Value> {
 
 /// The properties of the flat JSON form of a deployment: the settings' own and the module.
 fn merged(module: &Value) -> Map<String, Value> {
-    let settings = serde_json::to_value(<AgentConfig as utoipa::PartialSchema>::schema())
-        .unwrap_or_default();
+    let settings =
+        serde_json::to_value(<AgentConfig as utoipa::PartialSchema>::schema()).unwrap_or_default();
     let mut properties = Map::new();
     properties.insert("wasm_module".to_owned(), module.clone());
     if let Some(own) = settings.get("properties").and_then(Value::as_object) {
@@ -164,7 +175,10 @@ fn operation(route: &Route) -> Value {
     };
     match route.scope {
         Some(scope) => {
-            fields.insert("description".to_owned(), json!(format!("Needs a token with scope `{scope}`.")));
+            fields.insert(
+                "description".to_owned(),
+                json!(format!("Needs a token with scope `{scope}`.")),
+            );
         }
         None => {
             fields.insert("security".to_owned(), json!([]));
@@ -278,7 +292,9 @@ fn response(status: u16, answer: Answer) -> Value {
             "application/json": { "schema": reference(page) },
             "text/event-stream": { "schema": { "type": "string", "description": format!("Server-sent events; the data of each is JSON of {each}.") } },
         }),
-        Answer::Raw("application/json") => json!({ "application/json": { "schema": { "type": "object" } } }),
+        Answer::Raw("application/json") => {
+            json!({ "application/json": { "schema": { "type": "object" } } })
+        }
         Answer::Raw(media) => json!({ media: { "schema": { "type": "string" } } }),
     };
     json!({ "description": description, "content": content })

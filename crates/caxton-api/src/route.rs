@@ -167,8 +167,9 @@ impl Route {
         self.method == Method::Post
     }
     /// The names its query may have.
-    pub fn query_names(&self) -> impl Iterator<Item = &'static str> {
-        self.params
+    pub fn query_names(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        let params: &'static [Param] = self.params;
+        params
             .iter()
             .filter(|param| param.at == ParamIn::Query)
             .map(|param| param.name)

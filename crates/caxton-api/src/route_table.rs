@@ -29,12 +29,15 @@ const TEXT: &str = r#"{"type":"string"}"#;
 const FLAG: &str = r#"{"type":"boolean"}"#;
 const COUNT: &str = r#"{"type":"integer","minimum":0,"maximum":9007199254740991}"#;
 const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
-const KIND: &str =
-    r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
+const KIND: &str = r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
 
 const AGENT: Param = path("id", "The agent's id or name; `/` in a name as `%2F`.");
 const LETTER: Param = path("id", "The dead letter's id.");
-const CURSOR: Param = query("cursor", TEXT, "Where the page begins: `next_cursor` of the one before.");
+const CURSOR: Param = query(
+    "cursor",
+    TEXT,
+    "Where the page begins: `next_cursor` of the one before.",
+);
 const LIMIT: Param = query(
     "limit",
     r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
@@ -106,39 +109,385 @@ const TOKENS: Route = Route {
 
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
-    Route { id: RouteId::DeployAgent, method: Post, path: "/api/v1/agents", scope: Some(Scope::Operate), summary: "Deploys an agent; it takes messages when this returns.", body: Body::Module("DeployRequest"), answers: &[(201, Answer::Json("Deployed"))], errors: DEPLOY_ERRORS, ..AGENTS },
-    Route { id: RouteId::ListAgents, path: "/api/v1/agents", summary: "Lists agents.", params: &[query("name", TEXT, "Only names that fit this pattern; `*` stands for anything."), query("status", STATUS, "Only agents there in their life."), query("capability", TEXT, "Only agents that offer this."), query("namespace", TEXT, "Only agents of this namespace."), LIMIT, CURSOR], answers: &[(200, Answer::Json("Page_AgentSummary"))], errors: &[], ..AGENTS },
-    Route { id: RouteId::GetAgent, path: "/api/v1/agents/{id}", summary: "Shows an agent with its limits, grants, capabilities and counters.", params: &[AGENT], answers: &[(200, Answer::Json("AgentDetail"))], ..AGENTS },
-    Route { id: RouteId::RemoveAgent, method: Delete, path: "/api/v1/agents/{id}", scope: Some(Scope::Operate), summary: "Removes an agent with its mail, timers and state.", params: &[AGENT], answers: &[(204, Answer::Empty)], ..AGENTS },
-    Route { id: RouteId::StopAgent, method: Post, path: "/api/v1/agents/{id}/stop", scope: Some(Scope::Operate), summary: "Stops an agent; it keeps its state.", params: &[AGENT], body: Body::OptionalJson("StopRequest"), answers: &[(200, Answer::Json("AgentSummary"))], ..AGENTS },
-    Route { id: RouteId::StartAgent, method: Post, path: "/api/v1/agents/{id}/start", scope: Some(Scope::Operate), summary: "Starts an agent that was stopped or has failed.", params: &[AGENT], answers: &[(200, Answer::Json("AgentSummary"))], errors: &[E::NotFound, E::InitFailed, E::DiskFull], ..AGENTS },
-    Route { id: RouteId::UpdateAgent, method: Post, path: "/api/v1/agents/{id}/update", scope: Some(Scope::Operate), summary: "Switches an agent to another module or other settings; its state stays.", params: &[AGENT], body: Body::Module("UpdateRequest"), answers: &[(200, Answer::Json("Deployed"))], errors: DEPLOY_ERRORS, ..AGENTS },
-    Route { id: RouteId::RollbackAgent, method: Post, path: "/api/v1/agents/{id}/rollback", scope: Some(Scope::Operate), summary: "Switches an agent back to what it was before its last update.", params: &[AGENT], answers: &[(200, Answer::Json("AgentSummary"))], errors: &[E::NotFound, E::InitFailed, E::DiskFull], ..AGENTS },
-    Route { id: RouteId::AgentLogs, path: "/api/v1/agents/{id}/logs", summary: "The agent's log lines; with `follow`, or `Accept: text/event-stream`, as they come.", params: &[AGENT, query("after", COUNT, "Only lines with a higher number."), query("follow", FLAG, "Streams what comes."), LIMIT, LAST_EVENT], answers: &[(200, Answer::PageOrEvents("Page_LogEntry", "LogEntry"))], ..AGENTS },
-    Route { id: RouteId::AgentMessages, path: "/api/v1/agents/{id}/messages", summary: "Messages that wait for the agent, oldest first.", params: &[AGENT, LIMIT, CURSOR], answers: &[(200, Answer::Json("Page_MailEntry"))], ..AGENTS },
-    Route { id: RouteId::AgentState, path: "/api/v1/agents/{id}/state", summary: "Keys the agent has stored, with sizes.", params: &[AGENT, LIMIT, CURSOR], answers: &[(200, Answer::Json("Page_StateKeyEntry"))], ..AGENTS },
-    Route { id: RouteId::AgentStateValue, path: "/api/v1/agents/{id}/state/{key}", summary: "The raw bytes of a stored value.", params: &[AGENT, path("key", "The key, percent-encoded.")], answers: &[(200, Answer::Raw("application/octet-stream"))], ..AGENTS },
-    Route { id: RouteId::AgentFaults, path: "/api/v1/agents/{id}/faults", summary: "The agent's last faults, newest first.", params: &[AGENT, LIMIT], answers: &[(200, Answer::Json("Page_AgentFault"))], ..AGENTS },
-    Route { id: RouteId::SendMessage, method: Post, path: "/api/v1/messages", scope: Some(Scope::Send), summary: "Sends a message; with `wait_ms`, waits for the reply.", body: Body::Json("SendRequest"), answers: &[(200, Answer::Json("SendResult")), (202, Answer::Json("SendResult"))], errors: &[E::MalformedMessage, E::MessageTooLarge, E::ReservedName, E::InvalidName, E::Denied, E::NotFound, E::NoCapability, E::RemoteAddress, E::Undeliverable, E::QueueFull, E::Breaker, E::MessageRateLimit, E::DuplicateMessage, E::AgentFailed, E::AgentStopped, E::NodeBudget, E::DiskFull], ..MESSAGES },
-    Route { id: RouteId::ListMessages, path: "/api/v1/messages", scope: Some(Scope::Send), summary: "Replies to a client outside (`receiver`), mail of an agent (`receiver`), or a conversation (`conversation_id`).", params: &[query("receiver", TEXT, "A client's name, or an agent's name or id."), query("conversation_id", TEXT, "A conversation; with `receiver`, only its messages."), query("in_reply_to", TEXT, "With `receiver`: only the reply to this."), WAIT, LIMIT], answers: &[(200, Answer::Json("Page_MailEntry"))], errors: &[E::NotFound], ..MESSAGES },
-    Route { id: RouteId::DropMessages, method: Delete, path: "/api/v1/messages", scope: Some(Scope::Send), summary: "Drops replies that a client has read.", params: &[query("receiver", TEXT, "The client's name. Needed."), query("id", TEXT, "Ids of the replies, separated by commas. Needed.")], answers: &[(204, Answer::Empty)], ..MESSAGES },
-    Route { id: RouteId::GetConversation, path: "/api/v1/conversations/{id}", summary: "What was said in a conversation.", params: &[path("id", "The conversation id.")], answers: &[(200, Answer::Json("ConversationView"))], errors: &[E::NotFound], ..MESSAGES },
-    Route { id: RouteId::ListDeadLetters, path: "/api/v1/dead-letters", summary: "Messages that could not be delivered, newest first.", params: &[LIMIT, CURSOR], answers: &[(200, Answer::Json("Page_DeadLetterEntry"))], ..MESSAGES },
-    Route { id: RouteId::ResendDeadLetter, method: Post, path: "/api/v1/dead-letters/{id}/resend", scope: Some(Scope::Operate), summary: "Sends a dead letter again.", params: &[LETTER], answers: &[(200, Answer::Json("Taken"))], errors: &[E::NotFound, E::DiskFull], ..MESSAGES },
-    Route { id: RouteId::DeleteDeadLetter, method: Delete, path: "/api/v1/dead-letters/{id}", scope: Some(Scope::Operate), summary: "Deletes a dead letter.", params: &[LETTER], answers: &[(204, Answer::Empty)], errors: &[E::NotFound, E::DiskFull], ..MESSAGES },
-    Route { id: RouteId::ListCapabilities, path: "/api/v1/capabilities", tag: "directory", summary: "Registered capabilities.", answers: &[(200, Answer::Json("Page_CapabilityEntry"))], ..BASE },
-    Route { id: RouteId::GetCapability, path: "/api/v1/capabilities/{name}", tag: "directory", summary: "Agents that offer a capability.", params: &[path("name", "The capability's name.")], answers: &[(200, Answer::Json("Page_Offer"))], errors: &[E::NoCapability], ..BASE },
-    Route { id: RouteId::GetJournal, path: "/api/v1/journal", summary: "How the journal is.", answers: &[(200, Answer::Json("JournalView"))], ..NODE },
-    Route { id: RouteId::CreateToken, method: Post, path: "/api/v1/tokens", summary: "Makes a token; its secret is shown this once.", body: Body::Json("NewToken"), answers: &[(201, Answer::Json("TokenCreated"))], errors: &[E::InvalidName, E::NodeBudget, E::DiskFull], ..TOKENS },
-    Route { id: RouteId::ListTokens, path: "/api/v1/tokens", summary: "Lists tokens, without secrets.", answers: &[(200, Answer::Json("Page_TokenEntry"))], ..TOKENS },
-    Route { id: RouteId::DeleteToken, method: Delete, path: "/api/v1/tokens/{id}", summary: "Takes a token away; requests with it are refused from now on.", params: &[path("id", "The token's id.")], answers: &[(204, Answer::Empty)], errors: &[E::NotFound, E::DiskFull], ..TOKENS },
-    Route { id: RouteId::StreamEvents, path: "/api/v1/events", summary: "What happens on the node, as it happens.", params: &[query("kind", KIND, "Only events of this kind."), query("agent", TEXT, "Only events about this agent, by id or name."), query("conversation_id", TEXT, "Only messages of this conversation."), LAST_EVENT], answers: &[(200, Answer::Events("EventBody"))], ..NODE },
-    Route { id: RouteId::GetOpenApi, path: "/api/v1/openapi.json", summary: "This document.", answers: &[(200, Answer::Raw("application/json"))], ..NODE },
-    Route { id: RouteId::GetErrorPage, path: "/api/v1/errors/{code}", summary: "The page of an error code.", params: &[path("code", "The page's name, such as `CX4005`, or the code, such as `not-found`.")], answers: &[(200, Answer::Raw("text/markdown"))], errors: &[E::NotFound], ..NODE },
-    Route { id: RouteId::GetVersion, path: "/version", summary: "What runs.", answers: &[(200, Answer::Json("VersionView"))], ..NODE },
-    Route { id: RouteId::GetMetrics, path: "/metrics", summary: "Metrics in the text form of Prometheus.", answers: &[(200, Answer::Raw("text/plain"))], ..NODE },
-    Route { id: RouteId::GetLive, path: "/health/live", scope: None, summary: "Whether the process answers.", answers: &[(200, Answer::Json("Live"))], ..NODE },
-    Route { id: RouteId::GetReady, path: "/health/ready", scope: None, summary: "Whether the node takes requests.", answers: &[(200, Answer::Json("Ready"))], errors: &[E::DiskFull], ..NODE },
+    Route {
+        id: RouteId::DeployAgent,
+        method: Post,
+        path: "/api/v1/agents",
+        scope: Some(Scope::Operate),
+        summary: "Deploys an agent; it takes messages when this returns.",
+        body: Body::Module("DeployRequest"),
+        answers: &[(201, Answer::Json("Deployed"))],
+        errors: DEPLOY_ERRORS,
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::ListAgents,
+        path: "/api/v1/agents",
+        summary: "Lists agents.",
+        params: &[
+            query(
+                "name",
+                TEXT,
+                "Only names that fit this pattern; `*` stands for anything.",
+            ),
+            query("status", STATUS, "Only agents there in their life."),
+            query("capability", TEXT, "Only agents that offer this."),
+            query("namespace", TEXT, "Only agents of this namespace."),
+            LIMIT,
+            CURSOR,
+        ],
+        answers: &[(200, Answer::Json("Page_AgentSummary"))],
+        errors: &[],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::GetAgent,
+        path: "/api/v1/agents/{id}",
+        summary: "Shows an agent with its limits, grants, capabilities and counters.",
+        params: &[AGENT],
+        answers: &[(200, Answer::Json("AgentDetail"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::RemoveAgent,
+        method: Delete,
+        path: "/api/v1/agents/{id}",
+        scope: Some(Scope::Operate),
+        summary: "Removes an agent with its mail, timers and state.",
+        params: &[AGENT],
+        answers: &[(204, Answer::Empty)],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::StopAgent,
+        method: Post,
+        path: "/api/v1/agents/{id}/stop",
+        scope: Some(Scope::Operate),
+        summary: "Stops an agent; it keeps its state.",
+        params: &[AGENT],
+        body: Body::OptionalJson("StopRequest"),
+        answers: &[(200, Answer::Json("AgentSummary"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::StartAgent,
+        method: Post,
+        path: "/api/v1/agents/{id}/start",
+        scope: Some(Scope::Operate),
+        summary: "Starts an agent that was stopped or has failed.",
+        params: &[AGENT],
+        answers: &[(200, Answer::Json("AgentSummary"))],
+        errors: &[E::NotFound, E::InitFailed, E::DiskFull],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::UpdateAgent,
+        method: Post,
+        path: "/api/v1/agents/{id}/update",
+        scope: Some(Scope::Operate),
+        summary: "Switches an agent to another module or other settings; its state stays.",
+        params: &[AGENT],
+        body: Body::Module("UpdateRequest"),
+        answers: &[(200, Answer::Json("Deployed"))],
+        errors: DEPLOY_ERRORS,
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::RollbackAgent,
+        method: Post,
+        path: "/api/v1/agents/{id}/rollback",
+        scope: Some(Scope::Operate),
+        summary: "Switches an agent back to what it was before its last update.",
+        params: &[AGENT],
+        answers: &[(200, Answer::Json("AgentSummary"))],
+        errors: &[E::NotFound, E::InitFailed, E::DiskFull],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentLogs,
+        path: "/api/v1/agents/{id}/logs",
+        summary: "The agent's log lines; with `follow`, or `Accept: text/event-stream`, as they come.",
+        params: &[
+            AGENT,
+            query("after", COUNT, "Only lines with a higher number."),
+            query("follow", FLAG, "Streams what comes."),
+            LIMIT,
+            LAST_EVENT,
+        ],
+        answers: &[(200, Answer::PageOrEvents("Page_LogEntry", "LogEntry"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentMessages,
+        path: "/api/v1/agents/{id}/messages",
+        summary: "Messages that wait for the agent, oldest first.",
+        params: &[AGENT, LIMIT, CURSOR],
+        answers: &[(200, Answer::Json("Page_MailEntry"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentState,
+        path: "/api/v1/agents/{id}/state",
+        summary: "Keys the agent has stored, with sizes.",
+        params: &[AGENT, LIMIT, CURSOR],
+        answers: &[(200, Answer::Json("Page_StateKeyEntry"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentStateValue,
+        path: "/api/v1/agents/{id}/state/{key}",
+        summary: "The raw bytes of a stored value.",
+        params: &[AGENT, path("key", "The key, percent-encoded.")],
+        answers: &[(200, Answer::Raw("application/octet-stream"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentFaults,
+        path: "/api/v1/agents/{id}/faults",
+        summary: "The agent's last faults, newest first.",
+        params: &[AGENT, LIMIT],
+        answers: &[(200, Answer::Json("Page_AgentFault"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::SendMessage,
+        method: Post,
+        path: "/api/v1/messages",
+        scope: Some(Scope::Send),
+        summary: "Sends a message; with `wait_ms`, waits for the reply.",
+        body: Body::Json("SendRequest"),
+        answers: &[
+            (200, Answer::Json("SendResult")),
+            (202, Answer::Json("SendResult")),
+        ],
+        errors: &[
+            E::MalformedMessage,
+            E::MessageTooLarge,
+            E::ReservedName,
+            E::InvalidName,
+            E::Denied,
+            E::NotFound,
+            E::NoCapability,
+            E::RemoteAddress,
+            E::Undeliverable,
+            E::QueueFull,
+            E::Breaker,
+            E::MessageRateLimit,
+            E::DuplicateMessage,
+            E::AgentFailed,
+            E::AgentStopped,
+            E::NodeBudget,
+            E::DiskFull,
+        ],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::ListMessages,
+        path: "/api/v1/messages",
+        scope: Some(Scope::Send),
+        summary: "Replies to a client outside (`receiver`), mail of an agent (`receiver`), or a conversation (`conversation_id`).",
+        params: &[
+            query(
+                "receiver",
+                TEXT,
+                "A client's name, or an agent's name or id.",
+            ),
+            query(
+                "conversation_id",
+                TEXT,
+                "A conversation; with `receiver`, only its messages.",
+            ),
+            query(
+                "in_reply_to",
+                TEXT,
+                "With `receiver`: only the reply to this.",
+            ),
+            WAIT,
+            LIMIT,
+        ],
+        answers: &[(200, Answer::Json("Page_MailEntry"))],
+        errors: &[E::NotFound],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::DropMessages,
+        method: Delete,
+        path: "/api/v1/messages",
+        scope: Some(Scope::Send),
+        summary: "Drops replies that a client has read.",
+        params: &[
+            query("receiver", TEXT, "The client's name. Needed."),
+            query(
+                "id",
+                TEXT,
+                "Ids of the replies, separated by commas. Needed.",
+            ),
+        ],
+        answers: &[(204, Answer::Empty)],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::GetConversation,
+        path: "/api/v1/conversations/{id}",
+        summary: "What was said in a conversation.",
+        params: &[path("id", "The conversation id.")],
+        answers: &[(200, Answer::Json("ConversationView"))],
+        errors: &[E::NotFound],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::ListDeadLetters,
+        path: "/api/v1/dead-letters",
+        summary: "Messages that could not be delivered, newest first.",
+        params: &[LIMIT, CURSOR],
+        answers: &[(200, Answer::Json("Page_DeadLetterEntry"))],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::ResendDeadLetter,
+        method: Post,
+        path: "/api/v1/dead-letters/{id}/resend",
+        scope: Some(Scope::Operate),
+        summary: "Sends a dead letter again.",
+        params: &[LETTER],
+        answers: &[(200, Answer::Json("Taken"))],
+        errors: &[E::NotFound, E::DiskFull],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::DeleteDeadLetter,
+        method: Delete,
+        path: "/api/v1/dead-letters/{id}",
+        scope: Some(Scope::Operate),
+        summary: "Deletes a dead letter.",
+        params: &[LETTER],
+        answers: &[(204, Answer::Empty)],
+        errors: &[E::NotFound, E::DiskFull],
+        ..MESSAGES
+    },
+    Route {
+        id: RouteId::ListCapabilities,
+        path: "/api/v1/capabilities",
+        tag: "directory",
+        summary: "Registered capabilities.",
+        answers: &[(200, Answer::Json("Page_CapabilityEntry"))],
+        ..BASE
+    },
+    Route {
+        id: RouteId::GetCapability,
+        path: "/api/v1/capabilities/{name}",
+        tag: "directory",
+        summary: "Agents that offer a capability.",
+        params: &[path("name", "The capability's name.")],
+        answers: &[(200, Answer::Json("Page_Offer"))],
+        errors: &[E::NoCapability],
+        ..BASE
+    },
+    Route {
+        id: RouteId::GetJournal,
+        path: "/api/v1/journal",
+        summary: "How the journal is.",
+        answers: &[(200, Answer::Json("JournalView"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::CreateToken,
+        method: Post,
+        path: "/api/v1/tokens",
+        summary: "Makes a token; its secret is shown this once.",
+        body: Body::Json("NewToken"),
+        answers: &[(201, Answer::Json("TokenCreated"))],
+        errors: &[E::InvalidName, E::NodeBudget, E::DiskFull],
+        ..TOKENS
+    },
+    Route {
+        id: RouteId::ListTokens,
+        path: "/api/v1/tokens",
+        summary: "Lists tokens, without secrets.",
+        answers: &[(200, Answer::Json("Page_TokenEntry"))],
+        ..TOKENS
+    },
+    Route {
+        id: RouteId::DeleteToken,
+        method: Delete,
+        path: "/api/v1/tokens/{id}",
+        summary: "Takes a token away; requests with it are refused from now on.",
+        params: &[path("id", "The token's id.")],
+        answers: &[(204, Answer::Empty)],
+        errors: &[E::NotFound, E::DiskFull],
+        ..TOKENS
+    },
+    Route {
+        id: RouteId::StreamEvents,
+        path: "/api/v1/events",
+        summary: "What happens on the node, as it happens.",
+        params: &[
+            query("kind", KIND, "Only events of this kind."),
+            query(
+                "agent",
+                TEXT,
+                "Only events about this agent, by id or name.",
+            ),
+            query(
+                "conversation_id",
+                TEXT,
+                "Only messages of this conversation.",
+            ),
+            LAST_EVENT,
+        ],
+        answers: &[(200, Answer::Events("EventBody"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetOpenApi,
+        path: "/api/v1/openapi.json",
+        summary: "This document.",
+        answers: &[(200, Answer::Raw("application/json"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetErrorPage,
+        path: "/api/v1/errors/{code}",
+        summary: "The page of an error code.",
+        params: &[path(
+            "code",
+            "The page's name, such as `CX4005`, or the code, such as `not-found`.",
+        )],
+        answers: &[(200, Answer::Raw("text/markdown"))],
+        errors: &[E::NotFound],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetVersion,
+        path: "/version",
+        summary: "What runs.",
+        answers: &[(200, Answer::Json("VersionView"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetMetrics,
+        path: "/metrics",
+        summary: "Metrics in the text form of Prometheus.",
+        answers: &[(200, Answer::Raw("text/plain"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetLive,
+        path: "/health/live",
+        scope: None,
+        summary: "Whether the process answers.",
+        answers: &[(200, Answer::Json("Live"))],
+        ..NODE
+    },
+    Route {
+        id: RouteId::GetReady,
+        path: "/health/ready",
+        scope: None,
+        summary: "Whether the node takes requests.",
+        answers: &[(200, Answer::Json("Ready"))],
+        errors: &[E::DiskFull],
+        ..NODE
+    },
 ];
 
 #[cfg(test)]
@@ -150,7 +499,10 @@ mod tests {
     fn routes_are_told_apart_and_say_what_they_answer() {
         let ids: BTreeSet<_> = ROUTES.iter().map(|route| route.id).collect();
         let places: BTreeSet<_> = ROUTES.iter().map(|r| (r.path, r.method)).collect();
-        assert_eq!((ids.len(), places.len()), (RouteId::ALL.len(), ROUTES.len()));
+        assert_eq!(
+            (ids.len(), places.len()),
+            (RouteId::ALL.len(), ROUTES.len())
+        );
         assert_eq!(ids.len(), ROUTES.len());
         for route in ROUTES {
             assert!(
@@ -160,7 +512,13 @@ mod tests {
             );
             for param in route.params {
                 let in_path = route.path.contains(&format!("{{{}}}", param.name));
-                assert_eq!(in_path, param.at == ParamIn::Path, "{} {}", route.id.as_str(), param.name);
+                assert_eq!(
+                    in_path,
+                    param.at == ParamIn::Path,
+                    "{} {}",
+                    route.id.as_str(),
+                    param.name
+                );
             }
         }
     }

@@ -122,7 +122,8 @@ pub(crate) fn supervision() -> Made {
 }
 
 pub(crate) fn backtrace() -> Made {
-    let source = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    let source =
+        ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
     let frame = ObjectBuilder::new()
         .property("function", text())
         .property("source", source)

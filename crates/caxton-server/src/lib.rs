@@ -1,1 +1,36 @@
-//! (see ARCHITECTURE.md)
+//! The HTTP server of a node: connections, tokens, limits, routes, event streams.
+//!
+//! HTTP/1.1 over TCP or TLS. [`serve`] opens the door; everything a request passes on its way in
+//! is in `edge`, what it then does is in `routes`.
+
+mod app;
+mod auth;
+mod body;
+mod call;
+mod clock;
+mod connection;
+mod deploy;
+mod edge;
+mod error_pages;
+mod idempotency;
+mod limits;
+mod manifest;
+mod metrics;
+mod names;
+mod options;
+mod query;
+mod refuse;
+mod routes;
+mod serve;
+mod stall;
+mod streams;
+mod tasks;
+mod tls;
+mod token_file;
+mod trace;
+mod views;
+
+pub use limits::ServerLimits;
+pub use metrics::{FAMILIES, Family, FamilyKind};
+pub use options::{ServeError, ServerOptions, TlsFiles};
+pub use serve::{Server, serve};

@@ -1,0 +1,404 @@
+//! Who calls, and what they may.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use caxton_api::{NewToken, Scope, TokenCreated, TokenEntry};
+use caxton_model::{AgentName, Digest, ErrorCode, Namespace};
+use http::{HeaderMap, header};
+use subtle::ConstantTimeEq as _;
+
+use crate::{
+    ServeError, clock,
+    refuse::Failure,
+    token_file::{self, Kept},
+};
+
+/// The id under which the admin token of the data directory is listed.
+const ADMIN_ID: &str = "admin";
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The token's id; for what is kept per caller.
+    pub(crate) id: Arc<str>,
+    /// The token's name; the sender of messages that name none.
+    pub(crate) name: Arc<str>,
+    scopes: Arc<[Scope]>,
+    /// The namespace it ends at; `None`: all of them.
+    pub(crate) namespace: Option<Namespace>,
+}
+
+impl Caller {
+    /// Somebody without a token.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            id: "".into(),
+            name: "".into(),
+            scopes: Arc::new([]),
+            namespace: None,
+        }
+    }
+    /// Whether the token has this scope.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+    /// Whether what stands in a namespace is this caller's to see.
+    pub(crate) fn sees(&self, namespace: &Namespace) -> bool {
+        self.namespace.as_ref().is_none_or(|own| own == namespace)
+    }
+    /// The caller, if it has this scope.
+    ///
+    /// Errors: `forbidden`.
+    pub(crate) fn with(self, scope: Scope) -> Result<Self, Failure> {
+        if self.may(scope) {
+            return Ok(self);
+        }
+        let detail = format!("token `{}` has not the scope `{scope}`", self.name);
+        Err(Failure::new(ErrorCode::Forbidden, detail))
+    }
+}
+
+struct Known {
+    hash: [u8; 32],
+    caller: Caller,
+    kept: Kept,
+}
+
+impl Known {
+    fn of(kept: Kept) -> Option<Self> {
+        let hash: Digest = kept.hash.parse().ok()?;
+        let namespace = match &kept.namespace {
+            Some(text) => Some(text.parse().ok()?),
+            None => None,
+        };
+        let caller = Caller {
+            id: kept.id.as_str().into(),
+            name: kept.name.as_str().into(),
+            scopes: kept.scopes.as_slice().into(),
+            namespace,
+        };
+        Some(Self {
+            hash: *hash.as_bytes(),
+            caller,
+            kept,
+        })
+    }
+}
+
+/// All tokens of a node.
+pub(crate) struct Tokens {
+    known: RwLock<Vec<Known>>,
+    /// One change at a time, so that the file holds what is known.
+    changes: tokio::sync::Mutex<()>,
+    path: Option<PathBuf>,
+    max: usize,
+    admin: String,
+}
+
+impl Tokens {
+    /// Opens the tokens of a data directory, or makes an admin token that ends with the process.
+    /// Blocking.
+    ///
+    /// Errors: [`ServeError::Tokens`].
+    pub(crate) fn open(directory: Option<PathBuf>, max: usize) -> Result<Self, ServeError> {
+        let (admin, path, kept) = match directory {
+            Some(directory) => {
+                let path = directory.join("tokens.json");
+                let kept = token_file::read(&path)?;
+                (token_file::admin_token(&directory)?, Some(path), kept)
+            }
+            None => (token_file::new_secret(), None, Vec::new()),
+        };
+        let mut known = Vec::new();
+        known.extend(Known::of(Kept {
+            id: ADMIN_ID.to_owned(),
+            name: ADMIN_ID.to_owned(),
+            scopes: vec![Scope::Admin],
+            namespace: None,
+            created_at: clock::now().to_string(),
+            hash: Digest::of(admin.as_bytes()).to_string(),
+        }));
+        for kept in kept {
+            let id = kept.id.clone();
+            match (Known::of(kept), &path) {
+                (Some(token), _) => known.push(token),
+                (None, path) => {
+                    return Err(ServeError::Tokens {
+                        path: path.clone().unwrap_or_default(),
+                        reason: format!(
+                            "token `{id}` in it is damaged; restore the file from a copy"
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            known: RwLock::new(known),
+            changes: tokio::sync::Mutex::new(()),
+            path,
+            max,
+            admin,
+        })
+    }
+
+    /// The admin token's secret.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Who sent a request.
+    ///
+    /// Errors: `unauthorized`. Cost: a hash, and a comparison with every token, so that the time
+    /// says nothing about which one was near.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
+        let refused = |detail: &str| {
+            Failure::new(ErrorCode::Unauthorized, detail)
+                .with_header(header::WWW_AUTHENTICATE, "Bearer")
+        };
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(value) = values.next() else {
+            return Err(refused("this needs a token"));
+        };
+        let secret = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, secret)| secret.trim());
+        let (Some(secret), None) = (secret, values.next()) else {
+            return Err(refused("the header `Authorization` is not `Bearer TOKEN`"));
+        };
+        let hash = Digest::of(secret.as_bytes());
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = None;
+        for token in known.iter() {
+            if bool::from(token.hash.ct_eq(hash.as_bytes())) {
+                found = Some(token.caller.clone());
+            }
+        }
+        found.ok_or_else(|| refused("the node does not know this token"))
+    }
+
+    /// All tokens, without secrets.
+    pub(crate) fn list(&self) -> Vec<TokenEntry> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|token| entry(&token.kept)).collect()
+    }
+
+    /// Makes a token. Durable when this returns.
+    ///
+    /// Errors: `invalid-name`, `malformed-request`, `node-budget`, `disk-full`.
+    pub(crate) async fn create(&self, new: NewToken) -> Result<TokenCreated, Failure> {
+        AgentName::new(&Namespace::default(), &new.name)
+            .map_err(|error| Failure::new(ErrorCode::InvalidName, error.to_string()))?;
+        if let Some(namespace) = &new.namespace {
+            let read: Result<Namespace, _> = namespace.parse();
+            read.map_err(|error| Failure::new(ErrorCode::InvalidName, error.to_string()))?;
+            if new.scopes.contains(&Scope::Admin) {
+                return Err(Failure::malformed(
+                    "a token of one namespace can't have the scope `admin`",
+                ));
+            }
+        }
+        let mut scopes = new.scopes;
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.is_empty() {
+            return Err(Failure::malformed(
+                "a token needs at least one scope: read, send, operate or admin",
+            ));
+        }
+        let secret = token_file::new_secret();
+        let kept = Kept {
+            id: format!("t-{:016x}", rand::random::<u64>()),
+            name: new.name,
+            scopes,
+            namespace: new.namespace,
+            created_at: clock::now().to_string(),
+            hash: Digest::of(secret.as_bytes()).to_string(),
+        };
+        let entry = entry(&kept);
+        let max = self.max;
+        self.change(move |all| {
+            if all.len() >= max {
+                let detail = format!("the node has {max} tokens, as many as it takes");
+                return Err(Failure::new(ErrorCode::NodeBudget, detail));
+            }
+            all.push(kept);
+            Ok(())
+        })
+        .await?;
+        Ok(TokenCreated {
+            token: secret,
+            entry,
+        })
+    }
+
+    /// Takes a token away. Durable when this returns.
+    ///
+    /// Errors: `not-found`, `conflict` for the admin token, `disk-full`.
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), Failure> {
+        if id == ADMIN_ID {
+            return Err(Failure::new(
+                ErrorCode::Conflict,
+                "the admin token is a file; remove `admin-token` and start the node again to get a new one",
+            ));
+        }
+        self.change(|all| {
+            let before = all.len();
+            all.retain(|kept| kept.id != id);
+            if all.len() == before {
+                let shown: String = id.chars().take(100).collect();
+                return Err(Failure::not_found(format!("there is no token `{shown}`")));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<Kept>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let _one_at_a_time = self.changes.lock().await;
+        let mut kept: Vec<Kept> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known
+                .iter()
+                .filter(|token| token.kept.id != ADMIN_ID)
+                .map(|t| t.kept.clone())
+                .collect()
+        };
+        change(&mut kept)?;
+        if let Some(path) = self.path.clone() {
+            let tokens = kept.clone();
+            let written =
+                tokio::task::spawn_blocking(move || token_file::write(&path, &tokens)).await;
+            match written {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "writing tokens.json");
+                    return Err(Failure::new(
+                        ErrorCode::DiskFull,
+                        "the tokens can't be written; nothing was changed",
+                    ));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "writing tokens.json");
+                    return Err(Failure::new(
+                        ErrorCode::Internal,
+                        "the node failed; its log says more",
+                    ));
+                }
+            }
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|token| token.kept.id == ADMIN_ID);
+        known.extend(kept.into_iter().filter_map(Known::of));
+        Ok(())
+    }
+}
+
+fn entry(kept: &Kept) -> TokenEntry {
+    TokenEntry {
+        id: kept.id.clone(),
+        name: kept.name.clone(),
+        scopes: kept.scopes.clone(),
+        namespace: kept.namespace.clone(),
+        created_at: kept.created_at.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer(text: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, text.parse().unwrap());
+        headers
+    }
+
+    #[tokio::test]
+    async fn tokens_outlive_the_process_and_end_when_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Tokens::open(Some(directory.path().to_owned()), 2).unwrap();
+        let tokens = open();
+        let new = |name: &str| NewToken {
+            name: name.to_owned(),
+            scopes: vec![Scope::Read, Scope::Read],
+            namespace: Some("acme".to_owned()),
+        };
+        let made = tokens.create(new("ci")).await.unwrap();
+        let file = std::fs::read_to_string(directory.path().join("tokens.json")).unwrap();
+        assert!(!file.contains(&made.token));
+        let again = open();
+        let caller = again
+            .caller(&bearer(&format!("Bearer {}", made.token)))
+            .unwrap();
+        assert!(caller.may(Scope::Read) && !caller.may(Scope::Send));
+        assert!(caller.sees(&"acme".parse().unwrap()) && !caller.sees(&Namespace::default()));
+        let admin = again
+            .caller(&bearer(&format!("bearer {}", again.admin())))
+            .unwrap();
+        assert!(admin.may(Scope::Operate) && admin.sees(&Namespace::default()));
+        again.create(new("other")).await.unwrap();
+        let full = again.create(new("third")).await.unwrap_err();
+        assert_eq!(full.problem.code, "node-budget");
+        again.delete(&made.entry.id).await.unwrap();
+        assert!(
+            again
+                .caller(&bearer(&format!("Bearer {}", made.token)))
+                .is_err()
+        );
+        assert_eq!(
+            again
+                .delete(&made.entry.id)
+                .await
+                .unwrap_err()
+                .problem
+                .status,
+            404
+        );
+        assert_eq!(again.delete("admin").await.unwrap_err().problem.status, 409);
+        assert_eq!(open().list().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_is_refused() {
+        let tokens = Tokens::open(None, 10).unwrap();
+        assert!(tokens.caller(&HeaderMap::new()).is_err());
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic eDp5",
+            tokens.admin(),
+            "Bearer cxt_no",
+        ] {
+            let error = tokens.caller(&bearer(bad)).unwrap_err();
+            assert_eq!(error.problem.status, 401, "{bad}");
+        }
+        for (name, scopes, namespace, code) in [
+            ("1", vec![Scope::Read], None, "invalid-name"),
+            ("ams", vec![Scope::Read], None, "invalid-name"),
+            ("a", vec![], None, "malformed-request"),
+            ("a", vec![Scope::Read], Some("a b"), "invalid-name"),
+            ("a", vec![Scope::Admin], Some("acme"), "malformed-request"),
+        ] {
+            let new = NewToken {
+                name: name.to_owned(),
+                scopes,
+                namespace: namespace.map(str::to_owned),
+            };
+            assert_eq!(
+                tokens.create(new).await.unwrap_err().problem.code,
+                code,
+                "{name}"
+            );
+        }
+    }
+}

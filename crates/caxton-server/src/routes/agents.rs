@@ -1,0 +1,128 @@
+//! Agents: deploy, list, change, remove.
+
+use std::time::Duration;
+
+use caxton_api::{AgentSummary, Deployed, Page, StopRequest};
+use caxton_kernel::Listing;
+use caxton_model::{AgentId, AgentStatus, Micros, Namespace, glob};
+use http::StatusCode;
+
+use crate::{
+    body::read_json,
+    call::Call,
+    deploy, names,
+    refuse::{Answered, Failure, done, json},
+    views,
+};
+
+/// How long a stop may take if the request says nothing.
+const GRACE: Duration = Duration::from_secs(5);
+/// The longest grace that a request may ask for.
+pub(crate) const GRACE_MAX: Duration = Duration::from_secs(300);
+
+fn deployed(deployed: caxton_node::Deployed, notes: Vec<String>) -> Deployed {
+    let mut warnings = deployed.warnings;
+    warnings.extend(notes);
+    Deployed {
+        agent: views::summary(&deployed.listing),
+        warnings,
+    }
+}
+
+pub(super) async fn deploy(call: Call) -> Answered {
+    let (wanted, notes) = deploy::read(&call, None).await?;
+    let made = call.app.node.deploy(wanted).await?;
+    json(StatusCode::CREATED, &deployed(made, notes))
+}
+
+pub(super) async fn update(call: Call) -> Answered {
+    let listing = meant(&call)?;
+    let (wanted, notes) = deploy::read(&call, Some(listing.spec.name.clone())).await?;
+    let made = call
+        .app
+        .node
+        .update(&listing.spec.id.to_string(), wanted)
+        .await?;
+    json(StatusCode::OK, &deployed(made, notes))
+}
+
+/// The agent that the path names.
+pub(super) fn meant(call: &Call) -> Result<Listing, Failure> {
+    names::agent(&call.app.node, &call.caller, call.parameter("id")?)
+}
+
+/// The same as the id that the node's requests take: a name may change hands in between.
+pub(super) fn meant_id(call: &Call) -> Result<String, Failure> {
+    Ok(meant(call)?.spec.id.to_string())
+}
+
+pub(super) async fn stop(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    let asked: StopRequest = match call.body.is_empty() {
+        true => StopRequest::default(),
+        false => read_json(&call.body)?,
+    };
+    let grace = asked.grace_ms.map_or(GRACE, Duration::from_millis);
+    if grace > GRACE_MAX {
+        let detail = format!("`grace_ms` is at most {}", GRACE_MAX.as_millis());
+        return Err(Failure::malformed(detail));
+    }
+    let grace = Micros(u64::try_from(grace.as_micros()).unwrap_or(u64::MAX));
+    let listing = call.app.node.stop(&id, asked.drain, grace).await?;
+    json(StatusCode::OK, &views::summary(&listing))
+}
+
+pub(super) async fn start(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    let listing = call.app.node.start_agent(&id).await?;
+    json(StatusCode::OK, &views::summary(&listing))
+}
+
+pub(super) async fn rollback(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    let listing = call.app.node.rollback(&id).await?;
+    json(StatusCode::OK, &views::summary(&listing))
+}
+
+pub(super) async fn remove(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    call.app.node.remove(&id).await?;
+    Ok(done())
+}
+
+fn status_of(text: &str) -> Result<AgentStatus, Failure> {
+    serde_json::from_value(text.into())
+        .map_err(|error| Failure::malformed(format!("query parameter `status`: {error}")))
+}
+
+pub(super) fn list(call: &Call) -> Answered {
+    let query = &call.query;
+    let limit = query.limit()?;
+    let after: Option<AgentId> = query.parsed("cursor", "the `next_cursor` of the page before")?;
+    let status = query.get("status").map(status_of).transpose()?;
+    let namespace: Option<Namespace> = query.parsed("namespace", "a namespace's name")?;
+    let (name, capability) = (query.get("name"), query.get("capability"));
+    let fits = |listing: &Listing| {
+        let spec = &listing.spec;
+        call.caller.sees(spec.name.namespace())
+            && after.is_none_or(|after| spec.id > after)
+            && status.is_none_or(|status| listing.status == status)
+            && namespace
+                .as_ref()
+                .is_none_or(|n| spec.name.namespace() == n)
+            && name.is_none_or(|pattern| {
+                glob(pattern, spec.name.as_str()) || glob(pattern, spec.name.local())
+            })
+            && capability.is_none_or(|capability| {
+                listing.offers(capability)
+                    || (listing.capabilities.is_none()
+                        && spec.declared.iter().any(|d| d == capability))
+            })
+    };
+    let agents = call.app.node.agents();
+    let mut found = agents.iter().filter(|listing| fits(listing));
+    let items: Vec<AgentSummary> = found.by_ref().take(limit).map(views::summary).collect();
+    let more = found.next().is_some();
+    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
+    json(StatusCode::OK, &Page { items, next_cursor })
+}

@@ -1,0 +1,69 @@
+//! Messages that could not be delivered.
+
+use caxton_api::{Page, Taken};
+use caxton_model::{DEAD_LETTERS_MAX, DeadLetter, MessageKey};
+use http::StatusCode;
+
+use crate::{
+    call::Call,
+    names,
+    refuse::{Answered, Failure, done, json},
+    views,
+};
+
+fn sees(call: &Call, letter: &DeadLetter) -> bool {
+    let (node, caller) = (&call.app.node, &call.caller);
+    names::sees_party(node, caller, &letter.message.sender)
+        || names::sees_party(node, caller, &letter.intended)
+}
+
+pub(super) async fn list(call: Call) -> Answered {
+    let limit = call.query.limit()?;
+    let cursor: Option<MessageKey> = call
+        .query
+        .parsed("cursor", "the `next_cursor` of the page before")?;
+    let all = call.caller.namespace.is_none() && cursor.is_none();
+    let wanted = if all { limit + 1 } else { DEAD_LETTERS_MAX };
+    let letters = call.app.node.dead_letters(wanted).await?;
+    let begin = cursor
+        .and_then(|cursor| letters.iter().position(|letter| letter.key == cursor))
+        .map_or(0, |at| at + 1);
+    let rest = letters.get(begin..).unwrap_or_default();
+    let mut seen = rest.iter().filter(|letter| sees(&call, letter));
+    let items: Vec<_> = seen.by_ref().take(limit).map(views::dead_letter).collect();
+    let more = seen.next().is_some();
+    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
+    json(StatusCode::OK, &Page { items, next_cursor })
+}
+
+async fn take(call: &Call, resend: bool) -> Result<Taken, Failure> {
+    let text = call.parameter("id")?;
+    let missing = || {
+        let shown: String = text.chars().take(100).collect();
+        Failure::not_found(format!("there is no dead letter `{shown}`"))
+    };
+    let key: MessageKey = text.parse().map_err(|_| missing())?;
+    if call.caller.namespace.is_some() {
+        let letters = call.app.node.dead_letters(DEAD_LETTERS_MAX).await?;
+        if !letters
+            .iter()
+            .any(|letter| letter.key == key && sees(call, letter))
+        {
+            return Err(missing());
+        }
+    }
+    match call.app.node.take_dead_letters(vec![key], resend).await? {
+        0 => Err(missing()),
+        taken => Ok(Taken { taken }),
+    }
+}
+
+pub(super) async fn resend(call: Call) -> Answered {
+    let taken = take(&call, true).await?;
+    json(StatusCode::OK, &taken)
+}
+
+pub(super) async fn delete(call: Call) -> Answered {
+    take(&call, false).await?;
+    Ok(done())
+}

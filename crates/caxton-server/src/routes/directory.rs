@@ -1,0 +1,68 @@
+//! Who offers what.
+
+use caxton_api::{CapabilityEntry, Offer, Page};
+use caxton_kernel::Listing;
+use caxton_model::ErrorCode;
+use http::StatusCode;
+
+use crate::{
+    call::Call,
+    refuse::{Answered, Failure, json},
+};
+
+fn offering(call: &Call, name: &str) -> Vec<Listing> {
+    let mut offering = call.app.node.offering(name);
+    offering.retain(|listing| call.caller.sees(listing.spec.name.namespace()));
+    offering
+}
+
+pub(super) fn capabilities(call: &Call) -> Answered {
+    let items = call
+        .app
+        .node
+        .capabilities()
+        .into_iter()
+        .map(|(name, all)| CapabilityEntry {
+            agents: match call.caller.namespace {
+                None => all as u64,
+                Some(_) => offering(call, &name).len() as u64,
+            },
+            name: name.to_string(),
+        })
+        .filter(|entry| entry.agents > 0)
+        .collect();
+    json(StatusCode::OK, &Page::all(items))
+}
+
+pub(super) fn capability(call: &Call) -> Answered {
+    let name = call.parameter("name")?;
+    let items: Vec<Offer> = offering(call, name)
+        .into_iter()
+        .filter_map(|listing| {
+            let services = &listing.capabilities.as_ref()?.services;
+            let service = services
+                .iter()
+                .find(|service| service.name == name)?
+                .clone();
+            Some(Offer {
+                agent: listing.spec.id.to_string(),
+                name: listing.spec.name.to_string(),
+                status: listing.status,
+                mailbox_messages: listing.gauge.messages(),
+                service,
+            })
+        })
+        .collect();
+    if items.is_empty() {
+        let all = call.app.node.capabilities();
+        let near = caxton_model::nearest(name, all.iter().map(|(name, _)| &**name))
+            .map(|near| format!("; did you mean `{near}`?"))
+            .unwrap_or_default();
+        let shown: String = name.chars().take(100).collect();
+        return Err(Failure::new(
+            ErrorCode::NoCapability,
+            format!("no agent offers `{shown}`{near}"),
+        ));
+    }
+    json(StatusCode::OK, &Page::all(items))
+}

@@ -1,0 +1,303 @@
+//! Messages of clients outside, and conversations.
+
+use std::{sync::Arc, time::Duration};
+
+use caxton_api::{ConversationView, MailEntry, Page, SendResult};
+use caxton_kernel::{NodeEvent, Post};
+use caxton_model::{
+    Durability, ErrorCode, Fields, Message, MessageKey, Pending, RawJson, Receiver,
+};
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::{
+    app::closed,
+    call::Call,
+    edge::key_of,
+    names,
+    refuse::{Answered, Failure, done, json},
+    views,
+};
+
+/// Bytes of a client's own id for a message.
+const MESSAGE_ID_BYTES_MAX: usize = 256;
+
+struct Options {
+    message_id: Option<String>,
+    wait: Option<Duration>,
+}
+
+/// Takes what is not the message's own out of its unknown fields.
+fn take_options(call: &Call, fields: &mut Fields) -> Result<Options, Failure> {
+    let mut take = |name: &str| -> Option<RawJson> {
+        let at = fields
+            .extra
+            .iter()
+            .position(|(field, _)| &**field == name)?;
+        Some(fields.extra.remove(at).1)
+    };
+    let wrong = |name: &str, expected: &str| {
+        Failure::new(
+            ErrorCode::MalformedMessage,
+            format!("field `{name}`: expected {expected}"),
+        )
+    };
+    let mut message_id = match take("message_id") {
+        None => None,
+        Some(raw) => serde_json::from_str::<Option<String>>(raw.as_str())
+            .map_err(|_| wrong("message_id", "a text"))?,
+    };
+    if message_id.is_none() {
+        message_id = key_of(&call.headers)?;
+    }
+    if message_id
+        .as_ref()
+        .is_some_and(|id| id.is_empty() || id.len() > MESSAGE_ID_BYTES_MAX)
+    {
+        return Err(wrong(
+            "message_id",
+            &format!("a text of 1 to {MESSAGE_ID_BYTES_MAX} bytes"),
+        ));
+    }
+    let wait_ms = match take("wait_ms") {
+        None => None,
+        Some(raw) => serde_json::from_str::<Option<u64>>(raw.as_str())
+            .map_err(|_| wrong("wait_ms", "a whole number of milliseconds"))?,
+    };
+    Ok(Options {
+        message_id,
+        wait: wait_ms.map(|ms| checked_wait(call, ms)).transpose()?,
+    })
+}
+
+fn checked_wait(call: &Call, ms: u64) -> Result<Duration, Failure> {
+    let (wait, max) = (Duration::from_millis(ms), call.app.limits.wait_max);
+    if wait > max {
+        return Err(Failure::malformed(format!(
+            "`wait_ms` is at most {}, got {ms}",
+            max.as_millis()
+        )));
+    }
+    Ok(wait)
+}
+
+/// Names of agents as the caller means them.
+fn qualify(call: &Call, fields: &mut Fields) {
+    let own = |name: &Arc<str>| -> Arc<str> {
+        if caxton_model::is_reserved_name(name) || name.contains('@') {
+            return Arc::clone(name);
+        }
+        names::qualified(&call.caller, name).into()
+    };
+    match &mut fields.receiver {
+        Receiver::One(one) => *one = own(one),
+        Receiver::List(list) => list.iter_mut().for_each(|name| *name = own(name)),
+        Receiver::Capability(_) => {}
+    }
+}
+
+pub(super) async fn send(call: Call) -> Answered {
+    let bytes_max = call.app.limits.json_bytes_max as u64;
+    let mut fields = Fields::parse(&call.body, bytes_max)
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    let options = take_options(&call, &mut fields)?;
+    let sender = match &*fields.sender {
+        "" => &call.caller.name,
+        _ => &fields.sender,
+    };
+    let client = names::client(&call.caller, sender)?.shared();
+    fields.sender = Arc::clone(&client);
+    qualify(&call, &mut fields);
+    if !fields
+        .extra
+        .iter()
+        .any(|(name, _)| &**name == "traceparent")
+    {
+        fields.extra.push((
+            "traceparent".into(),
+            views::raw_text(&call.trace.traceparent()),
+        ));
+    }
+    let post = Post {
+        client,
+        namespace: call.caller.namespace.clone(),
+        message_id: options.message_id.map(Into::into),
+        fields,
+    };
+    let posted = call.app.node.post(post, options.wait).await?;
+    let message = &posted.message;
+    let text = |field: &Option<Arc<str>>| field.as_ref().map(ToString::to_string);
+    let result = SendResult {
+        id: posted.key.to_string(),
+        acknowledged: match posted.durable {
+            true => Durability::Durable,
+            false => Durability::Memory,
+        },
+        deliveries: posted.deliveries,
+        duplicate: posted.duplicate,
+        conversation_id: text(&message.conversation_id),
+        reply_with: text(&message.reply_with),
+        reply: posted.reply.map(|mail| mail.message),
+    };
+    let status = match result.reply {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::ACCEPTED,
+    };
+    json(status, &result)
+}
+
+/// What of a mailbox is asked for.
+struct Wanted<'a> {
+    conversation_id: Option<&'a str>,
+    in_reply_to: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn fits(&self, message: &Message) -> bool {
+        self.conversation_id
+            .is_none_or(|id| message.conversation_id.as_deref() == Some(id))
+            && self
+                .in_reply_to
+                .is_none_or(|id| message.in_reply_to.as_deref() == Some(id))
+    }
+    fn of(&self, mail: &[Pending], limit: usize) -> Vec<MailEntry> {
+        let fit = mail.iter().filter(|mail| self.fits(&mail.message));
+        fit.take(limit).map(views::mail).collect()
+    }
+}
+
+pub(super) async fn list(call: Call) -> Answered {
+    let query = &call.query;
+    let limit = query.limit()?;
+    let wait = query.parsed::<u64>("wait_ms", "a whole number of milliseconds")?;
+    let wait = wait
+        .map(|ms| checked_wait(&call, ms))
+        .transpose()?
+        .unwrap_or_default();
+    let wanted = Wanted {
+        conversation_id: query.get("conversation_id"),
+        in_reply_to: query.get("in_reply_to"),
+    };
+    let Some(receiver) = query.get("receiver") else {
+        let Some(id) = wanted.conversation_id else {
+            return Err(Failure::malformed("give `receiver` or `conversation_id`"));
+        };
+        let lines = call.app.node.conversation(id).await?;
+        let items = lines
+            .iter()
+            .filter(|line| {
+                line.message.as_ref().is_some_and(|message| {
+                    wanted.fits(message)
+                        && names::sees_message(&call.app.node, &call.caller, message, &line.to)
+                })
+            })
+            .filter_map(|line| {
+                let message = line.message.clone()?;
+                let (id, at) = (line.key.to_string(), line.at.to_string());
+                Some(MailEntry {
+                    id,
+                    at,
+                    attempts: 0,
+                    message,
+                })
+            })
+            .take(limit)
+            .collect();
+        return json(StatusCode::OK, &Page::all(items));
+    };
+    if let Ok(listing) = names::agent(&call.app.node, &call.caller, receiver) {
+        let mail = call.app.node.mailbox(&listing.spec.id.to_string()).await?;
+        return json(StatusCode::OK, &Page::all(wanted.of(&mail, limit)));
+    }
+    let client = names::client(&call.caller, receiver)?.shared();
+    let items = replies(&call, &client, &wanted, limit, wait).await?;
+    json(StatusCode::OK, &Page::all(items))
+}
+
+/// A client's replies; where there are none, those that come in time.
+async fn replies(
+    call: &Call,
+    client: &Arc<str>,
+    wanted: &Wanted<'_>,
+    limit: usize,
+    wait: Duration,
+) -> Result<Vec<MailEntry>, Failure> {
+    let node = &call.app.node;
+    let until = Instant::now() + wait;
+    // Watched before the mailbox is read, so that nothing can come unseen in between.
+    let mut events = node.watch_events();
+    loop {
+        let items = wanted.of(&node.replies(client).await?, limit);
+        if !items.is_empty() || wait.is_zero() {
+            return Ok(items);
+        }
+        let come = async {
+            loop {
+                match events.recv().await {
+                    Ok(numbered) => match &numbered.event {
+                        NodeEvent::Sent { message, .. } if wanted.fits(message) => return,
+                        _ => {}
+                    },
+                    // Too much happened to know: look again.
+                    Err(_) => return,
+                }
+            }
+        };
+        let mut closing = call.app.closing.clone();
+        tokio::select! {
+            come = tokio::time::timeout_at(until, come) => {
+                if come.is_err() {
+                    return Ok(wanted.of(&node.replies(client).await?, limit));
+                }
+            }
+            () = closed(&mut closing) => return Ok(Vec::new()),
+        }
+    }
+}
+
+pub(super) fn drop_read(call: &Call) -> Answered {
+    let (Some(receiver), Some(ids)) = (call.query.get("receiver"), call.query.get("id")) else {
+        return Err(Failure::malformed(
+            "give `receiver` and `id`, one id or several with commas between",
+        ));
+    };
+    let client = names::client(&call.caller, receiver)?;
+    let keys: Vec<MessageKey> = ids
+        .split(',')
+        .map(|id| {
+            id.trim()
+                .parse()
+                .map_err(|error: String| Failure::malformed(error))
+        })
+        .collect::<Result<_, _>>()?;
+    call.app.node.drop_replies(client.as_str(), keys)?;
+    Ok(done())
+}
+
+pub(super) async fn conversation(call: Call) -> Answered {
+    let id = call.parameter("id")?;
+    let lines = call.app.node.conversation(id).await?;
+    let lines: Vec<_> = lines
+        .iter()
+        .filter(|line| match &line.message {
+            Some(message) => names::sees_message(&call.app.node, &call.caller, message, &line.to),
+            None => names::sees_party(&call.app.node, &call.caller, &line.sender),
+        })
+        .map(views::line)
+        .collect();
+    if lines.is_empty() {
+        let shown: String = id.chars().take(100).collect();
+        let mut failure =
+            Failure::not_found(format!("nothing is known of a conversation `{shown}`"));
+        "a conversation is kept until it has been idle for 30 minutes"
+            .clone_into(&mut failure.problem.remedy);
+        return Err(failure);
+    }
+    json(
+        StatusCode::OK,
+        &ConversationView {
+            id: id.to_owned(),
+            lines,
+        },
+    )
+}

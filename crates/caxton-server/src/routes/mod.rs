@@ -1,0 +1,56 @@
+//! What each route does, once a request has passed the edge.
+
+mod agent_inspect;
+mod agents;
+mod dead_letters;
+mod directory;
+mod events;
+mod logs;
+mod messages;
+mod node;
+mod tokens;
+
+use caxton_api::RouteId;
+
+pub(crate) use agents::GRACE_MAX;
+
+use crate::{call::Call, refuse::Answered};
+
+/// Runs a request's route. A route of the table that is missing here does not compile.
+pub(crate) async fn dispatch(call: Call) -> Answered {
+    match call.route.id {
+        RouteId::DeployAgent => agents::deploy(call).await,
+        RouteId::ListAgents => agents::list(&call),
+        RouteId::GetAgent => agent_inspect::get(call).await,
+        RouteId::RemoveAgent => agents::remove(call).await,
+        RouteId::StopAgent => agents::stop(call).await,
+        RouteId::StartAgent => agents::start(call).await,
+        RouteId::UpdateAgent => agents::update(call).await,
+        RouteId::RollbackAgent => agents::rollback(call).await,
+        RouteId::AgentLogs => logs::read(&call),
+        RouteId::AgentMessages => agent_inspect::messages(call).await,
+        RouteId::AgentState => agent_inspect::state(call).await,
+        RouteId::AgentStateValue => agent_inspect::state_value(call).await,
+        RouteId::AgentFaults => agent_inspect::faults(call).await,
+        RouteId::SendMessage => messages::send(call).await,
+        RouteId::ListMessages => messages::list(call).await,
+        RouteId::DropMessages => messages::drop_read(&call),
+        RouteId::GetConversation => messages::conversation(call).await,
+        RouteId::ListDeadLetters => dead_letters::list(call).await,
+        RouteId::ResendDeadLetter => dead_letters::resend(call).await,
+        RouteId::DeleteDeadLetter => dead_letters::delete(call).await,
+        RouteId::ListCapabilities => directory::capabilities(&call),
+        RouteId::GetCapability => directory::capability(&call),
+        RouteId::GetJournal => node::journal(&call),
+        RouteId::CreateToken => tokens::create(call).await,
+        RouteId::ListTokens => tokens::list(&call),
+        RouteId::DeleteToken => tokens::delete(call).await,
+        RouteId::StreamEvents => events::stream(&call),
+        RouteId::GetOpenApi => Ok(node::document(&call)),
+        RouteId::GetErrorPage => node::error_page(&call),
+        RouteId::GetVersion => node::version(),
+        RouteId::GetMetrics => node::metrics(&call),
+        RouteId::GetLive => node::live(),
+        RouteId::GetReady => node::ready(&call),
+    }
+}

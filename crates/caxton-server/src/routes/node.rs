@@ -1,0 +1,113 @@
+//! The node itself.
+
+use axum::response::Response;
+use caxton_api::{JournalView, Live, Ready, VersionView};
+use caxton_model::ErrorCode;
+use http::StatusCode;
+
+use crate::{
+    call::Call,
+    error_pages,
+    refuse::{Answered, Failure, json, with_type},
+};
+
+pub(super) fn live() -> Answered {
+    json(
+        StatusCode::OK,
+        &Live {
+            status: "live".to_owned(),
+        },
+    )
+}
+
+pub(super) fn ready(call: &Call) -> Answered {
+    let health = call.app.node.health();
+    if *call.app.closing.borrow() {
+        return Err(Failure::new(
+            ErrorCode::ShuttingDown,
+            "the server is shutting down",
+        ));
+    }
+    if !health.ready {
+        let reason = health
+            .reason
+            .unwrap_or_else(|| "the node takes no requests".to_owned());
+        let code = match reason.contains("room") {
+            true => ErrorCode::DiskFull,
+            false => ErrorCode::ShuttingDown,
+        };
+        return Err(Failure::new(code, reason));
+    }
+    json(
+        StatusCode::OK,
+        &Ready {
+            status: "ready".to_owned(),
+            agents: health.agents as u64,
+            instances: health.instances as u64,
+            uptime_secs: health.uptime.as_secs(),
+        },
+    )
+}
+
+pub(super) fn version() -> Answered {
+    let version = VersionView {
+        name: "caxton".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api: "v1".to_owned(),
+    };
+    json(StatusCode::OK, &version)
+}
+
+pub(super) fn journal(call: &Call) -> Answered {
+    let health = call.app.node.health();
+    let view = JournalView {
+        durable: health.durable,
+        durable_place: health.store.durable_place,
+        lag_records: health
+            .store
+            .place
+            .saturating_sub(health.store.durable_place),
+    };
+    json(StatusCode::OK, &view)
+}
+
+pub(super) fn metrics(call: &Call) -> Answered {
+    match call.app.metrics.text() {
+        Some(text) => Ok(with_type(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            text,
+        )),
+        None => {
+            let mut failure =
+                Failure::not_found("the program that embeds this node keeps the metrics");
+            "ask that program for them".clone_into(&mut failure.problem.remedy);
+            Err(failure)
+        }
+    }
+}
+
+pub(super) fn document(call: &Call) -> Response {
+    with_type(
+        StatusCode::OK,
+        "application/json",
+        call.app.document.clone(),
+    )
+}
+
+pub(super) fn error_page(call: &Call) -> Answered {
+    let name = call.parameter("code")?;
+    match error_pages::find(name) {
+        Some(text) => Ok(with_type(
+            StatusCode::OK,
+            "text/markdown; charset=utf-8",
+            text,
+        )),
+        None => {
+            let shown: String = name.chars().take(100).collect();
+            Err(Failure::not_found(format!(
+                "there is no error code `{shown}`"
+            )))
+        }
+    }
+}

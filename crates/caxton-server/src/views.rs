@@ -1,0 +1,231 @@
+//! The node's types as the API shows them.
+
+use caxton_api::{
+    AgentCounters, AgentDetail, AgentFault, AgentSummary, ConversationEntry, DeadLetterEntry,
+    EventBody, EventKind, LimitUse, LogEntry, MailEntry, MailboxUse, StateKeyEntry,
+};
+use caxton_kernel::{Listing, NodeEvent};
+use caxton_model::{
+    ConversationLine, DeadLetter, Fault, Message, Pending, RawJson, Receiver, Timestamp, UNLIMITED,
+};
+use caxton_node::{LimitUsage, LogLine, StateKey};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+/// What stands as it is in a path segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+pub(crate) fn summary(listing: &Listing) -> AgentSummary {
+    let spec = &listing.spec;
+    let registered = listing.capabilities.as_ref();
+    let names = |c: &std::sync::Arc<caxton_model::Capabilities>| {
+        c.services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect()
+    };
+    AgentSummary {
+        id: spec.id.to_string(),
+        name: spec.name.to_string(),
+        namespace: spec.name.namespace().to_string(),
+        version: spec.version.clone(),
+        module: spec.module.to_string(),
+        status: listing.status,
+        durability: spec.durability,
+        profile: spec.profile,
+        capabilities: registered.map(names).unwrap_or_default(),
+        declared: match registered {
+            Some(_) => Vec::new(),
+            None => spec.declared.clone(),
+        },
+        mailbox: MailboxUse {
+            messages: listing.gauge.messages(),
+            bytes: listing.gauge.bytes(),
+        },
+        deployed_at: spec.deployed_at.to_string(),
+    }
+}
+
+fn limit_use(usage: &LimitUsage) -> LimitUse {
+    LimitUse {
+        name: usage.name.to_string(),
+        limit: (usage.limit != UNLIMITED).then_some(usage.limit),
+        used: usage.used,
+        peak: usage.peak,
+        last_breach: usage.last_breach.map(|at| at.to_string()),
+    }
+}
+
+pub(crate) fn fault(at: Timestamp, turn: Option<u64>, fault: &Fault) -> AgentFault {
+    AgentFault {
+        at: at.to_string(),
+        turn,
+        code: fault.code.to_string(),
+        text: fault.text.clone(),
+        backtrace: fault.backtrace.clone(),
+    }
+}
+
+pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
+    let (spec, state) = (&detail.listing.spec, &detail.state);
+    AgentDetail {
+        agent: summary(&detail.listing),
+        status_reason: state.status_reason.clone(),
+        previous_version: state.previous.as_ref().map(|spec| spec.version.clone()),
+        limits: detail.usage.iter().map(limit_use).collect(),
+        message_send: spec.grants.message_send.clone(),
+        supervision: spec.supervision.clone(),
+        config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
+        descriptor: detail.listing.capabilities.as_deref().cloned(),
+        counters: AgentCounters {
+            turns: state.turns,
+            errors: state.errors,
+            faults: state.faults,
+            messages_sent: state.messages_sent,
+            cpu_micros: state.cpu_micros,
+            state_bytes: state.state_bytes,
+            state_keys: state.state_keys,
+            timers: state.timers.len() as u64,
+            subscriptions: state.subscriptions.len() as u64,
+        },
+        memory_bytes: detail.memory_bytes,
+        last_fault: state
+            .last_fault
+            .as_ref()
+            .map(|(at, last)| fault(*at, None, last)),
+    }
+}
+
+pub(crate) fn mail(pending: &Pending) -> MailEntry {
+    MailEntry {
+        id: pending.key.to_string(),
+        at: pending.at.to_string(),
+        attempts: pending.attempts,
+        message: pending.message.clone(),
+    }
+}
+
+pub(crate) fn line(line: &ConversationLine) -> ConversationEntry {
+    ConversationEntry {
+        id: line.key.to_string(),
+        at: line.at.to_string(),
+        performative: line.performative.to_string(),
+        sender: line.sender.to_string(),
+        to: line.to.iter().map(ConversationEntry::destination).collect(),
+        bytes: line.bytes,
+        message: line.message.clone(),
+    }
+}
+
+pub(crate) fn dead_letter(letter: &DeadLetter) -> DeadLetterEntry {
+    DeadLetterEntry {
+        id: letter.key.to_string(),
+        at: letter.at.to_string(),
+        intended: letter.intended.to_string(),
+        code: letter.code.to_string(),
+        reason: letter.reason.clone(),
+        message: letter.message.clone(),
+    }
+}
+
+pub(crate) fn log(line: &LogLine) -> LogEntry {
+    LogEntry {
+        number: line.number,
+        at: line.at.to_string(),
+        agent: line.agent.to_string(),
+        name: line.name.to_string(),
+        level: line.level.to_owned(),
+        text: line.text.clone(),
+    }
+}
+
+pub(crate) fn state_key(key: &StateKey) -> StateKeyEntry {
+    StateKeyEntry {
+        path: percent_encode(&key.key, SEGMENT).to_string(),
+        key: String::from_utf8(key.key.clone()).ok(),
+        value_bytes: key.value_bytes,
+    }
+}
+
+pub(crate) const fn event_kind(event: &NodeEvent) -> EventKind {
+    match event {
+        NodeEvent::Status { .. } => EventKind::Status,
+        NodeEvent::Sent { .. } => EventKind::Sent,
+        NodeEvent::Fault { .. } => EventKind::Fault,
+        NodeEvent::DeadLetter { .. } => EventKind::DeadLetter,
+    }
+}
+
+pub(crate) fn event(event: &NodeEvent) -> EventBody {
+    match event {
+        NodeEvent::Status {
+            at,
+            agent,
+            name,
+            status,
+            reason,
+        } => EventBody::Status {
+            at: at.to_string(),
+            agent: agent.to_string(),
+            name: name.to_string(),
+            status: *status,
+            reason: reason.clone(),
+        },
+        NodeEvent::Sent {
+            at,
+            key,
+            message,
+            deliveries,
+        } => EventBody::Sent {
+            at: at.to_string(),
+            id: key.to_string(),
+            deliveries: *deliveries,
+            message: message.clone(),
+        },
+        NodeEvent::Fault {
+            at,
+            agent,
+            name,
+            turn,
+            fault,
+        } => EventBody::Fault {
+            at: at.to_string(),
+            agent: agent.to_string(),
+            name: name.to_string(),
+            turn: *turn,
+            code: fault.code.to_string(),
+            text: fault.text.clone(),
+            backtrace: fault.backtrace.clone(),
+        },
+        NodeEvent::DeadLetter {
+            at,
+            key,
+            intended,
+            code,
+            reason,
+        } => EventBody::DeadLetter {
+            at: at.to_string(),
+            id: key.to_string(),
+            intended: intended.to_string(),
+            code: code.to_string(),
+            reason: reason.clone(),
+        },
+    }
+}
+
+/// Whom a message is for, as written.
+pub(crate) fn receivers(message: &Message) -> Vec<std::sync::Arc<str>> {
+    match &message.receiver {
+        Receiver::One(one) => vec![std::sync::Arc::clone(one)],
+        Receiver::List(list) => list.clone(),
+        Receiver::Capability(_) => Vec::new(),
+    }
+}
+
+/// A text as the JSON of a message's extra field.
+pub(crate) fn raw_text(text: &str) -> RawJson {
+    RawJson::from(&serde_json::Value::from(text))
+}
