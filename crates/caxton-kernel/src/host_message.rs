@@ -9,6 +9,21 @@ use serde_json::json;
 
 use crate::{Directory, route};
 
+/// The field in which messages carry a trace's context from one to the next.
+///
+/// Source: W3C Trace Context, the header of the same name.
+const TRACE_FIELD: &str = "traceparent";
+
+/// Hands the trace of a message on to what is said because of it, unless that has its own.
+pub(crate) fn carry_trace(from: &Message, to: &mut Fields) {
+    let trace = from.extra.iter().find(|(name, _)| &**name == TRACE_FIELD);
+    if let Some(trace) = trace
+        && !to.extra.iter().any(|(name, _)| &**name == TRACE_FIELD)
+    {
+        to.extra.push(trace.clone());
+    }
+}
+
 /// Where the answer to a message goes: to `reply_to` if that can be reached, else to its sender.
 pub(crate) fn answer_destination(
     directory: &Directory,
@@ -49,6 +64,7 @@ pub(crate) fn answer(
     let (name, to) = answer_destination(directory, message);
     let mut fields = Fields::reply_to(message, performative, agent, content);
     fields.receiver = Receiver::One(name);
+    carry_trace(message, &mut fields);
     Some(Sent {
         message: fields.seal(),
         to: vec![to],

@@ -25,7 +25,9 @@ mod route;
 mod schedule;
 mod supervision;
 mod turn;
+mod turn_effects;
 mod turn_end;
+mod turn_route;
 mod update;
 
 #[cfg(any(test, feature = "sim"))]
@@ -38,4 +40,5 @@ pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
 pub use event::{Event, Post, Ticket, TurnEnd};
 pub use kernel::{Kernel, KernelOptions};
 pub use recovery::split;
-pub use turn::{TurnCtx, TurnEffects};
+pub use turn::TurnCtx;
+pub use turn_effects::TurnEffects;

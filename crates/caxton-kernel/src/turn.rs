@@ -6,13 +6,12 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, Capabilities, Destination, ErrorCode, Fields, HostCode,
-    LimitName, Message, MessageError, Micros, Receiver, Sent, StateWrite, Subscription, TimerSet,
-    Timestamp,
+    AgentId, AgentSpec, AgentState, Capabilities, Destination, Fields, HostCode, LimitName,
+    Message, MessageError, Micros, Receiver, Sent, Subscription, TimerSet, Timestamp,
 };
 
 use crate::{
-    Directory, Listing, TurnInput, broadcast,
+    Directory, TurnEffects, TurnInput, broadcast,
     bucket::Bucket,
     directory::stable_hash,
     host_message,
@@ -25,11 +24,11 @@ const CLOCK_READS_MAX: usize = 1_000;
 /// Answers one turn's host calls and notes what the turn wants done.
 #[derive(Debug)]
 pub struct TurnCtx {
-    directory: Directory,
-    spec: Arc<AgentSpec>,
+    pub(crate) directory: Directory,
+    pub(crate) spec: Arc<AgentSpec>,
     by_init: bool,
     /// The message being handled.
-    input: Option<Message>,
+    pub(crate) input: Option<Message>,
     /// Whether a free reply to it is still to come.
     reply_is_free: bool,
     bucket: Bucket,
@@ -39,39 +38,8 @@ pub struct TurnCtx {
     next_subscription: i32,
     random: u64,
     /// What this turn already sends to whom: messages and bytes.
-    on_its_way: BTreeMap<AgentId, (u64, u64)>,
+    pub(crate) on_its_way: BTreeMap<AgentId, (u64, u64)>,
     effects: TurnEffects,
-}
-
-/// What a turn wants done.
-#[derive(Debug, Clone, Default)]
-pub struct TurnEffects {
-    /// Messages, with their receivers resolved.
-    pub sent: Vec<Sent>,
-    /// Timers set.
-    pub timers_set: Vec<TimerSet>,
-    /// Timers cancelled.
-    pub timers_cancelled: Vec<i32>,
-    /// The descriptor registered, if one was.
-    pub capabilities: Option<Arc<Capabilities>>,
-    /// Subscriptions made.
-    pub subscribed: Vec<Subscription>,
-    /// Subscriptions ended.
-    pub unsubscribed: Vec<i32>,
-    /// Seed of the turn's random numbers.
-    pub seed: u64,
-    /// What the guest read from the clock (at most 1,000 are kept).
-    pub clock_reads: Vec<Timestamp>,
-    /// State written; filled in by the node.
-    pub writes: Vec<StateWrite>,
-    /// Bytes of all keys and values after it; filled in by the node.
-    pub state_bytes: u64,
-    /// Number of keys after it; filled in by the node.
-    pub state_keys: u64,
-    /// What is left of the rate limit: the bucket goes back to the kernel.
-    pub message_tokens: f64,
-    /// When that was so.
-    pub message_tokens_at: Timestamp,
 }
 
 /// What a turn begins with.
@@ -193,6 +161,9 @@ impl TurnCtx {
 
     fn send(&mut self, now: Timestamp, mut fields: Fields, bytes: u64) -> Result<(), HostCode> {
         fields.sender = self.spec.name.shared();
+        if let Some(input) = &self.input {
+            host_message::carry_trace(input, &mut fields);
+        }
         let to = self.route(&fields.receiver, bytes)?;
         let free = self.is_free_reply(&fields, &to);
         if !free {
@@ -240,138 +211,6 @@ impl TurnCtx {
         };
         answers
             && matches!(to, [one] if *one == host_message::answer_destination(&self.directory, input).1)
-    }
-
-    fn route(&self, receiver: &Receiver, bytes: u64) -> Result<Vec<Destination>, HostCode> {
-        match receiver {
-            Receiver::One(name) => Ok(vec![self.route_one(name, bytes)?]),
-            Receiver::Capability(name) => Ok(vec![self.route_capability(name, bytes)?]),
-            Receiver::List(names) => self.route_list(names, bytes),
-        }
-    }
-
-    fn route_one(&self, name: &Arc<str>, bytes: u64) -> Result<Destination, HostCode> {
-        match route::find(&self.directory, name) {
-            Found::Remote => Err(HostCode::Unavailable),
-            Found::BuiltIn(id) => {
-                let text = route::built_in_name(id);
-                if self.wrote_to_us(text) || self.spec.grants.allows_message_to(text, true) {
-                    Ok(Destination::Agent(id))
-                } else {
-                    Err(HostCode::Denied)
-                }
-            }
-            Found::Agent(listing) => {
-                if !self.may_send_to(&listing) {
-                    return Err(HostCode::Denied);
-                }
-                self.takes(&listing, bytes)?;
-                Ok(Destination::Agent(listing.spec.id))
-            }
-            Found::Nobody => {
-                let asked = self.input.as_ref().is_some_and(|input| {
-                    input.sender == *name || input.reply_to.as_ref() == Some(name)
-                });
-                let known = asked || self.directory.knows_client(name);
-                if known && route::may_be_client(name) {
-                    Ok(Destination::Client(Arc::clone(name)))
-                } else {
-                    Err(HostCode::NotFound)
-                }
-            }
-        }
-    }
-
-    /// To each that can be reached; the others' copies become dead letters.
-    fn route_list(&self, names: &[Arc<str>], bytes: u64) -> Result<Vec<Destination>, HostCode> {
-        let mut to = Vec::new();
-        let mut refusal = None;
-        for name in names {
-            match self.route_one(name, bytes) {
-                Ok(destination) if to.contains(&destination) => {}
-                Ok(destination) => to.push(destination),
-                Err(code) => {
-                    refusal.get_or_insert(code);
-                    to.push(Destination::Dead {
-                        intended: Arc::clone(name),
-                        code: error_code(code),
-                        reason: format!("one of {} receivers: {}", names.len(), words(code)),
-                    });
-                }
-            }
-        }
-        let reached = to.iter().any(|d| !matches!(d, Destination::Dead { .. }));
-        match refusal {
-            Some(code) if !reached => Err(code),
-            _ => Ok(to),
-        }
-    }
-
-    fn route_capability(&self, name: &str, bytes: u64) -> Result<Destination, HostCode> {
-        let others = |listing: &Listing| listing.spec.id != self.spec.id;
-        let by_capability = format!("capability:{name}");
-        let granted = |listing: &Listing| {
-            self.may_send_to(listing)
-                || (self.spec.grants.message_send.is_some()
-                    && self.spec.grants.allows_message_to(&by_capability, false))
-        };
-        let fits = |listing: &Listing| {
-            others(listing) && granted(listing) && self.takes(listing, bytes).is_ok()
-        };
-        if let Some(chosen) = self.directory.choose(name, fits) {
-            return Ok(Destination::Agent(chosen.spec.id));
-        }
-        let offering = self.directory.offering(name);
-        let mut rest = offering.iter().filter(|l| others(l)).peekable();
-        if rest.peek().is_none() {
-            return Err(HostCode::NotFound);
-        }
-        rest.find(|listing| granted(listing))
-            .map_or(Err(HostCode::Denied), |listing| {
-                Err(self
-                    .takes(listing, bytes)
-                    .err()
-                    .unwrap_or(HostCode::QueueFull))
-            })
-    }
-
-    fn wrote_to_us(&self, name: &str) -> bool {
-        self.input
-            .as_ref()
-            .is_some_and(|input| &*input.sender == name)
-    }
-
-    fn may_send_to(&self, listing: &Listing) -> bool {
-        let name = listing.spec.name.as_str();
-        let same = listing.spec.name.namespace() == self.spec.name.namespace();
-        listing.spec.id == self.spec.id
-            || self.wrote_to_us(name)
-            || self.spec.grants.allows_message_to(name, same)
-    }
-
-    fn takes(&self, listing: &Listing, bytes: u64) -> Result<(), HostCode> {
-        if !listing.status.takes_messages() {
-            return Err(HostCode::Unavailable);
-        }
-        let (messages, waiting) = self
-            .on_its_way
-            .get(&listing.spec.id)
-            .copied()
-            .unwrap_or_default();
-        let limits = &listing.spec.limits;
-        let full = u64::from(listing.gauge.messages()).saturating_add(messages)
-            >= limits.get(LimitName::Mailbox)
-            || listing
-                .gauge
-                .bytes()
-                .saturating_add(waiting)
-                .saturating_add(bytes)
-                > limits.get(LimitName::MailboxBytes);
-        if full {
-            Err(HostCode::QueueFull)
-        } else {
-            Ok(())
-        }
     }
 
     /// `broadcast_message`: how many agents it reached.
@@ -517,27 +356,4 @@ fn next_id(next: &mut i32) -> Result<i32, HostCode> {
     let id = *next;
     *next = id.checked_add(1).ok_or(HostCode::QuotaReached)?;
     Ok(id)
-}
-
-const fn error_code(code: HostCode) -> ErrorCode {
-    match code {
-        HostCode::NotFound => ErrorCode::Undeliverable,
-        HostCode::Malformed => ErrorCode::MalformedMessage,
-        HostCode::Denied => ErrorCode::Denied,
-        HostCode::TooLarge => ErrorCode::MessageTooLarge,
-        HostCode::RateLimited => ErrorCode::MessageRateLimit,
-        HostCode::QueueFull => ErrorCode::QueueFull,
-        HostCode::QuotaReached => ErrorCode::NodeBudget,
-        HostCode::Unavailable => ErrorCode::AgentStopped,
-    }
-}
-
-const fn words(code: HostCode) -> &'static str {
-    match code {
-        HostCode::NotFound => "no agent or client has that name",
-        HostCode::Denied => "the sender may not send there; `message:send` does not name it",
-        HostCode::QueueFull => "its mailbox is full",
-        HostCode::Unavailable => "it is stopped, failed, or on another node",
-        _ => "it could not be sent",
-    }
 }

@@ -136,6 +136,7 @@ impl Kernel {
         };
         let status = AgentStatus::Running;
         self.set_status(id, status, &reason);
+        self.publish_status(id, status, &reason);
         self.answer(update.ticket, Ok(Done::Agent { agent: id, status }));
     }
 
@@ -182,6 +183,7 @@ impl Kernel {
 
     /// The old version goes on, in a new instance at its next input.
     pub(crate) fn update_failed(&mut self, id: AgentId, fault: &Fault) {
+        let status = self.state.agents.get(&id).map(|agent| agent.status);
         let Some(live) = self.live.get_mut(&id) else {
             return;
         };
@@ -189,7 +191,7 @@ impl Kernel {
             return;
         };
         live.start_reason = StartReason::AfterFault;
-        live.must_init = false;
+        live.must_init = status == Some(AgentStatus::Restarting);
         let refusal = init_failed(update.spec.name.as_str(), fault);
         self.answer(update.ticket, Err(refusal));
     }

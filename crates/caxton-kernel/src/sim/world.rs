@@ -2,19 +2,20 @@
 //! do what they are told.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     sync::Arc,
 };
 
-use caxton_model::{
-    AgentId, AgentState, CONVERSATION_IDLE, Delivery, Destination, Durability, Entry, Fault,
-    Message, MessageKey, Micros, Record, Sent, State, Timestamp, TurnResult,
-};
+use caxton_model::{AgentId, AgentState, Delivery, Entry, Fault, Micros, State, Timestamp};
 
+use super::{
+    durable::Durable,
+    show::{show_answer, show_entry, show_event, show_input, show_message},
+};
 use crate::{
-    Directory, Done, Effect, Event, Kernel, KernelOptions, NodeEvent, Refusal, RunTurn, Ticket,
-    TurnCtx, TurnEnd, TurnInput, split,
+    Directory, Done, Effect, Event, Kernel, KernelOptions, Refusal, RunTurn, Ticket, TurnCtx,
+    TurnEnd, TurnInput, split,
 };
 
 /// What travels between shards, in order.
@@ -324,187 +325,4 @@ impl World {
             "only in the replay:\n{replayed}only in the kernels:\n{live}"
         ))
     }
-}
-
-/// What a journal knows of, to tell it from what was never meant to survive.
-struct Durable {
-    records: BTreeSet<(u16, u64)>,
-    messages: BTreeSet<String>,
-}
-
-impl Durable {
-    fn of(journal: &[Arc<Entry>]) -> Self {
-        // What opens requests.
-        let asks = |record: &Record| matches!(record, Record::Turn(_) | Record::Posted { .. });
-        let asking = journal.iter().filter(|entry| asks(&entry.record));
-        let sent = asking.flat_map(|entry| entry.record.sent());
-        Self {
-            records: journal
-                .iter()
-                .map(|entry| (entry.shard, entry.seq))
-                .collect(),
-            messages: sent.map(|sent| sent.message.json().to_owned()).collect(),
-        }
-    }
-    fn has(&self, key: MessageKey) -> bool {
-        self.records.contains(&(key.shard, key.seq))
-    }
-
-    /// A state's durable parts, a line each, in no order.
-    fn lines(&self, state: &State, now: Timestamp) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (id, agent) in &state.agents {
-            if agent.spec.durability == Durability::Memory {
-                lines.push(format!("agent {id} {:?} {:?}", agent.spec, agent.status));
-                continue;
-            }
-            let mut agent = agent.clone();
-            // Deliveries of different shards may arrive in another order than they were recorded.
-            let mailbox = agent.mailbox.make_contiguous();
-            mailbox.sort_by_key(|mail| mail.key);
-            for mail in mailbox {
-                // When a message was accepted that nobody had recorded before.
-                if !self.has(mail.key) {
-                    mail.at = Timestamp::default();
-                }
-            }
-            lines.push(format!("agent {id} {agent:?}"));
-        }
-        for (name, client) in &state.clients {
-            let replies = client.replies.iter().filter(|mail| self.has(mail.key));
-            lines.extend(replies.map(|mail| format!("reply {name} {mail:?}")));
-        }
-        let letters = state.dead.values().filter(|letter| self.has(letter.key));
-        lines.extend(letters.map(|letter| format!("dead {letter:?}")));
-        for (name, seen) in state.posts.iter().filter(|(_, seen)| self.has(seen.key)) {
-            lines.push(format!("post {name:?} {seen:?}"));
-        }
-        for (id, conversation) in &state.conversations {
-            // Each shard forgets its own part; only what is young is everywhere.
-            let young = |at| now.since(at) < CONVERSATION_IDLE;
-            let lines_kept = conversation.lines.iter();
-            let kept = lines_kept.filter(|line| self.has(line.key) && young(line.at));
-            lines.extend(kept.map(|line| format!("line {id} {line:?}")));
-        }
-        for (name, request) in &state.open {
-            if self.messages.contains(request.message.json()) {
-                lines.push(format!("open {name:?} {request:?}"));
-            }
-        }
-        let forgetful = |name: &str| {
-            state.agents.values().any(|agent| {
-                agent.spec.durability == Durability::Memory && agent.spec.name.as_str() == name
-            })
-        };
-        let subscriptions = state
-            .df_subscriptions
-            .iter()
-            .filter(|s| !forgetful(&s.subscriber));
-        lines.extend(subscriptions.map(|subscription| format!("subscription {subscription:?}")));
-        let held = state.held.iter().filter(|(_, mail)| self.has(mail.key));
-        lines.extend(held.map(|held| format!("held {held:?}")));
-        lines
-    }
-}
-
-/// A message in one line: who to whom, what, and the content.
-#[must_use]
-pub fn show_message(message: &Message) -> String {
-    let to = serde_json::to_string(&message.receiver).unwrap_or_default();
-    let mut line = format!(
-        "{} -> {} {} {}",
-        message.sender,
-        to.trim_matches('"'),
-        message.performative,
-        message.content.as_str()
-    );
-    for (name, text) in [
-        ("conv", &message.conversation_id),
-        ("re", &message.in_reply_to),
-    ] {
-        if let Some(text) = text {
-            let _ = write!(line, " {name}={text}");
-        }
-    }
-    line
-}
-
-fn show_input(input: &TurnInput) -> String {
-    match input {
-        TurnInput::Init(reason) => format!("init {reason:?}"),
-        TurnInput::Message(mail) => format!("message {}", show_message(&mail.message)),
-        TurnInput::Timer { id, .. } => format!("timer {id}"),
-        TurnInput::Migrate { from } => format!("migrate from {from}"),
-        TurnInput::Shutdown => "shutdown".to_owned(),
-    }
-}
-
-fn show_sent(sent: &[Sent]) -> String {
-    let mut line = String::new();
-    for one in sent {
-        let _ = write!(line, " [{}", one.message.performative);
-        for to in &one.to {
-            let _ = match to {
-                Destination::Agent(id) => write!(line, " agent:{}", id.0),
-                Destination::Client(name) => write!(line, " client:{name}"),
-                Destination::Dead { code, .. } => write!(line, " dead:{code}"),
-            };
-        }
-        line.push(']');
-    }
-    line
-}
-
-/// A record in one line.
-#[must_use]
-pub fn show_entry(entry: &Entry) -> String {
-    let mut line = format!("{}-{} {}", entry.shard, entry.seq, entry.record.kind());
-    if let Record::Turn(turn) = &entry.record {
-        let used = if turn.consumed { "" } else { " not used up" };
-        let result = match &turn.result {
-            TurnResult::Returned(code) => format!("returned {code}"),
-            TurnResult::Faulted(fault) => format!("fault {}", fault.code),
-        };
-        let _ = write!(line, " {} {result}{used}", turn.turn);
-    }
-    line + &show_sent(entry.record.sent())
-}
-
-fn show_answer(answer: &Result<Done, Refusal>) -> String {
-    match answer {
-        Ok(Done::Agent { status, .. }) => format!("{status:?}"),
-        Ok(Done::Posted {
-            key,
-            message,
-            deliveries,
-            durable,
-            duplicate,
-        }) => format!(
-            "posted {key} conv={} to {deliveries}{}{}",
-            message.conversation_id.as_deref().unwrap_or("-"),
-            if *durable { " durable" } else { " memory" },
-            if *duplicate { " duplicate" } else { "" },
-        ),
-        Ok(Done::DeadLetters { taken }) => format!("{taken} dead letters"),
-        Err(refusal) => format!("refused {}: {}", refusal.code, refusal.text),
-    }
-}
-
-fn show_event(event: &NodeEvent) -> Option<String> {
-    Some(match event {
-        NodeEvent::Status {
-            name,
-            status,
-            reason,
-            ..
-        } => format!("{name} is {status:?}: {reason}"),
-        NodeEvent::Fault { name, fault, .. } => format!("{name} faulted: {fault}"),
-        NodeEvent::DeadLetter {
-            intended,
-            code,
-            reason,
-            ..
-        } => format!("dead letter for {intended}: {code}: {reason}"),
-        NodeEvent::Sent { .. } => return None,
-    })
 }

@@ -391,6 +391,7 @@ fn an_update_switches_when_the_new_init_was_good() {
             turn a ok
               journal 0-10 turn 4 returned 0
               journal 0-11 status-changed
+              event a is Running: updated to 2.0.0
               answer 3: Running
               run a 5 message c -> a request {"n": 2} conv=c-0-5
             turn a ok reply inform {"by": "new"}
@@ -410,6 +411,7 @@ fn an_update_switches_when_the_new_init_was_good() {
             turn a ok
               journal 0-16 turn 7 returned 0
               journal 0-17 status-changed
+              event a is Running: rolled back to 1.0.0
               answer 5: Running
             show a
               Running version 1.0.0 turns 7 errors 0 faults 0 mail 0 timers [] subscriptions 0 state 0
@@ -528,6 +530,7 @@ fn an_update_to_the_same_version_migrates_nothing() {
               journal 0-5 instance-started
               journal 0-6 turn 2 returned 0
               journal 0-7 status-changed
+              event a is Running: updated to 1.0.0
               answer 2: Running
             update a group=g:all
               drop instance a
@@ -538,6 +541,7 @@ fn an_update_to_the_same_version_migrates_nothing() {
               journal 0-8 updated
               journal 0-9 instance-started
               journal 0-10 turn 3 returned 0
+              event a is Running: updated to 1.0.0
               answer 3: Running
             update a version=3.0.0
               drop instance a

@@ -735,3 +735,39 @@ fn while_the_node_goes_down_turns_end_and_none_begin() {
         "#]],
     );
 }
+
+#[test]
+fn a_trace_goes_from_message_to_message() {
+    check(
+        r#"
+        deploy a
+        deploy b
+        post c -> a request traceparent=00-11-22-01
+        turn a ok send {"performative": "request", "receiver": "b", "reply_with": "x"} ; send {"performative": "inform", "receiver": "c", "traceparent": "own"}
+        turn b trap
+        traces a
+        traces c
+        "#,
+        expect![[r#"
+            deploy a
+            deploy b
+            post c -> a request traceparent=00-11-22-01
+              journal 0-7 posted [request agent:10]
+              answer 3: posted m-0-7-0 conv=c-0-7 to 1 durable
+              run a 2 message c -> a request null conv=c-0-7
+            turn a ok send {"performative": "request", "receiver": "b", "reply_with": "x"} ; send {"performative": "inform", "receiver": "c", "traceparent": "own"}
+              journal 0-8 turn 2 returned 0 [request agent:11] [inform client:c]
+              mail for c: a -> c inform null
+              run b 2 message a -> b request null
+              host answered send=0 send=0
+            turn b trap
+              event b faulted: trap: the guest met its trap
+              journal 0-9 turn 2 fault trap [failure agent:10]
+              run a 3 message b -> a failure {"error":"the guest met its trap","code":"trap","agent":"b"} re=x
+            traces a
+              failure "00-11-22-01"
+            traces c
+              inform "own"
+        "#]],
+    );
+}

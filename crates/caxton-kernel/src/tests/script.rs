@@ -145,6 +145,7 @@ impl Script {
             "dead" | "resend" | "delete" => self.dead(verb),
             "show" => self.show(&words),
             "read" => self.read(words[0]),
+            "traces" => self.traces(words[0]),
             "quiesce" => {
                 for shard in 0..self.world.kernels.len() {
                     self.world.step(shard, Event::Quiesce);
@@ -324,6 +325,26 @@ impl Script {
         for line in lines {
             self.world.transcript += &(line + "\n");
         }
+    }
+
+    /// The trace's context of each message that waits for an agent or a client.
+    fn traces(&mut self, name: &str) {
+        let mut lines = Vec::new();
+        for kernel in &self.world.kernels {
+            let state = kernel.state();
+            let agents = state.agents.values();
+            let agent = agents.filter(|agent| agent.spec.name.as_str() == name);
+            let replies = state.clients.get(name).map(|client| client.replies.iter());
+            let mail = agent.flat_map(|agent| agent.mailbox.iter());
+            for mail in mail.chain(replies.into_iter().flatten()) {
+                let trace = mail.message.extra.iter();
+                let trace = trace.filter(|(field, _)| &**field == "traceparent");
+                let trace: Vec<_> = trace.map(|(_, value)| value.as_str()).collect();
+                let performative = mail.message.performative;
+                lines.push(format!("  {performative} {}\n", trace.join(" ")));
+            }
+        }
+        self.world.transcript += &lines.concat();
     }
 
     fn read(&mut self, client: &str) {

@@ -1,0 +1,36 @@
+//! What a turn wants done, as it comes back from the node.
+
+use std::sync::Arc;
+
+use caxton_model::{Capabilities, Sent, StateWrite, Subscription, TimerSet, Timestamp};
+
+/// What a turn wants done.
+#[derive(Debug, Clone, Default)]
+pub struct TurnEffects {
+    /// Messages, with their receivers resolved.
+    pub sent: Vec<Sent>,
+    /// Timers set.
+    pub timers_set: Vec<TimerSet>,
+    /// Timers cancelled.
+    pub timers_cancelled: Vec<i32>,
+    /// The descriptor registered, if one was.
+    pub capabilities: Option<Arc<Capabilities>>,
+    /// Subscriptions made.
+    pub subscribed: Vec<Subscription>,
+    /// Subscriptions ended.
+    pub unsubscribed: Vec<i32>,
+    /// Seed of the turn's random numbers.
+    pub seed: u64,
+    /// What the guest read from the clock (at most 1,000 are kept).
+    pub clock_reads: Vec<Timestamp>,
+    /// State written; filled in by the node.
+    pub writes: Vec<StateWrite>,
+    /// Bytes of all keys and values after it; filled in by the node.
+    pub state_bytes: u64,
+    /// Number of keys after it; filled in by the node.
+    pub state_keys: u64,
+    /// What is left of the rate limit: the bucket goes back to the kernel.
+    pub message_tokens: f64,
+    /// When that was so.
+    pub message_tokens_at: Timestamp,
+}
