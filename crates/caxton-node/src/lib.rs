@@ -3,6 +3,7 @@
 mod agents;
 mod clock;
 mod host;
+pub mod journal;
 mod memory;
 mod messages;
 mod meters;

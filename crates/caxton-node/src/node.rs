@@ -327,7 +327,27 @@ fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
     for notice in &recovered.notices {
         tracing::warn!("{notice}");
     }
+    if let Some(torn) = &recovered.torn {
+        tracing::warn!(
+            ?torn,
+            "the journal's half-written end was cut off; nothing of it was acknowledged"
+        );
+    }
+    drop_unused_modules(&store, &recovered.state);
     Ok((engine, store, recovered.state))
+}
+
+/// Removes modules that no agent runs or could go back to. Before any deploy can begin.
+fn drop_unused_modules(store: &Store, state: &State) {
+    let agents = state.agents.values();
+    let live = agents
+        .flat_map(|agent| [Some(&agent.spec), agent.previous.as_ref()])
+        .flatten()
+        .map(|spec| spec.module)
+        .collect();
+    if let Err(error) = store.blobs().remove_unreferenced(&live) {
+        tracing::warn!(%error, "modules that nobody uses could not be removed");
+    }
 }
 
 /// What ends the process when the journal fails: memory beyond the durable place is speculation.
