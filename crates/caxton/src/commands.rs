@@ -12,7 +12,6 @@ mod agent;
 mod bench;
 mod build;
 mod cache;
-mod compile_worker;
 mod completions;
 mod config;
 mod conversation;
@@ -80,7 +79,7 @@ pub(crate) enum Command {
     Man(man::Args),
     /// Compile one module from stdin to stdout under limits; the node starts it
     #[command(hide = true)]
-    CompileWorker(compile_worker::Args),
+    CompileWorker,
 }
 
 /// Runs a command.
@@ -109,7 +108,8 @@ pub(crate) fn run(
         Command::Bench(args) => bench::run(&args, output),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
-        Command::CompileWorker(args) => compile_worker::run(&args),
+        // Its own number tells the node what happened, so it never comes this far.
+        Command::CompileWorker => Ok(()),
     }
 }
 

@@ -17,6 +17,9 @@ mod serving;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if matches!(cli.command, commands::Command::CompileWorker) {
+        return caxton_engine::compile_worker_main();
+    }
     let environment = environment::Environment::read();
     let output = output::Output::new(&cli.global, &environment);
     match commands::run(cli.command, &output, &environment) {

@@ -106,9 +106,10 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
         let bytes = fs::read(file).map_err(|error| Failure::file(file, &error))?;
         let verified = caxton_package::verify(bytes, UNLIMITED)
             .map_err(|error| Failure::of(error.code(), format!("{}: {error}", file.display())))?;
+        let kind = verified.report().kind.unwrap_or_default();
         let begun = Instant::now();
         let compiled = engine
-            .compile(&verified, args.engine_profile)
+            .compile(&verified, args.engine_profile, kind)
             .map_err(|error| Failure::of(error.code(), format!("{}: {error}", file.display())))?;
         let warmed = Warmed {
             file: file.display().to_string(),

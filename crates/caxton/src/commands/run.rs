@@ -54,7 +54,6 @@ struct Ready {
     verified: Verified,
     linked: Linked,
     limits: Limits,
-    grants: Grants,
 }
 
 /// Does it.
@@ -88,7 +87,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     match form {
         Some(Form::AgentCore) => {
             if let Some(file) = &args.profile {
-                let ready = ready(verified, profile, limits, grants, &args)?;
+                let ready = ready(verified, profile, limits, &grants, &args)?;
                 return crate::serving::runtime()?
                     .block_on(profile::run(&args, file, ready, &path, output));
             }
@@ -100,7 +99,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             "use --perf with `perf record`, which shows every guest's functions",
         )),
         _ => {
-            let ready = ready(verified, profile, limits, grants, &args)?;
+            let ready = ready(verified, profile, limits, &grants, &args)?;
             crate::serving::runtime()?.block_on(processor::run(&args, ready, output))
         }
     }
@@ -111,7 +110,7 @@ fn ready(
     verified: Verified,
     profile: EngineProfile,
     limits: Limits,
-    grants: Grants,
+    grants: &Grants,
     args: &Args,
 ) -> Result<Ready, Failure> {
     let options = EngineOptions {
@@ -124,12 +123,12 @@ fn ready(
     let engine = Engine::new(options)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
     let compiled = engine
-        .compile(&verified, profile)
+        .compile(&verified, profile, verified.report().kind.unwrap_or_default())
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
     let linked = engine
-        .link(&compiled, &grants)
+        .link(&compiled, grants)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
-    Ok(Ready { engine, verified, linked, limits, grants })
+    Ok(Ready { engine, verified, linked, limits })
 }
 
 /// A fault as the end of the command: which limit or trap, where, and what to do.
@@ -147,9 +146,4 @@ fn fault_failure(fault: &Fault) -> Failure {
         failure.exit = Exit::Fault;
     }
     failure
-}
-
-/// A host for measurements: the same that runs have.
-pub(super) fn bench_host() -> Box<dyn caxton_engine::HostCalls> {
-    Box::new(host::RunHost::new(false, &[], caxton_model::Timestamp(0), 1))
 }

@@ -43,7 +43,7 @@ struct Measures {
 
 /// Does it.
 pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<(), Failure> {
-    let Ready { engine, verified, linked, limits, .. } = ready;
+    let Ready { engine, verified, linked, limits } = ready;
     let input = input(args, limits.get(LimitName::PayloadBytes))?;
     // The same input gives the same random numbers.
     let digest = caxton_model::Digest::of(&input).to_string();

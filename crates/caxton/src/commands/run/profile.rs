@@ -26,8 +26,9 @@ pub(super) async fn run(
     let host: Box<dyn HostCalls> = Box::new(RunHost::new(true, &args.guest.config, now(), 1));
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;
-    let mut instance = started.result.map_err(|fault| fault_failure(&fault))?;
-    instance.start_profile(&name).map_err(|reason| {
+    let mut instance = Some(started.result.map_err(|fault| fault_failure(&fault))?);
+    let sampled = instance.as_mut().map(|instance| instance.start_profile(&name));
+    sampled.transpose().map_err(|reason| {
         Failure::usage(
             format!("the guest can't be sampled: {reason}"),
             "use --engine-profile hardened",
@@ -41,21 +42,18 @@ pub(super) async fn run(
     }
     let mut errors = 0;
     for call in calls {
-        let done = instance.call(call, host).await;
+        let Some(live) = instance.take() else { break };
+        let done = live.call(call, host).await;
         host = done.host;
-        match (done.result, done.instance) {
-            (Ok(returned), Some(next)) => {
-                errors += u32::from(matches!(returned, Returned::Code(code) if code != 0));
-                instance = next;
-            }
-            (Err(mut fault), _) => {
-                ready.engine.symbolise(&ready.verified, &mut fault);
-                return Err(fault_failure(&fault));
-            }
-            (Ok(_), None) => break,
-        }
+        instance = done.instance;
+        let returned = done.result.map_err(|mut fault| {
+            ready.engine.symbolise(&ready.verified, &mut fault);
+            fault_failure(&fault)
+        })?;
+        errors += u32::from(matches!(returned, Returned::Code(code) if code != 0));
     }
-    write(file, &mut instance)?;
+    let profile = instance.as_mut().and_then(Instance::finish_profile).unwrap_or_default();
+    fs::write(file, profile).map_err(|error| Failure::file(file, &error))?;
     if let Ok(host) = host.as_any().downcast::<RunHost>() {
         for sent in &host.sent {
             output.line(sent)?;
@@ -70,9 +68,4 @@ pub(super) async fn run(
             "read the agent's log lines and replies",
         )),
     }
-}
-
-fn write(file: &Path, instance: &mut Instance) -> Result<(), Failure> {
-    let profile = instance.finish_profile().unwrap_or_default();
-    fs::write(file, profile).map_err(|error| Failure::file(file, &error))
 }

@@ -1,0 +1,82 @@
+//! A node as a process of its own: started, found by its one line, stopped, killed.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use caxton_client::CaxtonClient;
+use tempfile::TempDir;
+
+use crate::command::{Done, program, run};
+
+/// A node that runs, in a home of its own unless it shares one.
+pub(crate) struct NodeProcess {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) data: PathBuf,
+    pub(crate) started_in: Duration,
+    _home: Option<TempDir>,
+}
+
+impl NodeProcess {
+    /// A node with a new directory.
+    pub(crate) fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut node = Self::start_in(home.path(), &[]);
+        node._home = Some(home);
+        node
+    }
+    /// A node over a directory; it may have run there before.
+    pub(crate) fn start_in(data: &Path, more: &[&str]) -> Self {
+        let begun = Instant::now();
+        let mut child = program(data)
+            .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+            .arg(data)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
+        if url.is_empty() {
+            let _ = child.kill();
+            panic!("the node did not start: `{line}`");
+        }
+        Self { child, url, data: data.to_owned(), started_in: begun.elapsed(), _home: None }
+    }
+    /// A command about this node.
+    pub(crate) fn caxton(&self, args: &[&str]) -> Done {
+        run(program(&self.data).args(args).arg("--data").arg(&self.data), b"")
+    }
+    /// A client with the operator's token.
+    pub(crate) fn client(&self) -> CaxtonClient {
+        let token = std::fs::read_to_string(self.data.join("admin-token")).unwrap();
+        CaxtonClient::with_token(&self.url, token.trim()).unwrap()
+    }
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+    /// SIGTERM; the number it ends with.
+    pub(crate) fn terminate(mut self) -> i32 {
+        let pid = self.child.id().to_string();
+        let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(killed.success());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // Either is an error only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,192 @@
+//! Commands that need no node.
+
+use crate::command::{caxton, caxton_with, guest, text_guest};
+
+#[test]
+fn without_a_command_it_says_what_there_is() {
+    let done = caxton(&[]).fails(2, &["Usage: caxton"]);
+    assert!(done.stderr.contains("Exit codes:"), "{done:#?}");
+}
+
+#[test]
+fn a_typo_is_answered_with_its_neighbour() {
+    caxton(&["agnet"]).fails(2, &["agent"]);
+    caxton(&["agent", "lst"]).fails(2, &["list"]);
+    caxton(&["up", "--lisen", "x"]).fails(2, &["--listen"]);
+    caxton(&["run", "x", "--limit", "memmory=1"]).fails(2, &["did you mean `memory`"]);
+    caxton(&["run", "x", "--limit", "cpu=fast"]).fails(2, &["250ms"]);
+    caxton(&["run", "x", "--limit", "cpu"]).fails(2, &["NAME=VALUE"]);
+    caxton(&["run", "x", "--grant", "message:sent=y"]).fails(2, &["did you mean `message:send`"]);
+    caxton(&["run", "x", "--engine", "pully"]).fails(2, &["pulley"]);
+    caxton(&["token", "create", "x", "--scope", "reed"]).fails(2, &["did you mean `read`"]);
+    caxton(&["--output", "yml", "inspect", "x"]).fails(2, &["yaml"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_wrong_use() {
+    for args in [
+        vec!["inspect", "/nowhere/x.wasm"],
+        vec!["run", "/nowhere/x.wasm"],
+        vec!["build", "/nowhere"],
+        vec!["config", "check", "--config", "/nowhere/node.toml"],
+        vec!["up", "--config", "/nowhere/node.toml"],
+    ] {
+        caxton(&args).fails(2, &["/nowhere", "help: check the path"]);
+    }
+}
+
+#[test]
+fn what_is_no_module_is_refused_with_every_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("x.wasm");
+    std::fs::write(&text, "not wasm").unwrap();
+    let text = text.display().to_string();
+    caxton(&["inspect", &text]).fails(4, &["help: "]);
+    caxton(&["run", &text]).fails(4, &["invalid-module"]);
+    let no_form = text_guest(folder.path(), "no-form");
+    caxton(&["inspect", &no_form]).fails(4, &["help: "]);
+    caxton(&["run", &no_form]).fails(4, &["unsupported-module"]);
+}
+
+#[test]
+fn inspect_says_what_a_module_is() {
+    let done = caxton(&["inspect", &guest("echo-c")]).ok();
+    assert!(done.stdout.contains("agent (core module"), "{done:#?}");
+    assert!(done.stdout.contains("send_message"), "{done:#?}");
+    let json = caxton(&["inspect", &guest("echo-c"), "--output", "json"]).ok().json();
+    assert_eq!(json["kind"], "agent");
+    let yaml = caxton(&["inspect", &guest("hello-c"), "--output", "yaml"]).ok();
+    assert!(yaml.stdout.contains("kind: processor"), "{yaml:#?}");
+}
+
+#[test]
+fn an_agent_runs_on_messages_and_prints_its_replies() {
+    let request = r#"{"action":"process_data","data":"hello world","operation":"uppercase"}"#;
+    for engine in ["cranelift", "pulley"] {
+        for language in ["rust", "assemblyscript", "c", "go"] {
+            let module = guest(&format!("sample-agent-{language}"));
+            let args =
+                ["run", &module, "--message", request, "--engine", engine, "--limit", "cpu=30s", "--limit", "wall=60s", "--wait", "60s"];
+            let done = caxton(&[&args[..], &["--output", "json"]].concat()).ok();
+            let reply = done.json();
+            assert_eq!(reply["performative"], "inform", "{language} {engine}");
+            assert_eq!(reply["content"]["result"], "HELLO WORLD", "{language} {engine}");
+        }
+    }
+}
+
+#[test]
+fn messages_come_from_stdin_line_by_line() {
+    let lines = "{\"n\":1}\n\n{\"performative\":\"request\",\"content\":{\"n\":2}}\n";
+    let done =
+        caxton_with(&["run-agent", &guest("counter-c"), "--output", "json"], lines.as_bytes()).ok();
+    let replies: Vec<serde_json::Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(replies.len(), 2, "{done:#?}");
+    assert_eq!(replies[1]["content"], 2);
+    caxton_with(&["run", &guest("counter-c")], b"hello\n").fails(2, &["no JSON", "performative"]);
+}
+
+#[test]
+fn a_processor_runs_on_bytes() {
+    let done = caxton_with(&["run", &guest("upper-command-c")], b"hello").ok();
+    assert_eq!(done.stdout, "HELLO");
+    let done = caxton_with(&["run", &guest("reverse-bytes-c"), "--output", "json"], b"abc").ok();
+    let json = done.json();
+    assert_eq!(json["output"], "cba");
+    assert!(json["measures"]["fuel"].as_u64().unwrap() > 0, "{json}");
+    let pulley =
+        caxton_with(&["run", &guest("reverse-bytes-c"), "--output", "json", "--engine", "pulley"], b"abc");
+    assert_eq!(pulley.ok().json()["measures"]["fuel"], json["measures"]["fuel"]);
+}
+
+#[test]
+fn the_number_says_how_a_run_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = |name: &str| text_guest(folder.path(), name);
+    let message = ["--message", "{}"];
+    let run = |name: &str, more: &[&str]| {
+        let file = guest(name);
+        caxton(&[&["run", file.as_str()], &message[..], more].concat())
+    };
+    run("quiet", &[]).ok();
+    run("returns-one", &[]).fails(1, &["error", "help: "]);
+    run("loop-message", &[]).fails(3, &["cpu-limit", "help: raise `cpu`"]);
+    run("loop-message", &["--engine", "pulley"]).fails(3, &["cpu-limit"]);
+    run("grow-trap", &["--limit", "memory=1MiB"]).fails(3, &["memory-limit", "memory"]);
+    run("recursion", &[]).fails(3, &["stack-limit"]);
+    run("init-fails", &[]).fails(3, &["init"]);
+    run("quiet", &["--grant", "http:read=x"]).fails(4, &["http:read", "can't be granted"]);
+    run("quiet", &["--limit", "cpu=0s"]).fails(2, &["could never run"]);
+}
+
+#[test]
+fn a_profile_is_written_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile.json");
+    let path = profile.display().to_string();
+    caxton(&["run", &guest("echo-c"), "--message", "{}", "--profile", &path])
+        .ok()
+        .fails(0, &["profiler.firefox.com"]);
+    let text = std::fs::read_to_string(profile).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(json["threads"].is_array(), "{text}");
+    caxton_with(&["run", &guest("hello-c"), "--profile", &path], b"x").fails(2, &["--perf"]);
+}
+
+#[test]
+fn a_manifest_with_problems_is_drawn_at_each_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("caxton.toml");
+    std::fs::write(&file, "[package]\nname = \"a\"\nkind = \"agnet\"\nverion = \"1\"\n").unwrap();
+    let path = file.display().to_string();
+    for args in [["run", &path], ["inspect", &path], ["build", &folder.path().display().to_string()]] {
+        caxton(&args).fails(
+            2,
+            &[":3:8: ", "did you mean `agent`?", ":4:1: ", "did you mean `version`?", "`package.module` is missing"],
+        );
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let done = caxton(&["completions", shell]).ok();
+        assert!(done.stdout.contains("dead-letters"), "{shell}");
+    }
+    caxton(&["completions", "bsh"]).fails(2, &["bash"]);
+    assert!(caxton(&["man"]).ok().stdout.contains(".TH caxton"));
+    let folder = tempfile::tempdir().unwrap();
+    caxton(&["man", "--dir", &folder.path().display().to_string()]).ok();
+    assert!(folder.path().join("caxton-agent-deploy.1").is_file());
+}
+
+#[test]
+fn without_a_node_client_commands_say_how_to_get_one() {
+    // Port 9 of this machine answers nobody.
+    let url = ["--url", "http://127.0.0.1:9"];
+    for args in [
+        vec!["agent", "list"],
+        vec!["agent", "remove", "x"],
+        vec!["send", "x", "{}"],
+        vec!["messages", "--receiver", "x"],
+        vec!["messages", "--follow"],
+        vec!["conversation", "x"],
+        vec!["dead-letters", "list"],
+        vec!["events"],
+        vec!["token", "list"],
+    ] {
+        caxton(&[args, url.to_vec()].concat()).fails(1, &["caxton up", "127.0.0.1:9"]);
+    }
+    caxton(&["agent", "list", "--url", "localhost"]).fails(2, &["http://127.0.0.1:8080"]);
+    caxton(&["send", "--url", "http://127.0.0.1:9"]).fails(2, &["RECEIVER"]);
+    caxton(&["send", "--message", "x", "--url", "http://127.0.0.1:9"]).fails(2, &["no JSON message"]);
+    caxton(&["journal", "verify"]).fails(2, &["holds no journal", "--data"]);
+    caxton(&["journal", "show", "--agent", "x"]).fails(2, &["16 hex digits"]);
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let done = caxton(&["inspect", "/nowhere"]);
+    assert!(!done.stderr.contains('\u{1b}'), "{done:#?}");
+}
