@@ -225,7 +225,7 @@ func hex4(text string) rune {
 		case c <= '9':
 			c -= '0'
 		default:
-			c = c|32 - 'a' + 10
+			c = c | 32 - 'a' + 10
 		}
 		code = code<<4 + c
 	}
