@@ -6,14 +6,18 @@ use wasmtime::{GuestProfiler, Memory, Store, TypedFunc};
 
 use crate::{
     HostCalls, Linked, Usage,
+    config::MemoryForm,
     ctx::{Bounds, Ctx, Stop},
     exports::{AllocatorFunctions, ExportIndexes, typed},
-    guest_bytes,
+    guest_bytes, raw,
     store::{self, run},
 };
 
 /// The buffer for a capability descriptor; a larger one is asked for again. Unit: bytes.
 const CAPABILITIES_BYTES: usize = 64 << 10;
+
+/// A turn that recursed deeply took longer than this, for its stack's pages alone.
+const DEEP_TURN_NANOS: u64 = 4_000;
 
 /// A turn's call into an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +160,9 @@ impl Instance {
         self.store.data_mut().host = host;
         let result = self.turn(&call).await;
         let (host, usage) = store::end(&mut self.store);
+        if usage.cpu_nanos > DEEP_TURN_NANOS {
+            self.trim_stack(false);
+        }
         let instance = result.is_ok().then_some(self);
         CallDone {
             result,
@@ -169,6 +176,17 @@ impl Instance {
         let (store, guest) = (&mut self.store, &mut self.guest);
         run!(store, guest.call(store, call))
     }
+    /// Gives back the memory of an idle agent's stack. Cost: about 2 µs, and 1 µs at the next turn.
+    pub fn trim(&mut self) {
+        self.trim_stack(true);
+    }
+    fn trim_stack(&mut self, whole: bool) {
+        if self.linked.inner.runtime.form == MemoryForm::Agents
+            && let Some(stack) = self.store.data().meter.stack()
+        {
+            raw::trim_stack(stack, whole);
+        }
+    }
     /// What the limits are from the next turn on.
     pub fn set_limits(&mut self, limits: &Limits) {
         self.store.data_mut().bounds = Bounds::of(limits);
@@ -177,6 +195,15 @@ impl Instance {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.store.data().held.memory_bytes
+    }
+    /// What of its stack is in memory, outside its limit on memory. Unit: bytes.
+    #[must_use]
+    pub fn stack_resident_bytes(&self) -> u64 {
+        self.store
+            .data()
+            .meter
+            .stack()
+            .map_or(0, raw::stack_resident_bytes)
     }
     /// What it was made from.
     #[must_use]

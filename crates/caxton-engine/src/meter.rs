@@ -8,13 +8,15 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::raw;
 
 /// What the first slice of a turn counts at most. Unit: nanoseconds.
 ///
@@ -32,6 +34,7 @@ pub(crate) struct Meter {
     cpu: AtomicU64,
     host_wait: AtomicU64,
     waiting: AtomicU64,
+    stack: AtomicUsize,
 }
 
 fn thread_nanos() -> u64 {
@@ -55,6 +58,7 @@ impl Meter {
             cpu: AtomicU64::new(0),
             host_wait: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
+            stack: AtomicUsize::new(0),
         })
     }
     /// Starts a turn.
@@ -68,6 +72,9 @@ impl Meter {
     }
     /// A poll begins.
     pub(crate) fn slice_begins(&self) {
+        if self.slices.load(Relaxed) == 0 {
+            raw::take_new_stack();
+        }
         self.slice_started.store(self.elapsed(), Relaxed);
         if self.slices.load(Relaxed) > 0 {
             self.slice_thread_started.store(thread_nanos(), Relaxed);
@@ -85,7 +92,16 @@ impl Meter {
     /// A poll is over.
     pub(crate) fn slice_ends(&self) {
         self.cpu.fetch_add(self.slice_nanos(), Relaxed);
-        self.slices.fetch_add(1, Relaxed);
+        if self.slices.fetch_add(1, Relaxed) == 0 {
+            let stack = raw::take_new_stack();
+            if stack != 0 {
+                self.stack.store(stack, Relaxed);
+            }
+        }
+    }
+    /// Where this store's stack is, if it came out of the slab.
+    pub(crate) fn stack(&self) -> Option<usize> {
+        Some(self.stack.load(Relaxed)).filter(|stack| *stack != 0)
     }
     /// Time run up to now, inside a slice.
     pub(crate) fn cpu_running(&self) -> u64 {

@@ -13,6 +13,7 @@
 )]
 
 use std::{
+    cell::Cell,
     ops::Range,
     ptr,
     sync::{
@@ -274,6 +275,52 @@ struct Stacks {
     guard_by_advice: AtomicBool,
 }
 
+thread_local! {
+    /// The bottom of the stack that was last handed out on this thread; 0: none since it was taken.
+    static NEW_STACK: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What a stack keeps when it is trimmed: an ordinary turn touches less. Unit: bytes.
+const STACK_KEPT_BYTES: usize = 32 << 10;
+
+/// The bottom of the stack that was handed out on this thread since the last time; 0: none.
+pub(crate) fn take_new_stack() -> usize {
+    NEW_STACK.replace(0)
+}
+
+/// Gives back the pages of a stack that went deep, and with `whole` all of them.
+///
+/// Contract: `bottom` is from [`take_new_stack`], the stack's store is alive, and no call of it
+/// runs: what stands on the stack is dead. Cost: a system call, two if it went deep.
+pub(crate) fn trim_stack(bottom: usize, whole: bool) {
+    let kept = if whole { 0 } else { STACK_KEPT_BYTES };
+    let deep = FIBER_BYTES - kept;
+    if !whole {
+        let page = bottom + deep - PAGE;
+        let mut resident = 0_u8;
+        // SAFETY: one page of a stack that is mapped (contract); the answer is one byte.
+        let asked = unsafe { libc::mincore(page as *mut libc::c_void, PAGE, &raw mut resident) };
+        if asked == 0 && resident & 1 == 0 {
+            return;
+        }
+    }
+    forget_pages(bottom, deep);
+}
+
+/// How much of a stack is in memory. Unit: bytes. Cost: a system call; contract as [`trim_stack`].
+pub(crate) fn stack_resident_bytes(bottom: usize) -> u64 {
+    let mut pages = [0_u8; FIBER_BYTES / PAGE];
+    // SAFETY: the whole stack is mapped (contract); one byte is written for each of its pages.
+    let asked =
+        unsafe { libc::mincore(bottom as *mut libc::c_void, FIBER_BYTES, pages.as_mut_ptr()) };
+    let resident = if asked == 0 {
+        pages.iter().filter(|page| **page & 1 == 1).count()
+    } else {
+        0
+    };
+    (resident * PAGE) as u64
+}
+
 /// A fiber's stack: the top of a slot, a guard page below.
 struct Stack {
     slot: Slot,
@@ -319,6 +366,7 @@ unsafe impl StackCreator for Stacks {
             .take()
             .ok_or_else(|| wasmtime::Error::msg(SLAB_FULL))?;
         let stack = Stack { slot };
+        NEW_STACK.set(stack.bottom_address());
         let guard = (stack.bottom_address() - PAGE) as *mut libc::c_void;
         if self.guard_by_advice.load(Relaxed) {
             // SAFETY: a page of the slot that nothing uses.

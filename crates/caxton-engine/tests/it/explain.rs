@@ -171,8 +171,5 @@ fn a_profile_names_where_the_time_went() {
     let done = call(instance, Call::Message("{}".into()), TestHost::default());
     let json = done.instance.unwrap().finish_profile().unwrap();
     let json = String::from_utf8(json).unwrap();
-    assert!(
-        json.contains("busy"),
-        "{json}"
-    );
+    assert!(json.contains("busy"), "{json}");
 }

@@ -250,3 +250,25 @@ fn endless_loops_share_their_thread() {
         assert!(done[i].usage.preemptions > 5, "{:?}", done[i].usage);
     }
 }
+
+#[test]
+fn a_stack_that_went_deep_is_given_back_after_the_turn() {
+    let text = agent(
+        "(func $deep (param i32) (result i64) (if (result i64) (local.get 0)
+           (then (i64.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i64.const 1))) (else (i64.const 0))))",
+        "(drop (call $deep (i32.load8_u (local.get $ptr)))) (i32.const 1)",
+    )
+    .replace("(i32.load8_u (local.get $ptr))", "(i32.mul (i32.load8_u (local.get $ptr)) (i32.const 50))");
+    let linked = linked(KINDS[0], &text);
+    let done = turn(&linked, &agent_limits(), TestHost::default());
+    // `{` is 123: 6,150 frames are more than 200 KiB.
+    assert_eq!(done.result, Ok(Returned::Code(1)));
+    let mut instance = done.instance.unwrap();
+    let after_deep = instance.stack_resident_bytes();
+    assert!((1..=64 << 10).contains(&after_deep), "{after_deep}");
+    instance.trim();
+    assert_eq!(instance.stack_resident_bytes(), 0);
+    let done = message(instance, b"\x01", TestHost::default());
+    assert_eq!(done.result, Ok(Returned::Code(1)), "a trimmed stack works");
+    assert!(done.instance.unwrap().stack_resident_bytes() > 0);
+}

@@ -200,7 +200,8 @@ fn more_calls_at_once_than_places_are_refused_by_name() {
     )
     .replace("(module (import \"caxton\"", "(module (import \"caxton\"");
     let linked = linked(KINDS[0], &text);
-    let mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>>>>> = vec![];
+    type Running = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>>>>;
+    let mut futures: Vec<Running> = vec![];
     for _ in 0..20 {
         let linked = linked.clone();
         futures.push(Box::pin(async move {
