@@ -27,7 +27,13 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("caxton-api", &["caxton-model"]),
     (
         "caxton-server",
-        &["caxton-model", "caxton-api", "caxton-node"],
+        &[
+            "caxton-model",
+            "caxton-package",
+            "caxton-kernel",
+            "caxton-api",
+            "caxton-node",
+        ],
     ),
     ("caxton-client", &["caxton-model", "caxton-api"]),
     ("caxton-sdk-macros", &[]),
@@ -38,6 +44,8 @@ const EDGES: [(&str, &[&str]); 13] = [
             "caxton-model",
             "caxton-package",
             "caxton-engine",
+            "caxton-kernel",
+            "caxton-store",
             "caxton-node",
             "caxton-api",
             "caxton-server",
