@@ -15,6 +15,9 @@ use super::World;
 ///
 /// Errors: the rule that is broken, and how.
 pub(super) fn live(world: &World) -> Result<(), String> {
+    if let Some(broken) = world.broken.first() {
+        return Err(broken.clone());
+    }
     for kernel in &world.kernels {
         for (id, agent) in &kernel.state().agents {
             let listing = world

@@ -66,6 +66,11 @@ pub fn show_entry(entry: &Entry) -> String {
         };
         let _ = write!(line, " {} {result}{used}", turn.turn);
     }
+    if let Record::Accepted { deliveries } = &entry.record {
+        for (_, key, _) in deliveries {
+            let _ = write!(line, " {key}");
+        }
+    }
     line + &show_sent(entry.record.sent())
 }
 

@@ -2,12 +2,14 @@
 //! do what they are told.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
     sync::Arc,
 };
 
-use caxton_model::{AgentId, AgentState, Delivery, Entry, Fault, Micros, State, Timestamp};
+use caxton_model::{
+    AgentId, AgentState, Delivery, Entry, Fault, MessageKey, Micros, Record, State, Timestamp,
+};
 
 use super::{
     durable::Durable,
@@ -53,6 +55,12 @@ pub struct World {
     pub answers: VecDeque<Answered>,
     /// What happened, line by line.
     pub transcript: String,
+    /// Rules that were seen broken on the way.
+    pub broken: Vec<String>,
+    /// The last message each agent was given, by sender and its shard.
+    given: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
+    /// Messages that came from the dead letters: they are out of order.
+    resent: BTreeSet<(u16, u64)>,
     wires: BTreeMap<(usize, usize), VecDeque<Parcel>>,
     shards: u16,
     journalling: bool,
@@ -71,6 +79,9 @@ impl World {
             running: BTreeMap::new(),
             answers: VecDeque::new(),
             transcript: String::new(),
+            broken: Vec::new(),
+            given: BTreeMap::new(),
+            resent: BTreeSet::new(),
             wires: BTreeMap::new(),
             shards,
             journalling,
@@ -109,6 +120,7 @@ impl World {
         self.journal.truncate(kept);
         self.running.clear();
         self.wires.clear();
+        self.given.clear();
         self.answers.retain(|answered| answered.after <= kept);
         let mut state = Self::replayed(&self.journal);
         state.forget_memory_agents();
@@ -236,6 +248,9 @@ impl World {
     fn perform(&mut self, shard: usize, effect: Effect) {
         match effect {
             Effect::Journal(entry) => {
+                if matches!(entry.record, Record::DeadLettersTaken { .. }) {
+                    self.resent.insert((entry.shard, entry.seq));
+                }
                 let line = show_entry(&entry);
                 self.say(format_args!("  journal {line}"));
                 self.journal.push(entry);
@@ -243,6 +258,7 @@ impl World {
             Effect::Run(run) => {
                 let (name, input) = (run.ctx.spec().name.clone(), show_input(&run.input));
                 self.say(format_args!("  run {name} {} {input}", run.turn));
+                self.note_order(&run);
                 self.running.insert(run.agent, (shard, *run));
             }
             Effect::Cancel { agent } => {
@@ -288,6 +304,30 @@ impl World {
                     self.say(format_args!("  event {line}"));
                 }
             }
+        }
+    }
+
+    /// Each agent is given each sender's messages in the order in which they were sent.
+    fn note_order(&mut self, run: &RunTurn) {
+        let TurnInput::Message(mail) = &run.input else {
+            return;
+        };
+        // What the host says in an agent's name may be said on another shard.
+        let key = mail.key;
+        if mail.attempts > 0
+            || mail.message.performative.is_last_word()
+            || self.resent.contains(&(key.shard, key.seq))
+        {
+            return;
+        }
+        let pair = (Arc::clone(&mail.message.sender), key.shard, run.agent);
+        if let Some(last) = self.given.insert(pair, key)
+            && last > key
+        {
+            let name = self.name(run.agent);
+            self.broken.push(format!(
+                "order is kept: {name} was given {key} after {last}"
+            ));
         }
     }
 

@@ -645,3 +645,55 @@ fn one_thing_at_a_time() {
         "#]],
     );
 }
+
+#[test]
+fn the_late_end_of_a_turn_that_was_cut_off_is_ignored() {
+    check(
+        r#"
+        deploy a
+        post c -> a request
+        stop a now 1s
+        tick 1s
+        late a 2
+        start a
+        late a 2
+        turn a ok
+        late a 3
+        late a 9
+        show a
+        "#,
+        expect![[r#"
+            deploy a
+            post c -> a request
+              journal 0-4 posted [request agent:10]
+              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 message c -> a request null conv=c-0-4
+            stop a now 1s
+              journal 0-5 status-changed
+              event a is Draining: asked to stop
+            tick 1s
+              cancel a
+              event a faulted: agent-stopped: `a` was stopped before its turn ended
+              journal 0-6 turn 2 fault agent-stopped [failure client:c]
+              journal 0-7 status-changed
+              event a is Stopped: stopped; its time to finish was over
+              answer 3: Stopped
+              mail for c: a -> c failure {"error":"`a` was stopped before its turn ended","code":"agent-stopped","agent":"a"} conv=c-0-4 re=c-0-4
+            late a 2
+            start a
+              event a is Starting: asked to start
+              run a 3 init Operator
+            late a 2
+            turn a ok
+              journal 0-8 instance-started
+              journal 0-9 turn 3 returned 0
+              journal 0-10 status-changed
+              event a is Running: started
+              answer 4: Running
+            late a 3
+            late a 9
+            show a
+              Running version 1.0.0 turns 3 errors 0 faults 1 mail 0 timers [] subscriptions 0 state 0
+        "#]],
+    );
+}

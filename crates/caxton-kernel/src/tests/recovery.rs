@@ -330,7 +330,7 @@ fn a_memory_agents_message_is_recorded_where_it_arrives() {
               answer 3: posted m-0-7-0 conv=c-0-7 to 1 memory
               run m 2 message c -> m request null conv=c-0-7
             turn m ok send {"performative": "request", "receiver": "a", "content": 1} ; send {"performative": "request", "receiver": "a", "content": 2} ; reply inform 3
-              journal 0-9 accepted
+              journal 0-9 accepted m-0-8-0 m-0-8-1
               mail for c: m -> c inform 3 conv=c-0-7 re=c-0-7
               run a 2 message m -> a request 1
               host answered send=0 send=0 reply=0
@@ -352,7 +352,7 @@ fn a_memory_agents_message_is_recorded_where_it_arrives() {
             turn m ok
               run m 2 message c -> m request null conv=c-0-13
             turn m ok send {"performative": "request", "receiver": "a", "content": 4}
-              journal 0-17 accepted
+              journal 0-17 accepted m-0-16-0
               host answered send=0
             turn a ok
               journal 0-18 turn 4 returned 0
@@ -502,6 +502,57 @@ fn a_change_is_told_to_subscribers_of_other_shards() {
               mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-6
               mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-8
               host answered register=0
+        "#]],
+    );
+}
+
+#[test]
+fn numbers_that_live_on_elsewhere_are_not_given_again() {
+    check_on(
+        2,
+        r#"
+        deploy a
+        deploy m memory
+        post c -> m request
+        turn m ok send {"performative": "request", "receiver": "a", "content": 1}
+        crash
+        post c -> m request
+        turn m ok
+        turn m ok send {"performative": "request", "receiver": "a", "content": 2}
+        turn a ok
+        turn a ok
+        turn a ok
+        "#,
+        expect![[r#"
+            deploy a
+            deploy m memory
+            post c -> m request
+              answer 3: posted m-0-4-0 conv=c-0-4 to 1 memory
+              run m 2 message c -> m request null conv=c-0-4
+            turn m ok send {"performative": "request", "receiver": "a", "content": 1}
+              host answered send=0
+              journal 1-4 accepted m-0-5-0
+              run a 2 message m -> a request 1
+            crash
+              crash, 5 records kept
+              run a 2 init NodeStart
+            post c -> m request
+              answer 4: posted m-0-6-0 conv=c-0-6 to 1 memory
+              run m 1 init NodeStart
+            turn m ok
+              run m 2 message c -> m request null conv=c-0-6
+            turn m ok send {"performative": "request", "receiver": "a", "content": 2}
+              host answered send=0
+              journal 1-5 accepted m-0-9-0
+            turn a ok
+              journal 1-6 instance-started
+              journal 1-7 turn 2 returned 0
+              run a 3 message m -> a request 1
+            turn a ok
+              journal 1-8 turn 3 returned 0
+              run a 4 message m -> a request 2
+            turn a ok
+              journal 1-9 turn 4 returned 0
         "#]],
     );
 }

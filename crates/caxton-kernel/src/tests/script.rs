@@ -9,7 +9,7 @@ use caxton_model::{
 };
 
 use crate::{
-    Event, Post, Ticket, TurnCtx,
+    Event, Post, Ticket, TurnCtx, TurnEffects, TurnEnd,
     sim::{World, show_message},
 };
 
@@ -120,6 +120,7 @@ impl Script {
 
     /// What a replay of the journal yields is what the kernels know.
     pub(crate) fn check_replay(&self) {
+        assert!(self.world.broken.is_empty(), "{:?}", self.world.broken);
         if let Some(difference) = self.world.differs_from_replay() {
             panic!("{}\n{difference}", self.world.transcript);
         }
@@ -146,6 +147,7 @@ impl Script {
             "show" => self.show(&words),
             "read" => self.read(words[0]),
             "traces" => self.traces(words[0]),
+            "late" => self.late(words[0], words[1].parse().unwrap()),
             "quiesce" => {
                 for shard in 0..self.world.kernels.len() {
                     self.world.step(shard, Event::Quiesce);
@@ -325,6 +327,21 @@ impl Script {
         for line in lines {
             self.world.transcript += &(line + "\n");
         }
+    }
+
+    /// The end of a turn that nobody waits for any more.
+    fn late(&mut self, name: &str, turn: u64) {
+        let agent = self.id(name);
+        let end = TurnEnd {
+            agent,
+            turn,
+            result: Ok(0),
+            effects: TurnEffects::default(),
+            cpu_micros: 0,
+            instance_kept: true,
+        };
+        let shard = self.world.shard_of(agent);
+        self.world.step(shard, Event::TurnEnded(Box::new(end)));
     }
 
     /// The trace's context of each message that waits for an agent or a client.
