@@ -55,7 +55,7 @@ impl std::fmt::Debug for BareProcessor {
 }
 
 impl BareProcessor {
-    /// Compiles it. Imports, if there are any, answer 0.
+    /// Compiles it. Imports, if there are any, must not be called.
     pub fn new(module: &[u8]) -> Result<Self, BareError> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_core_instances(POOL_SLOTS)
@@ -69,7 +69,7 @@ impl BareProcessor {
         let engine = wasmtime::Engine::new(&config)?;
         let module = Module::new(&engine, module)?;
         let mut linker = Linker::new(&engine);
-        linker.define_unknown_imports_as_default_values(&mut Store::new(&engine, ()), &module)?;
+        linker.define_unknown_imports_as_traps(&module)?;
         Ok(Self {
             pre: linker.instantiate_pre(&module)?,
         })

@@ -11,6 +11,7 @@ use wasmtime::Module;
 
 use crate::{
     Engine, EngineError,
+    config::TABLES_PER_MODULE_MAX as TABLES_MAX,
     engine::Runtime,
     raw,
     worker::{self, WorkerError},
@@ -117,6 +118,13 @@ impl Engine {
         kind: Kind,
     ) -> Result<Compiled, CompileError> {
         let report = module.report();
+        if report.tables > TABLES_MAX {
+            let reason = format!(
+                "it has {} tables, at most {TABLES_MAX} are allowed",
+                report.tables
+            );
+            return Err(CompileError::Refused { reason });
+        }
         if report.profile == EngineProfile::Wide && profile != EngineProfile::Wide {
             return Err(CompileError::ProfileRequired {
                 required: report.profile,
@@ -148,18 +156,20 @@ impl Engine {
             let reason = format!("its machine code is {size} bytes, at most {most} are allowed");
             return Err(CompileError::Refused { reason });
         }
-        if let Some(cache) = cache {
-            cache.put(&cache_key, &artefact);
-        }
+        // What loading refuses are sizes: more globals or tables than an instance may have.
         let module = raw::load_checked(&runtime.engine, &artefact).map_err(|error| {
-            CompileError::Worker {
+            CompileError::Refused {
                 reason: format!("{error:#}"),
             }
         })?;
+        if let Some(cache) = cache {
+            cache.put(&cache_key, &artefact);
+        }
         Ok(compiled(module, false))
     }
     fn make_artefact(&self, module: &Verified, runtime: &Runtime) -> Result<Vec<u8>, CompileError> {
         let options = &self.inner.options;
+        let _place = self.inner.compiling.enter();
         match &options.compile_worker {
             Some(program) => {
                 worker::compile(program, options, runtime, module.bytes()).map_err(|error| {

@@ -18,7 +18,7 @@ pub(crate) const FIBER_BYTES: usize = STACK_BYTES + (1 << 20);
 /// Version under which compiled code is stored: the engine itself would compare only the major one.
 pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 /// Tables one module may have.
-const TABLES_PER_MODULE_MAX: u32 = 4;
+pub(crate) const TABLES_PER_MODULE_MAX: u32 = 4;
 /// Frames of a backtrace.
 const FRAMES_MAX: usize = 50;
 

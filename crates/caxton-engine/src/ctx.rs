@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits, UNLIMITED};
 use wasmtime::{GuestProfiler, Memory, ResourceLimiter};
 
-use crate::{HostCalls, Usage, meter::Meter, ticker::Touch, wasi::WasiState};
+use crate::{
+    HostCalls, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, ticker::Touch, wasi::WasiState,
+};
 
 /// A fault on its way through the runtime's error type.
 #[derive(Debug)]
@@ -249,16 +251,16 @@ impl ResourceLimiter for Ctx {
         let delta = as_u64(desired.saturating_sub(current));
         let asked_bytes = self.held.memory_bytes.saturating_add(delta);
         self.held.last_memory_delta = 0;
+        if asked_bytes > self.bounds.memory {
+            self.refused = Some(Refused::Memory { asked_bytes });
+            return Ok(false);
+        }
         if let Some(maximum) = maximum.filter(|maximum| desired > *maximum) {
             let maximum_bytes = as_u64(maximum);
             self.refused = Some(Refused::OwnMaximum {
                 asked_bytes,
                 maximum_bytes,
             });
-            return Ok(false);
-        }
-        if asked_bytes > self.bounds.memory {
-            self.refused = Some(Refused::Memory { asked_bytes });
             return Ok(false);
         }
         self.held.last_memory_delta = delta;
@@ -306,7 +308,7 @@ impl ResourceLimiter for Ctx {
         1
     }
     fn tables(&self) -> usize {
-        4
+        TABLES_PER_MODULE_MAX as usize
     }
     fn memories(&self) -> usize {
         1

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
 use caxton_model::{EngineKind, EngineProfile, ErrorCode, Fault, Micros};
@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub compile_memory_bytes_max: u64,
     /// Time of one compilation, as CPU time and twice that by the clock.
     pub compile_time_max: Micros,
+    /// Compilations at the same time; more wait for their turn.
+    pub compile_parallel_max: u32,
     /// Processors and extensions at work at the same time, per profile.
     pub pool_slots: u32,
     /// Agents alive at the same time.
@@ -49,6 +51,7 @@ impl Default for EngineOptions {
             compile_worker: None,
             compile_memory_bytes_max: 2 << 30,
             compile_time_max: Micros::secs(60),
+            compile_parallel_max: 2,
             pool_slots: 256,
             agents_max: 100_000,
             perf_map: false,
@@ -98,6 +101,40 @@ impl EngineError {
     }
 }
 
+/// Lets so many in at a time. For blocking work off the shards only.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+/// A place inside a [`Gate`], given back when dropped.
+pub(crate) struct Place<'a>(&'a Gate);
+
+impl Gate {
+    fn new(places: u32) -> Self {
+        Self {
+            free: Mutex::new(places.max(1)),
+            freed: Condvar::new(),
+        }
+    }
+    /// Waits for a place. Bounds: each compilation ends by its own time limit.
+    pub(crate) fn enter(&self) -> Place<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(free, |free| *free == 0);
+        let mut free = waited.unwrap_or_else(PoisonError::into_inner);
+        *free = free.saturating_sub(1);
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
 /// One engine of the runtime, with its place in the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Runtime {
@@ -111,6 +148,7 @@ pub(crate) struct Inner {
     runtimes: Mutex<BTreeMap<(EngineProfile, MemoryForm), Runtime>>,
     slabs: Mutex<Option<Arc<raw::Slabs>>>,
     pub(crate) cache: Option<Cache>,
+    pub(crate) compiling: Gate,
     ticker: Ticker,
 }
 
@@ -140,6 +178,7 @@ impl Engine {
         let ticker = Ticker::start().map_err(EngineError::Thread)?;
         let engine = Self {
             inner: Arc::new(Inner {
+                compiling: Gate::new(options.compile_parallel_max),
                 options,
                 runtimes: Mutex::default(),
                 slabs: Mutex::default(),

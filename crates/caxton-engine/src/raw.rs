@@ -407,3 +407,19 @@ pub(crate) fn map_just_compiled(
     // SAFETY: the function's contract; version and settings are compared by the callee.
     unsafe { Module::deserialize_file(engine, file) }
 }
+
+/// Lets this process never again make memory executable: for nodes that interpret.
+///
+/// Errors: a kernel without it (Linux before 6.3). Can't be taken back.
+pub fn forbid_executable_memory() -> std::io::Result<()> {
+    const PR_SET_MDWE: libc::c_int = 65;
+    const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    let zero: libc::c_ulong = 0;
+    // SAFETY: sets a flag of the process; no memory is touched.
+    let set = unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, zero, zero, zero) };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}

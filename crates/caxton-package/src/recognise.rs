@@ -61,7 +61,7 @@ fn short_name(name: &str) -> String {
 fn signature(types: &Types, entity: EntityType) -> Option<Signature> {
     match entity {
         EntityType::Func(id) | EntityType::FuncExact(id) => {
-            Some(Signature::of(types.as_ref()[id].unwrap_func()))
+            Some(Signature::of(types.as_ref().get(id)?.unwrap_func()))
         }
         _ => None,
     }
@@ -133,6 +133,7 @@ fn read_sections(bytes: &[u8], types: &Types, report: &mut ModuleReport) {
             maximum_bytes: memory.maximum.map(bytes),
         });
     }
+    report.tables = types.table_count();
     for i in 0..types.table_count() {
         report.table_elements = report
             .table_elements

@@ -210,6 +210,8 @@ pub struct ModuleReport {
     pub allocator: Option<Allocator>,
     /// Its memories.
     pub memories: Vec<MemoryReport>,
+    /// How many tables it has.
+    pub tables: u32,
     /// Sum of its tables' initial sizes. Unit: elements.
     pub table_elements: u64,
     /// The least profile it runs under.
@@ -238,6 +240,7 @@ impl ModuleReport {
             exports: Vec::new(),
             allocator: None,
             memories: Vec::new(),
+            tables: 0,
             table_elements: 0,
             profile: EngineProfile::Hardened,
             profile_features: Vec::new(),

@@ -7,13 +7,19 @@ use caxton_model::{EngineKind, EngineProfile, Grants, Kind, Micros};
 
 use crate::harness::*;
 
-fn worker() -> PathBuf {
+/// A program of this crate's, built with its tests.
+fn example(name: &str) -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    here.parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/compile_worker")
+    let program = here.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(
+        program.exists(),
+        "run `cargo build --release -p caxton-engine --examples` first"
+    );
+    program
+}
+
+fn worker() -> PathBuf {
+    example("compile_worker")
 }
 
 fn compile(engine: &Engine, text: &str) -> Result<Compiled, CompileError> {
@@ -261,4 +267,55 @@ fn a_module_that_needs_more_than_its_profile_is_told_which() {
         error.to_string().contains("no engine for profile `wide`"),
         "{error}"
     );
+}
+
+#[test]
+fn sizes_that_no_instance_may_have_are_refused() {
+    let tables = "(table 1 funcref)".repeat(5);
+    for kind in [Kind::Agent, Kind::Processor] {
+        let module = verified(&agent(&tables, "(i32.const 0)"));
+        let error = engine(KINDS[0])
+            .compile(&module, EngineProfile::Hardened, kind)
+            .unwrap_err();
+        assert_eq!(error.code().as_str(), "compile-refused", "{error}");
+        assert!(error.to_string().contains("5 tables"), "{error}");
+    }
+    // An instance holds its globals: five megabytes of them.
+    let globals = "(global (mut i64) (i64.const 0))".repeat(400_000);
+    let module = verified(&agent(&globals, "(i32.const 0)"));
+    let compiled = engine(KINDS[0]).compile(&module, EngineProfile::Hardened, Kind::Processor);
+    let error = compiled.unwrap_err();
+    assert_eq!(error.code().as_str(), "compile-refused", "{error}");
+}
+
+#[test]
+fn pulley_runs_where_executable_memory_is_forbidden() {
+    let out = std::process::Command::new(example("no_executable_memory"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("cranelift: the cranelift engine can't start"),
+        "{text}"
+    );
+    assert!(lines[0].contains("--engine pulley"), "{text}");
+    assert_eq!(lines[1], "pulley: Ok(Code(5))");
+}
+
+#[test]
+fn what_moves_between_threads_may() {
+    fn is_send<T: Send>(_: &T) {}
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Engine>();
+    is_shared::<Compiled>();
+    is_shared::<caxton_engine::Linked>();
+    let instance = start(
+        &linked(KINDS[0], &agent("", "(i32.const 0)")),
+        &agent_limits(),
+    )
+    .unwrap();
+    is_send(&instance);
+    is_send(&instance.call(caxton_engine::Call::Init, Box::new(TestHost::default())));
 }
