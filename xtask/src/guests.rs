@@ -20,6 +20,7 @@ mod compatibility;
 mod form;
 mod lock;
 mod stage;
+mod templates;
 
 use lock::{Entry, Guest, Lock, Sources};
 
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// What the host's test suite found: JSON, an object of guest file name → true or false.
     #[arg(long, value_name = "FILE")]
     behaviour: Option<PathBuf>,
+    /// Instead: lay out every project template, run its tests and build it.
+    #[arg(long)]
+    templates: bool,
     /// Only these guests, as `NAME-LANGUAGE` or NAME; all if none is named.
     names: Vec<String>,
 }
@@ -40,6 +44,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = root();
     let sources = Sources::read(&root)?;
+    if args.templates {
+        return templates::try_all(&root);
+    }
     if let Some(file) = &args.behaviour {
         return take_behaviour(&root, file);
     }
