@@ -23,7 +23,7 @@ mod inspect;
 mod journal;
 mod man;
 mod messages;
-//mod new;
+mod new;
 mod run;
 mod send;
 mod token;
@@ -39,8 +39,8 @@ pub(crate) enum Command {
     /// Run one module without a node: an agent on messages, a processor on bytes
     #[command(visible_alias = "run-agent")]
     Run(run::Args),
-    // // Begin a project for an agent or a processor
-    //New(new::Args),
+    /// Begin a project for an agent or a processor
+    New(new::Args),
     /// Build a project's module with size optimisation
     Build(build::Args),
     /// Say what a module is, what it imports, and why it would be refused
@@ -92,7 +92,7 @@ pub(crate) fn run(
         Command::Up(args) => up::run(args, output, environment),
         Command::Demo(args) => demo::run(args, output),
         Command::Run(args) => run::run(args, output),
-        //Command::New(args) => new::run(&args, output),
+        Command::New(args) => new::run(&args, output),
         Command::Build(args) => build::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Agent(command) => wait(agent::run(command, output, environment)),
