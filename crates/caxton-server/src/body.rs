@@ -178,6 +178,14 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure>
             "the JSON is nested deeper than {JSON_DEPTH_MAX} levels"
         )));
     }
+    // Serde would take a list for an object, field by field.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{')
+    {
+        return Err(Failure::malformed("the body: expected a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| explain(&error))
 }
 

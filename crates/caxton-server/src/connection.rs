@@ -31,7 +31,7 @@ const HEADERS_PARSED_MAX: usize = 256;
 
 /// What is said to a connection that there is no room for.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 253\r\n\r\n\
+content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 249\r\n\r\n\
 {\"type\":\"/api/v1/errors/CX6001\",\"title\":\"node budget\",\"status\":503,\"code\":\"node-budget\",\
 \"detail\":\"the node has as many connections as it takes\",\"remedy\":\"try again, with fewer connections\",\
 \"request_id\":\"none\",\"retry_after_secs\":1}                   ";

@@ -1,0 +1,191 @@
+//! Event streams: filtered, resumed, bounded, ended with the server.
+
+use std::time::Duration;
+
+use caxton_client::{EventFilter, StreamedEvent, api::EventBody};
+use caxton_server::ServerLimits;
+use serde_json::json;
+
+use crate::harness::{Harness, PATIENCE, message};
+
+async fn next(stream: &mut caxton_client::EventStream) -> StreamedEvent {
+    tokio::time::timeout(PATIENCE, stream.next())
+        .await
+        .expect("an event")
+        .expect("no end")
+        .unwrap()
+}
+
+fn kind(kind: &str) -> EventFilter {
+    EventFilter {
+        kind: Some(kind.to_owned()),
+        ..EventFilter::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_filtered_and_goes_on_where_it_was_left() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("echo", "echo-c.wasm").await;
+    let mut watching = client.events(&kind("sent"), None).await.unwrap();
+    let mut of_other = client
+        .events(
+            &EventFilter {
+                conversation_id: Some("other".to_owned()),
+                ..kind("sent")
+            },
+            None,
+        )
+        .await
+        .unwrap();
+    let send = async |conversation: &str, n: i32| {
+        let mut sent = message("me", "echo", json!(n));
+        sent.conversation_id = Some(conversation.to_owned());
+        client
+            .send_message_and_wait(sent, Duration::from_secs(20))
+            .await
+            .unwrap();
+    };
+    send("one", 1).await;
+    let first = next(&mut watching).await;
+    let EventBody::Sent { message, .. } = &first.body else {
+        panic!("{first:?}")
+    };
+    assert_eq!(message.content.value(), json!(1));
+    drop(watching);
+    send("other", 2).await;
+    let EventBody::Sent { message, .. } = next(&mut of_other).await.body else {
+        panic!("not sent")
+    };
+    assert_eq!(message.conversation_id.as_deref(), Some("other"));
+    // From behind the first event: the reply to it, then the second request and its reply.
+    let mut resumed = client
+        .events(&kind("sent"), first.id.as_deref())
+        .await
+        .unwrap();
+    let mut contents = Vec::new();
+    for _ in 0..3 {
+        let EventBody::Sent { message, .. } = next(&mut resumed).await.body else {
+            panic!("not sent")
+        };
+        contents.push((message.performative.to_string(), message.content.value()));
+    }
+    assert_eq!(
+        contents,
+        [
+            ("inform".into(), json!(1)),
+            ("request".into(), json!(2)),
+            ("inform".into(), json!(2))
+        ]
+    );
+    let mut of_before = client
+        .events(&kind("sent"), Some("00000000-7"))
+        .await
+        .unwrap();
+    assert!(matches!(next(&mut of_before).await.body, EventBody::Gap(_)));
+    let answer = harness
+        .call("GET", "/api/v1/events?kind=nothing", None)
+        .await;
+    assert_eq!(answer.code(), "malformed-request");
+    let answer = harness
+        .call("GET", "/api/v1/events?agent=nobody", None)
+        .await;
+    assert_eq!(answer.code(), "not-found");
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_and_log_lines_are_followed() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("trap", "trap.wat").await;
+    harness.deploy("flood", "log-flood.wat").await;
+    let mut faults = client.events(&kind("fault"), None).await.unwrap();
+    let mut lines = client.follow_logs("flood", 0).await.unwrap();
+    let failure = client
+        .send_message_and_wait(message("me", "trap", json!(1)), Duration::from_secs(20))
+        .await
+        .unwrap();
+    assert_eq!(failure.performative, "failure");
+    let EventBody::Fault { name, code, .. } = next(&mut faults).await.body else {
+        panic!("no fault")
+    };
+    assert_eq!((name.as_str(), code.as_str()), ("trap", "trap"));
+    client
+        .send_message(message("me", "flood", json!(1)))
+        .await
+        .unwrap();
+    let line = tokio::time::timeout(PATIENCE, lines.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(line.name, "flood");
+    let kept = client.agent_logs("flood", 0, 5).await.unwrap();
+    assert!(!kept.is_empty() && kept.len() <= 5);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_bounded_and_end_with_the_server() {
+    let limits = ServerLimits {
+        streams_max: 3,
+        ..ServerLimits::default()
+    };
+    let harness = Harness::with(limits, None).await;
+    let client = harness.client();
+    let all = EventFilter::default();
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(client.events(&all, None).await.unwrap());
+    }
+    for _ in 0..50 {
+        let error = client.events(&all, None).await.map(|_| ()).unwrap_err();
+        let problem = error.problem().unwrap();
+        assert_eq!(
+            (problem.status, problem.code.as_str()),
+            (429, "too-many-requests")
+        );
+        assert!(problem.retry_after_secs.is_some());
+    }
+    client.version().await.unwrap();
+    open.pop();
+    // The place is free when the server has noticed that its reader is gone.
+    let freed = async {
+        loop {
+            if let Ok(stream) = client.events(&all, None).await {
+                return stream;
+            }
+            harness
+                .deploy(&format!("noise-{}", rand_name()), "quiet.wat")
+                .await;
+        }
+    };
+    open.push(
+        tokio::time::timeout(PATIENCE, freed)
+            .await
+            .expect("a place is freed"),
+    );
+    let Harness { node, server } = harness;
+    let ended = tokio::time::timeout(PATIENCE, server.shutdown(Duration::from_secs(30)));
+    ended.await.expect("streams end with the server");
+    for stream in &mut open {
+        loop {
+            match tokio::time::timeout(PATIENCE, stream.next())
+                .await
+                .expect("an end")
+            {
+                Some(Ok(_)) => {}
+                _ => break,
+            }
+        }
+    }
+    node.shutdown(Duration::from_secs(10)).await;
+}
+
+fn rand_name() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
