@@ -105,6 +105,14 @@ pub(crate) async fn run(plan: &Plan, mut tell: impl FnMut(&Row)) -> Result<Vec<R
 
 /// The table for people.
 pub(crate) fn show(rows: &[Row]) -> String {
-    let head = ["what", "ours", "p99 / worst second", "unit", "bare", "ratio", "bare part"];
+    let head = [
+        "what",
+        "ours",
+        "p99 / worst second",
+        "unit",
+        "bare",
+        "ratio",
+        "bare part",
+    ];
     table(head, rows.iter().map(Row::cells))
 }

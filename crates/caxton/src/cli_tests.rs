@@ -28,7 +28,11 @@ fn help_page() -> String {
 fn add_help(page: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.render_long_help().to_string();
     let lines: Vec<_> = help.lines().map(str::trim_end).collect();
-    let _ = write!(page, "\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
+    let _ = write!(
+        page,
+        "\n## {name}\n\n```text\n{}\n```\n",
+        lines.join("\n").trim()
+    );
     for child in command.get_subcommands_mut() {
         if !child.is_hide_set() && child.get_name() != "help" {
             let name = format!("{name} {}", child.get_name());

@@ -115,9 +115,15 @@ pub(crate) fn run(
 
 /// Waits for a command that only talks to a node; Ctrl-C ends it.
 fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| {
-        Failure::new(Exit::Failed, format!("no runtime: {error}"), "free file descriptors or memory")
+        Failure::new(
+            Exit::Failed,
+            format!("no runtime: {error}"),
+            "free file descriptors or memory",
+        )
     })?;
     let result = runtime.block_on(async {
         tokio::select! {

@@ -67,7 +67,11 @@ impl NodeConfig {
         let count = |path: &str| text(path).replace('_', "").parse::<u64>().ok();
         let size = |path: &str| text(path).parse::<ByteSize>().unwrap_or_default();
         let time = |path: &str| text(path).parse::<Micros>().unwrap_or_default();
-        let path = |key: &str| Some(text(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let path = |key: &str| {
+            Some(text(key))
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut ceilings = Limits::unlimited();
         for resolved in &layers.resolved {
@@ -91,7 +95,9 @@ impl NodeConfig {
                 streams_max: count_usize(count("http.streams_max")),
                 request_timeout: time("http.request_timeout"),
             },
-            tls: path("tls.cert").zip(path("tls.key")).map(|(cert, key)| TlsConfig { cert, key }),
+            tls: path("tls.cert")
+                .zip(path("tls.key"))
+                .map(|(cert, key)| TlsConfig { cert, key }),
             engine: EngineConfig {
                 kind: engine_kind(text("engine.kind")),
                 compile_worker: text("engine.compile_worker") == "true",
@@ -109,7 +115,9 @@ impl NodeConfig {
 }
 
 fn count_usize(count: Option<u64>) -> usize {
-    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX)
+    count
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

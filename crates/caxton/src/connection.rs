@@ -44,7 +44,11 @@ impl Connection {
         };
         let given = self.url.clone().or_else(|| {
             // A directory named on the command line is nearer than a variable.
-            let variable = if self.data.is_none() { environment.get("CAXTON_URL") } else { None };
+            let variable = if self.data.is_none() {
+                environment.get("CAXTON_URL")
+            } else {
+                None
+            };
             variable.map(str::to_owned)
         });
         let own = read(ADDRESS_FILE).unwrap_or_else(|| DEFAULT_URL.to_owned());
@@ -86,16 +90,26 @@ mod tests {
         fs::write(folder.path().join(TOKEN_FILE), "secret\n").unwrap();
         let data = folder.path().to_str().unwrap();
         let found = |url: Option<&str>, environment: &Environment| {
-            Connection { url: url.map(str::to_owned), ..Connection::default() }.find(environment)
+            Connection {
+                url: url.map(str::to_owned),
+                ..Connection::default()
+            }
+            .find(environment)
         };
         let environment = Environment::from([("CAXTON_DATA", data)]);
         let secret = Some("secret".to_owned());
-        assert_eq!(found(None, &environment), ("http://127.0.0.1:9".to_owned(), secret.clone()));
+        assert_eq!(
+            found(None, &environment),
+            ("http://127.0.0.1:9".to_owned(), secret.clone())
+        );
         assert_eq!(found(Some("http://127.0.0.1:9/"), &environment).1, secret);
         assert_eq!(found(Some("http://10.0.0.1:9"), &environment).1, None);
         let elsewhere =
             Environment::from([("CAXTON_DATA", data), ("CAXTON_URL", "http://10.0.0.1:9")]);
-        assert_eq!(found(None, &elsewhere), ("http://10.0.0.1:9".to_owned(), None));
+        assert_eq!(
+            found(None, &elsewhere),
+            ("http://10.0.0.1:9".to_owned(), None)
+        );
         let own = Environment::from([("CAXTON_DATA", data), ("CAXTON_TOKEN", "mine")]);
         assert_eq!(found(None, &own).1, Some("mine".to_owned()));
     }

@@ -69,7 +69,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), help: help.into(), drawing: None }
+        Self {
+            exit,
+            what: what.into(),
+            help: help.into(),
+            drawing: None,
+        }
     }
     /// Wrong use.
     pub(crate) fn usage(what: impl Into<String>, help: impl Into<String>) -> Self {
@@ -79,8 +84,16 @@ impl Failure {
     pub(crate) fn of(code: ErrorCode, what: impl Into<String>) -> Self {
         let what = what.into();
         // Texts made from the registry already carry the remedy.
-        let help = if what.contains(code.remedy()) { "" } else { code.remedy() };
-        let what = if what.contains(code.as_str()) { what } else { format!("{what} ({code})") };
+        let help = if what.contains(code.remedy()) {
+            ""
+        } else {
+            code.remedy()
+        };
+        let what = if what.contains(code.as_str()) {
+            what
+        } else {
+            format!("{what} ({code})")
+        };
         Self::new(Exit::of(code), what, help)
     }
     /// A file that can't be read or written.
@@ -117,11 +130,15 @@ impl From<ClientError> for Failure {
                 Exit::Failed,
                 "wait longer with --wait, or read it later with `caxton messages`",
             ),
-            ClientError::Unreadable { .. } => {
-                (Exit::Failed, "check that the address is a Caxton node's, and both versions")
-            }
+            ClientError::Unreadable { .. } => (
+                Exit::Failed,
+                "check that the address is a Caxton node's, and both versions",
+            ),
             ClientError::Address { .. } | ClientError::TokenFile { .. } => (Exit::Usage, ""),
-            _ => (Exit::Failed, "run it again; if it stays, report it with this text"),
+            _ => (
+                Exit::Failed,
+                "run it again; if it stays, report it with this text",
+            ),
         };
         Self::new(exit, error.to_string(), help)
     }
@@ -129,7 +146,11 @@ impl From<ClientError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Failed, error.to_string(), "check the terminal, the disk and the network")
+        Self::new(
+            Exit::Failed,
+            error.to_string(),
+            "check the terminal, the disk and the network",
+        )
     }
 }
 

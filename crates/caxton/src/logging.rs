@@ -2,9 +2,15 @@
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
-use crate::{config::LogConfig, environment::Environment, failure::{Exit, Failure}};
+use crate::{
+    config::LogConfig,
+    environment::Environment,
+    failure::{Exit, Failure},
+};
 
 /// Keeps the exporter alive; dropping it sends what is left.
 pub(crate) struct Logging {
@@ -32,15 +38,27 @@ pub(crate) fn start(config: &LogConfig, environment: &Environment) -> Result<Log
         )
     };
     let filter = EnvFilter::try_new(&config.filter).map_err(|error| wrong(&error))?;
-    let text = (!config.json)
-        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false));
-    let json = config
-        .json
-        .then(|| tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr));
-    let exported = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-        .iter()
-        .any(|name| environment.get(name).is_some());
-    let traces = if exported { Some(provider().map_err(|error| wrong(&error))?) } else { None };
+    let text = (!config.json).then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+    });
+    let json = config.json.then(|| {
+        tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(std::io::stderr)
+    });
+    let exported = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ]
+    .iter()
+    .any(|name| environment.get(name).is_some());
+    let traces = if exported {
+        Some(provider().map_err(|error| wrong(&error))?)
+    } else {
+        None
+    };
     let layer = traces.as_ref().map(|traces| {
         tracing_opentelemetry::layer()
             .with_tracer(traces.tracer("caxton"))
@@ -56,9 +74,15 @@ pub(crate) fn start(config: &LogConfig, environment: &Environment) -> Result<Log
 }
 
 fn provider() -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .build()?;
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_resource(opentelemetry_sdk::Resource::builder().with_service_name("caxton").build())
+        .with_resource(
+            opentelemetry_sdk::Resource::builder()
+                .with_service_name("caxton")
+                .build(),
+        )
         .build())
 }

@@ -114,7 +114,11 @@ impl Output {
     }
     /// A word for people in a colour, where colours are shown.
     pub(crate) fn paint(&self, text: &str, style: Style) -> String {
-        if self.color { text.style(style).to_string() } else { text.to_owned() }
+        if self.color {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
     }
     /// Whether a progress bar would be seen.
     pub(crate) fn shows_progress(&self) -> bool {
@@ -146,7 +150,11 @@ pub(crate) fn table<const N: usize>(
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Names and values below each other; a value of several lines is indented.
@@ -155,7 +163,11 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (name, value) in pairs {
         let indent = format!("\n{:width$}", "");
-        let _ = writeln!(text, "{name:width$}{}", value.trim_end().replace('\n', &indent));
+        let _ = writeln!(
+            text,
+            "{name:width$}{}",
+            value.trim_end().replace('\n', &indent)
+        );
     }
     text
 }
@@ -166,7 +178,10 @@ mod tests {
 
     #[test]
     fn tables_line_up_and_end_without_blanks() {
-        let text = table(["name", "n"], [["a".into(), "1".into()], ["long".into(), "22".into()]]);
+        let text = table(
+            ["name", "n"],
+            [["a".into(), "1".into()], ["long".into(), "22".into()]],
+        );
         assert_eq!(text, "NAME  N\na     1\nlong  22");
     }
 

@@ -25,7 +25,9 @@ impl Serving {
     pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
         std::fs::create_dir_all(&config.data)
             .map_err(|error| Failure::file(&config.data, &error))?;
-        let node = Node::start(node_options(config)).await.map_err(|error| start_failure(&error))?;
+        let node = Node::start(node_options(config))
+            .await
+            .map_err(|error| start_failure(&error))?;
         let server = match caxton_server::serve(node.clone(), server_options(config)).await {
             Ok(server) => server,
             Err(error) => {
@@ -41,7 +43,12 @@ impl Serving {
         let address = config.data.join(ADDRESS_FILE);
         std::fs::write(&address, format!("{url}\n"))
             .map_err(|error| Failure::file(&address, &error))?;
-        Ok(Self { node, server, data: config.data.clone(), url })
+        Ok(Self {
+            node,
+            server,
+            data: config.data.clone(),
+            url,
+        })
     }
     /// Where it listens.
     pub(crate) fn url(&self) -> &str {
@@ -49,7 +56,10 @@ impl Serving {
     }
     /// A client with the operator's token.
     pub(crate) fn client(&self) -> Result<CaxtonClient, Failure> {
-        Ok(CaxtonClient::with_token(&self.url, self.server.admin_token())?)
+        Ok(CaxtonClient::with_token(
+            &self.url,
+            self.server.admin_token(),
+        )?)
     }
     /// Takes no more requests, lets those that run end, then the node.
     pub(crate) async fn stop(self, grace: Duration) {
@@ -65,7 +75,11 @@ fn node_options(config: &NodeConfig) -> NodeOptions {
         data: Some(config.data.clone()),
         shards: config.shards,
         engine: config.engine.kind,
-        compile_worker: if config.engine.compile_worker { compile_worker() } else { None },
+        compile_worker: if config.engine.compile_worker {
+            compile_worker()
+        } else {
+            None
+        },
         ceilings: config.ceilings.clone(),
         agents_max: config.agents_max,
         cache_bytes_max: config.engine.cache_bytes_max.0,
@@ -76,10 +90,10 @@ fn node_options(config: &NodeConfig) -> NodeOptions {
 fn server_options(config: &NodeConfig) -> ServerOptions {
     ServerOptions {
         listen: config.http.listen,
-        tls: config
-            .tls
-            .as_ref()
-            .map(|tls| TlsFiles { certificate: tls.cert.clone(), key: tls.key.clone() }),
+        tls: config.tls.as_ref().map(|tls| TlsFiles {
+            certificate: tls.cert.clone(),
+            key: tls.key.clone(),
+        }),
         allow_plain_public: config.http.public_without_tls,
         limits: ServerLimits {
             connections_max: config.http.connections_max,
@@ -94,8 +108,12 @@ fn server_options(config: &NodeConfig) -> ServerOptions {
 /// A node's refusal to start, with what to do.
 pub(crate) fn start_failure(error: &caxton_node::StartError) -> Failure {
     let help = match error {
-        caxton_node::StartError::Data { .. } => "see that the directory can be written, and that no other node uses it",
-        caxton_node::StartError::Engine { .. } => "try `--engine pulley`, which needs no executable memory",
+        caxton_node::StartError::Data { .. } => {
+            "see that the directory can be written, and that no other node uses it"
+        }
+        caxton_node::StartError::Engine { .. } => {
+            "try `--engine pulley`, which needs no executable memory"
+        }
         _ => "free threads or memory on this machine",
     };
     Failure::new(Exit::Failed, error.to_string(), help)
@@ -108,9 +126,16 @@ pub(crate) fn compile_worker() -> Option<PathBuf> {
 
 /// The node's I/O side.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failed, format!("no runtime: {error}"), "free threads or memory")
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("no runtime: {error}"),
+                "free threads or memory",
+            )
+        })
 }
 
 /// Waits for Ctrl-C or SIGTERM, heard from now on; gives the signal's name.
@@ -124,7 +149,10 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = &'static str>, Failur
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "Ctrl-C",
         };
-        #[allow(clippy::disallowed_methods, reason = "ends with the process; nothing waits for it")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "ends with the process; nothing waits for it"
+        )]
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -28,8 +28,10 @@ const BURSTS: usize = 32;
 /// How long a bare thread looks for work before it parks, as our shards do.
 const SPIN: Duration = Duration::from_micros(30);
 
-const KINDS: [(Durability, &str); 2] =
-    [(Durability::Memory, "memory"), (Durability::Durable, "durable")];
+const KINDS: [(Durability, &str); 2] = [
+    (Durability::Memory, "memory"),
+    (Durability::Durable, "durable"),
+];
 
 /// The time of one of so many.
 fn each(batch: Duration, count: usize) -> Duration {
@@ -40,7 +42,9 @@ fn each(batch: Duration, count: usize) -> Duration {
 pub(super) async fn turn(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let module = guests::asker("solo", ROUNDS)?;
     let measured = Measured::start(Durability::Memory, 1, &plan.dir).await?;
-    measured.deploy("solo", &module, Durability::Memory, None).await?;
+    measured
+        .deploy("solo", &module, Durability::Memory, None)
+        .await?;
     let mut bare = BareAgent::new(&module).map_err(failed)?;
     let (mut ours, mut beside) = (Vec::new(), Vec::new());
     for batch in 0..plan.pick(20, 500) {
@@ -48,7 +52,9 @@ pub(super) async fn turn(plan: &Plan) -> Result<Vec<Row>, Failure> {
         let begun = Instant::now();
         bare.handle(b"{}").map_err(failed)?;
         for _ in 0..ROUNDS {
-            let message = bare.take_sent().ok_or_else(|| failed("a bare agent fell silent"))?;
+            let message = bare
+                .take_sent()
+                .ok_or_else(|| failed("a bare agent fell silent"))?;
             bare.handle(&message).map_err(failed)?;
         }
         let of_bare = begun.elapsed();
@@ -72,12 +78,17 @@ pub(super) async fn turn(plan: &Plan) -> Result<Vec<Row>, Failure> {
 
 /// Two agents on one shard.
 pub(super) async fn round_trip(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let (asker, answerer) = (guests::asker("answerer", ROUNDS)?, guests::answerer("asker", 1)?);
+    let (asker, answerer) = (
+        guests::asker("answerer", ROUNDS)?,
+        guests::answerer("asker", 1)?,
+    );
     let mut rows = Vec::new();
     for (durability, kind) in KINDS {
         let measured = Measured::start(durability, 1, &plan.dir).await?;
         measured.deploy("asker", &asker, durability, None).await?;
-        measured.deploy("answerer", &answerer, durability, None).await?;
+        measured
+            .deploy("answerer", &answerer, durability, None)
+            .await?;
         let mut pair = Pair::new(&asker, &answerer)?;
         let (mut ours, mut beside) = (Vec::new(), Vec::new());
         for batch in 0..plan.pick(20, 300) {
@@ -122,7 +133,11 @@ impl Pair {
         self.queue.push_back((true, b"{}".to_vec()));
         let client = format!("\"receiver\":\"{}\"", guests::CLIENT).into_bytes();
         while let Some((to_asker, message)) = self.queue.pop_front() {
-            let agent = if to_asker { &mut self.asker } else { &mut self.answerer };
+            let agent = if to_asker {
+                &mut self.asker
+            } else {
+                &mut self.answerer
+            };
             agent.handle(&message).map_err(failed)?;
             while let Some(sent) = agent.take_sent() {
                 if !is_last(&sent, &client) {
@@ -141,12 +156,19 @@ fn is_last(message: &[u8], client: &[u8]) -> bool {
 
 /// Two agents on two shards, both at work all the time.
 pub(super) async fn across_shards(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let (asker, answerer) = (guests::asker("answerer", ROUNDS)?, guests::answerer("asker", 1)?);
+    let (asker, answerer) = (
+        guests::asker("answerer", ROUNDS)?,
+        guests::answerer("asker", 1)?,
+    );
     let mut rows = Vec::new();
     for (durability, kind) in KINDS {
         let measured = Measured::start(durability, 2, &plan.dir).await?;
-        measured.deploy("asker", &asker, durability, Some(0)).await?;
-        measured.deploy("answerer", &answerer, durability, Some(1)).await?;
+        measured
+            .deploy("asker", &asker, durability, Some(0))
+            .await?;
+        measured
+            .deploy("answerer", &answerer, durability, Some(1))
+            .await?;
         let mut ours = Vec::new();
         let batches = plan.pick(12, 200);
         for batch in 0..batches {
@@ -189,7 +211,10 @@ fn two_threads(asker: &[u8], answerer: &[u8], batches: usize) -> Result<Vec<Dura
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Some(message) = take(&inbox) {
-                let sent = answerer.handle(&message).ok().and_then(|_| answerer.take_sent());
+                let sent = answerer
+                    .handle(&message)
+                    .ok()
+                    .and_then(|_| answerer.take_sent());
                 let Some(sent) = sent else { break };
                 if back.send(sent).is_err() {
                     break;
@@ -216,7 +241,9 @@ fn batch(
     for _ in 0..ROUNDS {
         let ball = asker.take_sent().ok_or_else(silent)?;
         there.send(ball).map_err(|_| silent())?;
-        asker.handle(&take(back).ok_or_else(silent)?).map_err(failed)?;
+        asker
+            .handle(&take(back).ok_or_else(silent)?)
+            .map_err(failed)?;
     }
     let took = begun.elapsed();
     asker.take_sent();
@@ -225,8 +252,10 @@ fn batch(
 
 /// Bursts one way, acknowledged by one message a burst.
 pub(super) async fn one_way(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let (source, sink) =
-        (guests::source("sink", BURST, BURSTS)?, guests::answerer("source", BURST)?);
+    let (source, sink) = (
+        guests::source("sink", BURST, BURSTS)?,
+        guests::answerer("source", BURST)?,
+    );
     let time = Duration::from_millis(plan.pick(300, 5_000) as u64);
     let mut rows = Vec::new();
     for (durability, kind) in KINDS {

@@ -107,7 +107,11 @@ const fn place(index: usize) -> usize {
 }
 
 fn send(index: usize, text: &str) -> String {
-    format!("(call $send (i32.const {}) (i32.const {}))", place(index), text.len())
+    format!(
+        "(call $send (i32.const {}) (i32.const {}))",
+        place(index),
+        text.len()
+    )
 }
 
 fn agent(texts: &[&str], body: &str) -> String {
@@ -115,7 +119,11 @@ fn agent(texts: &[&str], body: &str) -> String {
         .iter()
         .enumerate()
         .map(|(i, text)| {
-            format!("(data (i32.const {}) \"{}\")\n", place(i), text.replace('"', "\\22"))
+            format!(
+                "(data (i32.const {}) \"{}\")\n",
+                place(i),
+                text.replace('"', "\\22")
+            )
         })
         .collect();
     format!(

@@ -50,7 +50,13 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
             bare_part,
             &bare.rate,
         ),
-        Row::times("  the time of each", Unit::Micros, ours.times, bare_part, bare.times),
+        Row::times(
+            "  the time of each",
+            Unit::Micros,
+            ours.times,
+            bare_part,
+            bare.times,
+        ),
     ])
 }
 
@@ -59,8 +65,10 @@ async fn ours(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, F
     let shards = caxton_node::NodeOptions::default().shards;
     let node = start(Some(folder.path().join("node")), shards).await?;
     deploy(&node, agent("echo", ECHO, Durability::Durable)?).await?;
-    let options =
-        ServerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerOptions::default() };
+    let options = ServerOptions {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..ServerOptions::default()
+    };
     let server = serve(node.clone(), options).await.map_err(failed)?;
     let head = format!(
         "POST /api/v1/messages HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n",
@@ -76,15 +84,23 @@ async fn ours(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, F
 async fn bare(connections: usize, time: Duration) -> Result<Seen, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let echo = axum::Router::new()
-        .route("/echo", axum::routing::post(|body: bytes::Bytes| async move { body }));
+    let echo = axum::Router::new().route(
+        "/echo",
+        axum::routing::post(|body: bytes::Bytes| async move { body }),
+    );
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = axum::serve(listener, echo).with_graceful_shutdown(async {
         // Dropped or sent, it is time to end.
         let _ = stopped.await;
     });
     let load = async {
-        let seen = load(address, "POST /echo HTTP/1.1\r\nhost: localhost\r\n", connections, time).await;
+        let seen = load(
+            address,
+            "POST /echo HTTP/1.1\r\nhost: localhost\r\n",
+            connections,
+            time,
+        )
+        .await;
         drop(stop);
         seen
     };
@@ -104,7 +120,10 @@ async fn load(
     let mut tasks = JoinSet::new();
     for number in 0..connections {
         let request = request(head, number);
-        tasks.spawn(tokio::time::timeout(time + PATIENCE, connection(address, request, begun, time)));
+        tasks.spawn(tokio::time::timeout(
+            time + PATIENCE,
+            connection(address, request, begun, time),
+        ));
     }
     let mut all = Seen::default();
     while let Some(done) = tasks.join_next().await {
@@ -121,7 +140,8 @@ fn request(head: &str, number: usize) -> Vec<u8> {
         "x".repeat(100),
     );
     let length = body.len();
-    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 async fn connection(
@@ -173,7 +193,8 @@ fn whole_length(answer: &[u8]) -> Result<Option<usize>, Failure> {
     }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>().ok())?
     });
     match length {
         Some(length) => Ok(Some(end + 4 + length)),

@@ -36,12 +36,7 @@ pub(super) fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     Ok(vec![single, grouped])
 }
 
-fn single(
-    plan: &Plan,
-    store: &Store,
-    plain: &mut Plain,
-    seq: &mut u64,
-) -> Result<Row, Failure> {
+fn single(plan: &Plan, store: &Store, plain: &mut Plain, seq: &mut u64) -> Result<Row, Failure> {
     let (mut ours, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..plan.pick(50, 1_000) {
         let records = records(seq, 1);
@@ -61,12 +56,7 @@ fn single(
 }
 
 /// Ours has the next group queued while one is synced, as shards do; the plain file can't.
-fn grouped(
-    plan: &Plan,
-    store: &Store,
-    plain: &mut Plain,
-    seq: &mut u64,
-) -> Result<Row, Failure> {
+fn grouped(plan: &Plan, store: &Store, plain: &mut Plain, seq: &mut u64) -> Result<Row, Failure> {
     let time = Duration::from_millis(plan.pick(300, 5_000) as u64);
     let groups: Vec<_> = (0..16).map(|_| records(seq, GROUP)).collect();
     let before = store.metrics().written_bytes;
@@ -76,7 +66,9 @@ fn grouped(
     while begun.elapsed() < time || known < given {
         if begun.elapsed() < time && given < known + groups.len() && store.takes_turns() {
             if let Some(group) = groups.get(given % groups.len()) {
-                group.iter().for_each(|record| store.append(Arc::clone(record)));
+                group
+                    .iter()
+                    .for_each(|record| store.append(Arc::clone(record)));
             }
             let tell = tell.clone();
             // A measurement that was given up no longer listens.
@@ -133,7 +125,9 @@ struct Plain {
 
 impl Plain {
     fn create(path: &Path) -> Result<Self, Failure> {
-        Ok(Self { file: File::create_new(path)? })
+        Ok(Self {
+            file: File::create_new(path)?,
+        })
     }
     fn append(&mut self, bytes: u64) -> Result<Duration, Failure> {
         let bytes = vec![7; usize::try_from(bytes).unwrap_or(usize::MAX)];

@@ -46,18 +46,26 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
 
 async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Vec<Duration>, Failure> {
     let measured = Measured::start(Durability::Memory, 1, &plan.dir).await?;
-    measured.deploy("good", &guests::replier()?, Durability::Memory, None).await?;
+    measured
+        .deploy("good", &guests::replier()?, Durability::Memory, None)
+        .await?;
     let endless = guests::endless()?;
     // Enough for longer than it takes: while one waits for its answer, the loops get on.
     let lasts = (PAUSE + Duration::from_millis(3)) * u32::try_from(questions).unwrap_or(1);
     let turns = lasts.as_millis() / (LOOP.as_millis() * loops.max(1) as u128) + 3;
     for number in 0..loops {
         let name = format!("loop-{number}");
-        measured.deploy(&name, &endless, Durability::Memory, None).await?;
+        measured
+            .deploy(&name, &endless, Durability::Memory, None)
+            .await?;
         for turn in 0..turns {
             // A client of its own for each: who makes an agent fault too often is not heard.
             let post = post(&format!("client-{number}-{turn}"), &name);
-            measured.node.post(post, None).await.map_err(|refusal| failed(refusal.text))?;
+            measured
+                .node
+                .post(post, None)
+                .await
+                .map_err(|refusal| failed(refusal.text))?;
         }
     }
     let mut times = Vec::with_capacity(questions);

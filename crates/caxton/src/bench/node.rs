@@ -44,7 +44,10 @@ impl Measured {
             Durability::Memory => None,
         };
         let data = folder.as_ref().map(|folder| folder.path().join("node"));
-        Ok(Self { node: start(data, shards).await?, folder })
+        Ok(Self {
+            node: start(data, shards).await?,
+            folder,
+        })
     }
     /// Ends it, and removes what it wrote.
     pub(super) async fn stop(self) -> Result<(), Failure> {
@@ -61,11 +64,17 @@ impl Measured {
     ) -> Result<(), Failure> {
         for _ in 0..DRAWS_MAX {
             deploy(&self.node, agent(name, module, durability)?).await?;
-            let listing = self.node.find(name).map_err(|refusal| failed(refusal.text))?;
+            let listing = self
+                .node
+                .find(name)
+                .map_err(|refusal| failed(refusal.text))?;
             if shard.is_none_or(|shard| listing.shard == shard) {
                 return Ok(());
             }
-            self.node.remove(name).await.map_err(|refusal| failed(refusal.text))?;
+            self.node
+                .remove(name)
+                .await
+                .map_err(|refusal| failed(refusal.text))?;
         }
         Err(failed("no agent came to lie on the wanted shard"))
     }
@@ -76,7 +85,9 @@ impl Measured {
         let posted = self.node.post(post, Some(PATIENCE)).await;
         let took = begun.elapsed();
         let posted = posted.map_err(|refusal| failed(refusal.text))?;
-        let reply = posted.reply.ok_or_else(|| failed(format!("`{name}` did not answer")))?;
+        let reply = posted
+            .reply
+            .ok_or_else(|| failed(format!("`{name}` did not answer")))?;
         if reply.message.performative == Performative::Failure {
             return Err(failed(reply.message.json()));
         }
@@ -91,26 +102,35 @@ impl Measured {
 pub(super) fn post(client: &str, to: &str) -> Post {
     let mut fields = Fields::new(Performative::Request, client, to, &Value::Null);
     fields.reply_with = Some(REPLY.into());
-    Post { client: client.into(), namespace: None, message_id: None, fields }
+    Post {
+        client: client.into(),
+        namespace: None,
+        message_id: None,
+        fields,
+    }
 }
 
 /// A directory for one measurement.
 pub(super) fn folder(dir: &Path) -> Result<tempfile::TempDir, Failure> {
-    Ok(tempfile::Builder::new().prefix("caxton-bench-").tempdir_in(dir)?)
+    Ok(tempfile::Builder::new()
+        .prefix("caxton-bench-")
+        .tempdir_in(dir)?)
 }
 
 /// A node on that directory.
 pub(super) async fn start(data: Option<PathBuf>, shards: u16) -> Result<Node, Failure> {
-    let options = NodeOptions { data, shards, ..NodeOptions::default() };
-    Node::start(options).await.map_err(|error| serving::start_failure(&error))
+    let options = NodeOptions {
+        data,
+        shards,
+        ..NodeOptions::default()
+    };
+    Node::start(options)
+        .await
+        .map_err(|error| serving::start_failure(&error))
 }
 
 /// An agent that may send as fast as it can.
-pub(super) fn agent(
-    name: &str,
-    module: &[u8],
-    durability: Durability,
-) -> Result<Deploy, Failure> {
+pub(super) fn agent(name: &str, module: &[u8], durability: Durability) -> Result<Deploy, Failure> {
     let mut limits = AskedLimits::default();
     limits.0.insert(LimitName::MessagesPerSecond, UNLIMITED);
     Ok(Deploy {
@@ -130,5 +150,8 @@ pub(super) fn agent(
 
 /// Deploys it.
 pub(super) async fn deploy(node: &Node, deploy: Deploy) -> Result<(), Failure> {
-    node.deploy(deploy).await.map(drop).map_err(|refusal| failed(refusal.text))
+    node.deploy(deploy)
+        .await
+        .map(drop)
+        .map_err(|refusal| failed(refusal.text))
 }

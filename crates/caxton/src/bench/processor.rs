@@ -18,8 +18,11 @@ const BLOCK: usize = 50;
 
 /// Both rows: a guest that does nothing, and one of a language with a runtime.
 pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let engine = Engine::new(EngineOptions { agents_max: 16, ..EngineOptions::default() })
-        .map_err(failed)?;
+    let engine = Engine::new(EngineOptions {
+        agents_max: 16,
+        ..EngineOptions::default()
+    })
+    .map_err(failed)?;
     let tiny = row(plan, &engine, "smallest guest", &guests::processor()?).await?;
     let rust = row(plan, &engine, "Rust guest", HELLO_RUST).await?;
     Ok(vec![tiny, rust])
@@ -27,8 +30,9 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
 
 async fn row(plan: &Plan, engine: &Engine, guest: &str, module: &[u8]) -> Result<Row, Failure> {
     let verified = caxton_package::verify(module, UNLIMITED).map_err(failed)?;
-    let compiled =
-        engine.compile(&verified, EngineProfile::Hardened, Kind::Processor).map_err(failed)?;
+    let compiled = engine
+        .compile(&verified, EngineProfile::Hardened, Kind::Processor)
+        .map_err(failed)?;
     let linked = engine.link(&compiled, &Grants::default()).map_err(failed)?;
     let limits = Limits::for_kind(Kind::Processor);
     let bare = bare::BareProcessor::new(module).map_err(failed)?;

@@ -22,7 +22,11 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
     let turn = TurnRecord {
         agent,
         turn: seq,
-        input: InputRef::Message(MessageKey { shard: 0, seq, index: 0 }),
+        input: InputRef::Message(MessageKey {
+            shard: 0,
+            seq,
+            index: 0,
+        }),
         consumed: true,
         result: TurnResult::Returned(0),
         writes: vec![StateWrite {
@@ -31,7 +35,10 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         }],
         state_bytes: 5_000,
         state_keys: 50,
-        sent: vec![Sent { message, to: vec![Destination::Agent(AgentId(10_000))] }],
+        sent: vec![Sent {
+            message,
+            to: vec![Destination::Agent(AgentId(10_000))],
+        }],
         timers_set: Vec::new(),
         timers_cancelled: Vec::new(),
         capabilities: None,
@@ -41,5 +48,10 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         clock_reads: Vec::new(),
         cpu_micros: 12,
     };
-    Arc::new(Entry { shard: 0, seq, at: AT, record: Record::Turn(Box::new(turn)) })
+    Arc::new(Entry {
+        shard: 0,
+        seq,
+        at: AT,
+        record: Record::Turn(Box::new(turn)),
+    })
 }

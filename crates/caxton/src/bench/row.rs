@@ -120,7 +120,12 @@ impl Row {
     }
     /// What was measured and what came out, in short.
     pub(crate) fn line(&self) -> String {
-        format!("{}: {} {}", self.what, figure(self.ours), self.unit.as_str())
+        format!(
+            "{}: {} {}",
+            self.what,
+            figure(self.ours),
+            self.unit.as_str()
+        )
     }
     /// As the table shows it.
     pub(crate) fn cells(&self) -> [String; 7] {
@@ -131,7 +136,8 @@ impl Row {
             optional(self.ours_worst),
             self.unit.as_str().to_owned(),
             optional(self.bare),
-            self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} ×")),
+            self.ratio
+                .map_or_else(String::new, |ratio| format!("{ratio:.2} ×")),
             self.bare_part.to_owned(),
         ]
     }
@@ -169,7 +175,10 @@ impl Spread {
             let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
             times.get(index).copied().unwrap_or_default()
         };
-        Self { p50: at(50), p99: at(99) }
+        Self {
+            p50: at(50),
+            p99: at(99),
+        }
     }
 }
 
@@ -194,7 +203,12 @@ impl Rate {
     }
     #[allow(clippy::cast_precision_loss, reason = "rates need no 53 bits")]
     fn whole(&self) -> f64 {
-        let end = self.done.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        let end = self
+            .done
+            .iter()
+            .map(|(at, _)| *at)
+            .max()
+            .unwrap_or_default();
         self.count() as f64 / end.as_secs_f64().max(1e-9)
     }
     /// Whole seconds only, and only where there are three.
@@ -232,8 +246,17 @@ mod tests {
 
     #[test]
     fn times_give_median_percentile_and_ratio() {
-        let row = Row::times("x", Unit::Millis, (1..=100).map(ms).collect(), "y", vec![ms(17)]);
-        assert_eq!((row.ours, row.ours_worst, row.ratio), (51.0, Some(100.0), Some(3.0)));
+        let row = Row::times(
+            "x",
+            Unit::Millis,
+            (1..=100).map(ms).collect(),
+            "y",
+            vec![ms(17)],
+        );
+        assert_eq!(
+            (row.ours, row.ours_worst, row.ratio),
+            (51.0, Some(100.0), Some(3.0))
+        );
         assert_eq!(row.cells()[5], "3.00 ×");
         assert_eq!(row.overhead("z").ours, 34.0);
     }
@@ -253,7 +276,9 @@ mod tests {
 
     #[test]
     fn figures_have_three_digits_or_whole_thousands() {
-        let shown: Vec<_> = [1.234, 56.78, 123.4, 1_234_567.8, -123.4].map(figure).into();
+        let shown: Vec<_> = [1.234, 56.78, 123.4, 1_234_567.8, -123.4]
+            .map(figure)
+            .into();
         assert_eq!(shown, ["1.23", "56.8", "123", "1,234,568", "-123"]);
     }
 }

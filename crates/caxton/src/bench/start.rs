@@ -109,8 +109,10 @@ async fn of_node(plan: &Plan, agents: usize) -> Result<Row, Failure> {
         {
             done.map_err(failed)??;
         }
-        let (node, agent) =
-            (first.clone(), agent(&format!("agent-{number}"), &module, Durability::Durable)?);
+        let (node, agent) = (
+            first.clone(),
+            agent(&format!("agent-{number}"), &module, Durability::Durable)?,
+        );
         deploys.spawn(async move { deploy(&node, agent).await });
     }
     while let Some(done) = deploys.join_next().await {
@@ -126,7 +128,10 @@ async fn of_node(plan: &Plan, agents: usize) -> Result<Row, Failure> {
         ours.push(begun.elapsed());
         node.shutdown(Duration::from_secs(30)).await;
         if !health.ready || health.agents != agents {
-            return Err(failed(format!("{} of {agents} agents came back", health.agents)));
+            return Err(failed(format!(
+                "{} of {agents} agents came back",
+                health.agents
+            )));
         }
         drop(node);
         let begun = Instant::now();

@@ -150,7 +150,8 @@ fn read_durability(text: &str) -> Result<Durability, String> {
 }
 
 pub(crate) fn read_micros(text: &str) -> Result<Micros, String> {
-    text.parse().map_err(|error: caxton_model::UnitError| error.to_string())
+    text.parse()
+        .map_err(|error: caxton_model::UnitError| error.to_string())
 }
 
 /// Does it.
@@ -209,7 +210,9 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             for agent in &args.agents {
                 client.remove_agent(agent).await?;
-                output.entry(&BTreeMap::from([("removed", agent)]), |_| format!("removed {agent}"))?;
+                output.entry(&BTreeMap::from([("removed", agent)]), |_| {
+                    format!("removed {agent}")
+                })?;
             }
             Ok(())
         }
@@ -217,11 +220,7 @@ pub(crate) async fn run(
 }
 
 /// Reads module and manifest, and lays the flags over what the manifest says.
-fn request(
-    args: DeployArgs,
-    output: &Output,
-    is_new: bool,
-) -> Result<DeployAgentRequest, Failure> {
+fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgentRequest, Failure> {
     let (module_path, manifest) = read_package(&args.file, output)?;
     let wasm_module =
         fs::read(&module_path).map_err(|error| Failure::file(&module_path, &error))?;
@@ -252,13 +251,19 @@ fn request(
     if let Some(to) = args.guest.message_send()? {
         let pattern = serde_json::from_value(serde_json::json!({ "to": to }));
         let pattern: GrantPattern = pattern.map_err(|error| {
-            Failure::usage(format!("the grant can't be written: {error}"), "use message:send=NAME")
+            Failure::usage(
+                format!("the grant can't be written: {error}"),
+                "use message:send=NAME",
+            )
         })?;
         config.grants.insert("message:send".to_owned(), pattern);
     }
     config.capabilities = args.capabilities;
     config.config = args.guest.config.into_iter().collect();
-    Ok(DeployAgentRequest { wasm_module, config })
+    Ok(DeployAgentRequest {
+        wasm_module,
+        config,
+    })
 }
 
 fn asked(limits: &BTreeMap<LimitName, u64>) -> BTreeMap<String, AskedValue> {
@@ -266,7 +271,10 @@ fn asked(limits: &BTreeMap<LimitName, u64>) -> BTreeMap<String, AskedValue> {
         caxton_model::UNLIMITED => AskedValue::Unlimited,
         value => AskedValue::Number(value),
     };
-    limits.iter().map(|(name, number)| (name.to_string(), value(*number))).collect()
+    limits
+        .iter()
+        .map(|(name, number)| (name.to_string(), value(*number)))
+        .collect()
 }
 
 /// The module of a package or a plain module, and the manifest with its text.
@@ -275,11 +283,17 @@ pub(crate) fn read_package(
     output: &Output,
 ) -> Result<(PathBuf, Option<(Manifest, String)>), Failure> {
     let is_manifest = file.is_dir()
-        || file.extension().is_some_and(|extension| extension == "toml" || extension == "json");
+        || file
+            .extension()
+            .is_some_and(|extension| extension == "toml" || extension == "json");
     if !is_manifest {
         return Ok((file.to_owned(), None));
     }
-    let file = if file.is_dir() { file.join("caxton.toml") } else { file.to_owned() };
+    let file = if file.is_dir() {
+        file.join("caxton.toml")
+    } else {
+        file.to_owned()
+    };
     let (manifest, text) = read_manifest(&file)?;
     for note in manifest.notes() {
         output.note(&note);
@@ -299,7 +313,11 @@ pub(crate) fn read_manifest(file: &std::path::Path) -> Result<(Manifest, String)
 
 /// A file's name as an agent's, where it is one.
 pub(crate) fn name_of_file(path: &std::path::Path) -> Result<String, Failure> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     match stem.parse::<caxton_model::AgentName>() {
         Ok(_) => Ok(stem),
         Err(error) => Err(Failure::usage(
@@ -319,7 +337,13 @@ fn show_deployed(
         output.note(warning);
     }
     output.value(agent, |agent| {
-        format!("{verb} {} ({}), version {}, {}", agent.name, agent.id, agent.version, word(agent))
+        format!(
+            "{verb} {} ({}), version {}, {}",
+            agent.name,
+            agent.id,
+            agent.version,
+            word(agent)
+        )
     })
 }
 
@@ -341,7 +365,12 @@ fn painted(agent: &AgentSummary, output: &Output) -> String {
 }
 
 fn status_line(agent: &AgentSummary, output: &Output) -> String {
-    format!("{} ({}) is {}", agent.name, agent.id, painted(agent, output))
+    format!(
+        "{} ({}) is {}",
+        agent.name,
+        agent.id,
+        painted(agent, output)
+    )
 }
 
 fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
@@ -374,19 +403,43 @@ fn detail_text(detail: &AgentDetail) -> String {
     let mut lines = vec![
         ("name", agent.name.clone()),
         ("id", agent.id.clone()),
-        ("status", format!("{} {}", word(agent), detail.status_reason)),
+        (
+            "status",
+            format!("{} {}", word(agent), detail.status_reason),
+        ),
         ("version", agent.version.clone()),
         ("module", agent.module.clone()),
-        ("durability", format!("{:?}", agent.durability).to_lowercase()),
+        (
+            "durability",
+            format!("{:?}", agent.durability).to_lowercase(),
+        ),
         ("profile", agent.profile.to_string()),
         ("deployed", agent.deployed_at.clone()),
         ("offers", agent.capabilities.join(", ")),
         ("mailbox", format!("{} messages", agent.mailbox.messages)),
-        ("turns", format!("{} ({} errors, {} faults)", counters.turns, counters.errors, counters.faults)),
+        (
+            "turns",
+            format!(
+                "{} ({} errors, {} faults)",
+                counters.turns, counters.errors, counters.faults
+            ),
+        ),
         ("sent", counters.messages_sent.to_string()),
         ("cpu", Micros(counters.cpu_micros).to_string()),
-        ("state", format!("{} keys, {}", counters.state_keys, ByteSize(counters.state_bytes))),
-        ("memory", detail.memory_bytes.map_or("no live instance".to_owned(), |b| ByteSize(b).to_string())),
+        (
+            "state",
+            format!(
+                "{} keys, {}",
+                counters.state_keys,
+                ByteSize(counters.state_bytes)
+            ),
+        ),
+        (
+            "memory",
+            detail
+                .memory_bytes
+                .map_or("no live instance".to_owned(), |b| ByteSize(b).to_string()),
+        ),
     ];
     if let Some(to) = &detail.message_send {
         lines.push(("may send to", to.join(", ")));

@@ -71,16 +71,28 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     if let Some(kind) = report.kind.filter(|kind| *kind != manifest.kind) {
         return Err(Failure::new(
             Exit::Refused,
-            format!("the manifest says `{}`, the module is for `{kind}`", manifest.kind),
+            format!(
+                "the manifest says `{}`, the module is for `{kind}`",
+                manifest.kind
+            ),
             "correct `package.kind` in caxton.toml",
         ));
     }
     if !report.reasons.is_empty() {
         let texts: Vec<_> = report.reasons.iter().map(ToString::to_string).collect();
-        return Err(Failure::new(Exit::Refused, texts.join("\n"), "mend the source and build again"));
+        return Err(Failure::new(
+            Exit::Refused,
+            texts.join("\n"),
+            "mend the source and build again",
+        ));
     }
     output.value(&built, |built| {
-        format!("{}  {}  {}", built.module, ByteSize(built.bytes), built.form.unwrap_or_default())
+        format!(
+            "{}  {}  {}",
+            built.module,
+            ByteSize(built.bytes),
+            built.form.unwrap_or_default()
+        )
     })
 }
 
@@ -93,12 +105,20 @@ fn build(command: &str, folder: &Path, output: &Output) -> Result<(), Failure> {
         bar
     });
     let begun = Instant::now();
-    let done = Command::new("sh").arg("-c").arg(command).current_dir(folder).output();
+    let done = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir(folder)
+        .output();
     if let Some(progress) = progress {
         progress.finish_and_clear();
     }
     let done = done.map_err(|error| {
-        Failure::new(Exit::Failed, format!("`sh` can't be started: {error}"), "install a shell")
+        Failure::new(
+            Exit::Failed,
+            format!("`sh` can't be started: {error}"),
+            "install a shell",
+        )
     })?;
     if done.status.success() {
         output.note(&format!("built in {:.1} s", begun.elapsed().as_secs_f64()));
@@ -107,7 +127,11 @@ fn build(command: &str, folder: &Path, output: &Output) -> Result<(), Failure> {
     let said = [done.stdout, done.stderr].concat();
     Err(Failure::new(
         Exit::Failed,
-        format!("`{command}` failed ({}):\n{}", done.status, String::from_utf8_lossy(&said).trim_end()),
+        format!(
+            "`{command}` failed ({}):\n{}",
+            done.status,
+            String::from_utf8_lossy(&said).trim_end()
+        ),
         "mend what the compiler says; the project's README names the tools it needs",
     ))
 }

@@ -118,18 +118,18 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
             millis: begun.elapsed().as_millis(),
         };
         output.entry(&warmed, |warmed| {
-            let how = if warmed.from_cache { "was there" } else { "compiled" };
+            let how = if warmed.from_cache {
+                "was there"
+            } else {
+                "compiled"
+            };
             format!("{} {how} in {} ms", warmed.file, warmed.millis)
         })?;
     }
     Ok(())
 }
 
-fn engine(
-    args: CacheArgs,
-    kind: EngineKind,
-    environment: &Environment,
-) -> Result<Engine, Failure> {
+fn engine(args: CacheArgs, kind: EngineKind, environment: &Environment) -> Result<Engine, Failure> {
     let data = args
         .data
         .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
@@ -145,6 +145,10 @@ fn engine(
 
 fn cache(engine: &Engine) -> Result<&caxton_engine::Cache, Failure> {
     engine.cache().ok_or_else(|| {
-        Failure::new(Exit::Failed, "this engine has no cache", "name a data directory with --data")
+        Failure::new(
+            Exit::Failed,
+            "this engine has no cache",
+            "name a data directory with --data",
+        )
     })
 }

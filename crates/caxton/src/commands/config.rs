@@ -59,7 +59,10 @@ impl FileArgs {
         if let Some(data) = &self.data {
             flags.push(("data", "--data", data.display().to_string()));
         }
-        let given = self.config.clone().or_else(|| environment.get("CAXTON_CONFIG").map(Into::into));
+        let given = self
+            .config
+            .clone()
+            .or_else(|| environment.get("CAXTON_CONFIG").map(Into::into));
         let data = self
             .data
             .clone()
@@ -73,13 +76,21 @@ impl FileArgs {
             Err(error) => return Err(Failure::file(&path, &error)),
         };
         let name = path.display().to_string();
-        Layers::read(text.as_deref().map(|text| (name.as_str(), text)), environment, &flags)
-            .map_err(failure)
+        Layers::read(
+            text.as_deref().map(|text| (name.as_str(), text)),
+            environment,
+            &flags,
+        )
+        .map_err(failure)
     }
 }
 
 fn failure(error: ConfigError) -> Failure {
-    let others: Vec<_> = error.others.iter().map(|p| format!("{}: {}", p.source, p.what)).collect();
+    let others: Vec<_> = error
+        .others
+        .iter()
+        .map(|p| format!("{}: {}", p.source, p.what))
+        .collect();
     match error.file {
         None => Failure::usage(
             others.join("\n"),
@@ -115,7 +126,9 @@ pub(crate) fn run(
             for note in &layers.notes {
                 output.note(note);
             }
-            output.value(&BTreeMap::from([("valid", true)]), |_| "the configuration is valid".to_owned())
+            output.value(&BTreeMap::from([("valid", true)]), |_| {
+                "the configuration is valid".to_owned()
+            })
         }
         Command::Show(args) => {
             let layers = args.file.read(environment, Vec::new())?;
@@ -141,7 +154,13 @@ pub(crate) fn run(
 }
 
 fn show(layers: &Layers, sources: bool) -> String {
-    let text = |text: &str| if text.is_empty() { "(not set)".to_owned() } else { text.to_owned() };
+    let text = |text: &str| {
+        if text.is_empty() {
+            "(not set)".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     if sources {
         let rows = layers.resolved.iter().map(|resolved| {
             let path = resolved.setting.path.to_string();

@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use caxton_client::{AgentFilter, CaxtonClient, api::ConversationView};
 
-use crate::{
-    connection::Connection, environment::Environment, failure::Failure, output::Output,
-};
+use crate::{connection::Connection, environment::Environment, failure::Failure, output::Output};
 
 /// Parties drawn side by side; more would not fit a terminal, and are listed as lines.
 const PARTIES_MAX: usize = 6;
@@ -62,8 +60,17 @@ pub(super) fn diagram(conversation: &ConversationView) -> String {
     if parties.len() > PARTIES_MAX {
         return lines(conversation);
     }
-    let longest = conversation.lines.iter().map(|line| line.performative.len()).max().unwrap_or(0);
-    let widest = parties.iter().map(|party| party.chars().count()).max().unwrap_or(0);
+    let longest = conversation
+        .lines
+        .iter()
+        .map(|line| line.performative.len())
+        .max()
+        .unwrap_or(0);
+    let widest = parties
+        .iter()
+        .map(|party| party.chars().count())
+        .max()
+        .unwrap_or(0);
     let gap = (longest + 6).max(widest + 3);
     let mut text = String::new();
     for party in &parties {
@@ -71,12 +78,22 @@ pub(super) fn diagram(conversation: &ConversationView) -> String {
     }
     for line in &conversation.lines {
         for to in &line.to {
-            let from = parties.iter().position(|party| *party == line.sender).unwrap_or(0);
+            let from = parties
+                .iter()
+                .position(|party| *party == line.sender)
+                .unwrap_or(0);
             let to = parties.iter().position(|party| party == to).unwrap_or(0);
-            let _ = write!(text, "\n{}", arrow(from, to, parties.len(), gap, &line.performative));
+            let _ = write!(
+                text,
+                "\n{}",
+                arrow(from, to, parties.len(), gap, &line.performative)
+            );
         }
     }
-    text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// One message: an arrow between two columns with its performative on it.
@@ -88,7 +105,11 @@ fn arrow(from: usize, to: usize, parties: usize, gap: usize, word: &str) -> Stri
         }
     }
     let (left, right) = (from.min(to) * gap, from.max(to) * gap);
-    let (left, right) = if left == right { (left, left + gap) } else { (left, right) };
+    let (left, right) = if left == right {
+        (left, left + gap)
+    } else {
+        (left, right)
+    };
     let shaft: Vec<char> = if from == to {
         format!("⟲ {word}").chars().collect()
     } else {
@@ -100,7 +121,11 @@ fn arrow(from: usize, to: usize, parties: usize, gap: usize, word: &str) -> Stri
         for (cell, letter) in shaft.iter_mut().skip(before).zip(word.chars().take(width)) {
             *cell = letter;
         }
-        let head = if from < to { shaft.last_mut() } else { shaft.first_mut() };
+        let head = if from < to {
+            shaft.last_mut()
+        } else {
+            shaft.first_mut()
+        };
         if let Some(head) = head {
             *head = if from < to { '▶' } else { '◀' };
         }
@@ -114,7 +139,13 @@ fn arrow(from: usize, to: usize, parties: usize, gap: usize, word: &str) -> Stri
 
 fn lines(conversation: &ConversationView) -> String {
     let lines = conversation.lines.iter().map(|line| {
-        format!("{} {} → {} {}", line.at, line.sender, line.to.join(", "), line.performative)
+        format!(
+            "{} {} → {} {}",
+            line.at,
+            line.sender,
+            line.to.join(", "),
+            line.performative
+        )
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -158,8 +189,10 @@ mod tests {
     #[test]
     fn many_parties_become_lines() {
         let names: Vec<String> = (0..9).map(|n| format!("a{n}")).collect();
-        let said: Vec<_> =
-            names.iter().map(|name| (name.as_str(), "hub", "inform")).collect();
+        let said: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), "hub", "inform"))
+            .collect();
         assert_eq!(diagram(&view(&said)).lines().count(), 9);
     }
 }

@@ -24,14 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The committed guests. One program in four languages, then two that play with each other, and
 /// one that wants too much.
 const SAMPLES: [(&str, &str, &[u8]); 4] = [
-    ("rusty", "Rust", include_bytes!("../../../../guests/prebuilt/sample-agent-rust.wasm")),
+    (
+        "rusty",
+        "Rust",
+        include_bytes!("../../../../guests/prebuilt/sample-agent-rust.wasm"),
+    ),
     (
         "scripty",
         "AssemblyScript",
         include_bytes!("../../../../guests/prebuilt/sample-agent-assemblyscript.wasm"),
     ),
-    ("seasoned", "C", include_bytes!("../../../../guests/prebuilt/sample-agent-c.wasm")),
-    ("gopher", "Go", include_bytes!("../../../../guests/prebuilt/sample-agent-go.wasm")),
+    (
+        "seasoned",
+        "C",
+        include_bytes!("../../../../guests/prebuilt/sample-agent-c.wasm"),
+    ),
+    (
+        "gopher",
+        "Go",
+        include_bytes!("../../../../guests/prebuilt/sample-agent-go.wasm"),
+    ),
 ];
 const PING: &[u8] = include_bytes!("../../../../guests/prebuilt/ping-c.wasm");
 const PONG: &[u8] = include_bytes!("../../../../guests/prebuilt/pong-c.wasm");
@@ -94,27 +106,38 @@ async fn show(client: &CaxtonClient, output: &Output) -> Result<(), Failure> {
     for (name, language, module) in SAMPLES {
         let agent = client.agent(name).await?;
         let size = caxton_model::ByteSize(module.len() as u64);
-        output.line(&format!("   {name:<9} {language:<15} {size:>9}  {}", agent.agent.id))?;
+        output.line(&format!(
+            "   {name:<9} {language:<15} {size:>9}  {}",
+            agent.agent.id
+        ))?;
     }
     output.line("\n2. Each is asked to make a text upper case:")?;
     for (name, ..) in SAMPLES {
         let reply = ask(client, request(name, "hello world", "uppercase")).await?;
         output.line(&format!("   {name:<9} {}", reply.content))?;
     }
-    output.line("\n3. They talk to each other: each answers to the next one, whatever its language:")?;
+    output.line(
+        "\n3. They talk to each other: each answers to the next one, whatever its language:",
+    )?;
     output.line(&indented(&diagram(&ring(client).await?)))?;
     output.line("\n4. Two agents play three rounds by themselves:")?;
     output.line(&indented(&diagram(&rounds(client).await?)))?;
-    output.line("\n5. Whoever offers `data_processing` may answer, not a name but a capability:")?;
+    output
+        .line("\n5. Whoever offers `data_processing` may answer, not a name but a capability:")?;
     let mut message = request("", "four languages", "reverse");
     message.receiver = json!({ "capability": "data_processing" });
     let reply = ask(client, message).await?;
     output.line(&format!("   {} answered {}", reply.sender, reply.content))?;
-    output.line("\n6. An agent with 1 MiB of memory takes 2 MiB; its sender hears why, nobody else does:")?;
+    output.line(
+        "\n6. An agent with 1 MiB of memory takes 2 MiB; its sender hears why, nobody else does:",
+    )?;
     let refusal = hungry(client).await?;
     output.line(&format!("   {refusal}"))?;
     let health = client.health_ready().await?;
-    output.line(&format!("   {} agents on, the node is {}", health.agents, health.status))
+    output.line(&format!(
+        "   {} agents on, the node is {}",
+        health.agents, health.status
+    ))
 }
 
 /// Deploys the samples and the two players, if they are not there.
@@ -132,8 +155,15 @@ async fn deploy_one(
     module: &[u8],
     resources: ResourceLimits,
 ) -> Result<(), Failure> {
-    let config = AgentConfig { name: name.to_owned(), resources, ..AgentConfig::default() };
-    let request = DeployAgentRequest { wasm_module: module.to_vec(), config };
+    let config = AgentConfig {
+        name: name.to_owned(),
+        resources,
+        ..AgentConfig::default()
+    };
+    let request = DeployAgentRequest {
+        wasm_module: module.to_vec(),
+        config,
+    };
     match client.deploy_agent(request).await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some(ErrorCode::NameTaken) => Ok(()),
@@ -189,11 +219,7 @@ async fn rounds(client: &CaxtonClient) -> Result<ConversationView, Failure> {
 }
 
 /// A conversation once so many lines of it are there, with names instead of ids.
-async fn said(
-    client: &CaxtonClient,
-    id: &str,
-    lines: usize,
-) -> Result<ConversationView, Failure> {
+async fn said(client: &CaxtonClient, id: &str, lines: usize) -> Result<ConversationView, Failure> {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         let mut conversation = client.conversation(id).await?;
@@ -206,8 +232,10 @@ async fn said(
 }
 
 async fn hungry(client: &CaxtonClient) -> Result<String, Failure> {
-    let resources =
-        ResourceLimits { max_memory_bytes: 1024 * 1024, ..ResourceLimits::default() };
+    let resources = ResourceLimits {
+        max_memory_bytes: 1024 * 1024,
+        ..ResourceLimits::default()
+    };
     deploy_one(client, "hungry", HUNGRY, resources).await?;
     let message = FipaMessage {
         performative: "request".to_owned(),
@@ -217,7 +245,11 @@ async fn hungry(client: &CaxtonClient) -> Result<String, Failure> {
         ..FipaMessage::default()
     };
     let reply = ask(client, message).await?;
-    let words = reply.content.get("error").and_then(Value::as_str).unwrap_or_default();
+    let words = reply
+        .content
+        .get("error")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if reply.performative != "failure" {
         return Err(Failure::new(
             Exit::Failed,
@@ -229,5 +261,8 @@ async fn hungry(client: &CaxtonClient) -> Result<String, Failure> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("   {line}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| format!("   {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

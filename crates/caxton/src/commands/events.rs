@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use caxton_client::{EventFilter, api::{EventBody, EventKind}};
-
-use crate::{
-    connection::Connection, environment::Environment, failure::Failure, output::Output,
+use caxton_client::{
+    EventFilter,
+    api::{EventBody, EventKind},
 };
+
+use crate::{connection::Connection, environment::Environment, failure::Failure, output::Output};
 
 /// Which events.
 #[derive(Debug, clap::Args)]
@@ -37,8 +38,11 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let client = args.connection.client(environment).await?;
-    let filter =
-        EventFilter { kind: args.kind, agent: args.agent, conversation_id: args.conversation_id };
+    let filter = EventFilter {
+        kind: args.kind,
+        agent: args.agent,
+        conversation_id: args.conversation_id,
+    };
     let mut last = args.after;
     let mut left = args.count;
     loop {
@@ -58,17 +62,44 @@ pub(crate) async fn run(
 
 fn line(event: &EventBody) -> String {
     match event {
-        EventBody::Status { at, name, status, reason, .. } => {
+        EventBody::Status {
+            at,
+            name,
+            status,
+            reason,
+            ..
+        } => {
             let status = serde_json::to_value(status).unwrap_or_default();
-            format!("{at} status {name} {} {reason}", status.as_str().unwrap_or_default())
+            format!(
+                "{at} status {name} {} {reason}",
+                status.as_str().unwrap_or_default()
+            )
         }
-        EventBody::Sent { at, id, deliveries, message } => {
+        EventBody::Sent {
+            at,
+            id,
+            deliveries,
+            message,
+        } => {
             format!("{at} sent {id} to {deliveries} {}", message.json())
         }
-        EventBody::Fault { at, name, turn, code, text, .. } => {
+        EventBody::Fault {
+            at,
+            name,
+            turn,
+            code,
+            text,
+            ..
+        } => {
             format!("{at} fault {name} turn {turn} {code}: {text}")
         }
-        EventBody::DeadLetter { at, id, intended, code, reason } => {
+        EventBody::DeadLetter {
+            at,
+            id,
+            intended,
+            code,
+            reason,
+        } => {
             format!("{at} dead-letter {id} for {intended} {code}: {reason}")
         }
         EventBody::Gap(gap) => format!("gap: {}", gap.reason),

@@ -49,15 +49,17 @@ impl GuestOptions {
 }
 
 fn read_limit(text: &str) -> Result<(LimitName, u64), String> {
-    let (name, value) =
-        text.split_once('=').ok_or("write it as NAME=VALUE, such as `memory=64MiB`")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write it as NAME=VALUE, such as `memory=64MiB`")?;
     let name: LimitName = name.parse().map_err(|error| format!("{error}"))?;
     Ok((name, name.read(value)?))
 }
 
 fn read_grant(text: &str) -> Result<(Permission, String), String> {
-    let (name, pattern) =
-        text.split_once('=').ok_or("write it as PERMISSION=PATTERN, such as `message:send=*`")?;
+    let (name, pattern) = text
+        .split_once('=')
+        .ok_or("write it as PERMISSION=PATTERN, such as `message:send=*`")?;
     let permission = name.parse().map_err(|error| format!("{error}"))?;
     Ok((permission, pattern.to_owned()))
 }
@@ -75,9 +77,17 @@ mod tests {
     fn flags_are_read_with_units_and_typos_are_named() {
         assert_eq!(read_limit("cpu=100ms"), Ok((LimitName::Cpu, 100_000)));
         assert!(read_limit("cpu").unwrap_err().contains("NAME=VALUE"));
-        assert!(read_limit("memmory=1").unwrap_err().contains("did you mean `memory`"));
+        assert!(
+            read_limit("memmory=1")
+                .unwrap_err()
+                .contains("did you mean `memory`")
+        );
         assert!(read_limit("cpu=fast").unwrap_err().contains("250ms"));
-        assert!(read_grant("message:sent=x").unwrap_err().contains("did you mean `message:send`"));
+        assert!(
+            read_grant("message:sent=x")
+                .unwrap_err()
+                .contains("did you mean `message:send`")
+        );
     }
 
     #[test]

@@ -23,7 +23,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     output.value(&report, ToString::to_string)?;
     match report.reasons.as_slice() {
         [] => Ok(()),
-        [reason] => Err(Failure::new(Exit::Refused, reason.text.clone(), reason.remedy.clone())),
+        [reason] => Err(Failure::new(
+            Exit::Refused,
+            reason.text.clone(),
+            reason.remedy.clone(),
+        )),
         several => Err(Failure::new(
             Exit::Refused,
             format!("{} reasons to refuse the module", several.len()),

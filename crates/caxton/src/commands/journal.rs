@@ -54,7 +54,8 @@ pub(crate) struct ShowArgs {
 }
 
 fn read_agent(text: &str) -> Result<AgentId, String> {
-    text.parse().map_err(|_| "an agent's id is `a-` and 16 hex digits".to_owned())
+    text.parse()
+        .map_err(|_| "an agent's id is `a-` and 16 hex digits".to_owned())
 }
 
 /// What a check found, as printed.
@@ -144,16 +145,37 @@ fn verify(data: &std::path::Path, output: &Output) -> Result<(), Failure> {
 
 fn verified_text(report: &Verified) -> String {
     let mut lines = vec![
-        ("verdict", if report.good { "good" } else { "damaged" }.to_owned()),
-        ("records", format!("{} ({} to {})", report.records, report.begins, report.place)),
+        (
+            "verdict",
+            if report.good { "good" } else { "damaged" }.to_owned(),
+        ),
+        (
+            "records",
+            format!("{} ({} to {})", report.records, report.begins, report.place),
+        ),
         ("durable to", report.durable_place.to_string()),
         ("groups", report.groups.to_string()),
-        ("segments", format!("{}, {}", report.segments, caxton_model::ByteSize(report.bytes))),
+        (
+            "segments",
+            format!(
+                "{}, {}",
+                report.segments,
+                caxton_model::ByteSize(report.bytes)
+            ),
+        ),
         ("chain", report.chain.clone()),
     ];
     let more = [("damage", &report.damage), ("torn tail", &report.torn_tail)];
-    lines.extend(more.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
-    lines.extend(report.notices.iter().map(|notice| ("notice", notice.clone())));
+    lines.extend(
+        more.into_iter()
+            .filter_map(|(name, text)| Some((name, text.clone()?))),
+    );
+    lines.extend(
+        report
+            .notices
+            .iter()
+            .map(|notice| ("notice", notice.clone())),
+    );
     pairs(&lines)
 }
 
@@ -178,7 +200,10 @@ fn show(args: ShowArgs, output: &Output, environment: &Environment) -> Result<()
         };
         output.entry(&shown, |shown| {
             let record = serde_json::to_string(shown.record).unwrap_or_default();
-            format!("{} {} shard {} {} {record}", shown.place, shown.at, shown.shard, shown.kind)
+            format!(
+                "{} {} shard {} {} {record}",
+                shown.place, shown.at, shown.shard, shown.kind
+            )
         })?;
     }
     Ok(())

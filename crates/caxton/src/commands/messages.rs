@@ -68,7 +68,9 @@ fn mail_text(messages: &[MailEntry]) -> String {
     if messages.is_empty() {
         return "no messages".to_owned();
     }
-    let lines = messages.iter().map(|mail| message_line(&mail.at, &mail.id, mail.message.json()));
+    let lines = messages
+        .iter()
+        .map(|mail| message_line(&mail.at, &mail.id, mail.message.json()));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -106,7 +108,10 @@ async fn follow(
         while let Some(event) = stream.next().await {
             let event = event?;
             last = event.id.or(last);
-            if let EventBody::Sent { at, id, message, .. } = &event.body {
+            if let EventBody::Sent {
+                at, id, message, ..
+            } = &event.body
+            {
                 output.entry(&event.body, |_| message_line(at, id, message.json()))?;
             }
         }

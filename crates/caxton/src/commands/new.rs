@@ -109,7 +109,9 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 
 fn find(args: &Args) -> Result<&'static Template, Failure> {
     let word = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-        value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
     };
     let kind = word(&|| args.kind.to_possible_value());
     let language = word(&|| args.lang.to_possible_value());
@@ -117,13 +119,19 @@ fn find(args: &Args) -> Result<&'static Template, Failure> {
         .iter()
         .find(|template| template.kind == kind && template.language == language)
         .ok_or_else(|| {
-            Failure::usage(format!("there is no {kind} in {language}"), "choose another --lang")
+            Failure::usage(
+                format!("there is no {kind} in {language}"),
+                "choose another --lang",
+            )
         })
 }
 
 /// The SDK's folder as a project can name it.
 fn sdk(args: &Args) -> Result<String, Failure> {
-    let folder = args.sdk.clone().unwrap_or_else(|| PathBuf::from(SDK_OF_SOURCES));
+    let folder = args
+        .sdk
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(SDK_OF_SOURCES));
     match fs::canonicalize(&folder) {
         Ok(folder) if folder.join("Cargo.toml").is_file() => Ok(folder.display().to_string()),
         _ => Err(Failure::usage(
@@ -136,7 +144,11 @@ fn sdk(args: &Args) -> Result<String, Failure> {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::write(path, text)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("{}: {error}", path.display()), "check the folder")
+        Failure::new(
+            Exit::Failed,
+            format!("{}: {error}", path.display()),
+            "check the folder",
+        )
     })
 }
 
@@ -147,11 +159,21 @@ mod tests {
     #[test]
     fn every_kind_in_every_language_has_its_template_and_a_valid_manifest() {
         for template in &TEMPLATES {
-            let (_, manifest) =
-                template.files.iter().find(|(path, _)| *path == "caxton.toml").unwrap();
-            let text = manifest.replace("{{name}}", "my-guest").replace("{{crate}}", "my_guest");
+            let (_, manifest) = template
+                .files
+                .iter()
+                .find(|(path, _)| *path == "caxton.toml")
+                .unwrap();
+            let text = manifest
+                .replace("{{name}}", "my-guest")
+                .replace("{{crate}}", "my_guest");
             let manifest = caxton_package::Manifest::read("caxton.toml", &text).unwrap();
-            assert_eq!(manifest.kind.as_str(), template.kind, "{}", template.language);
+            assert_eq!(
+                manifest.kind.as_str(),
+                template.kind,
+                "{}",
+                template.language
+            );
             assert!(manifest.build.is_some(), "{}", template.language);
         }
         assert_eq!(TEMPLATES.len(), 8);

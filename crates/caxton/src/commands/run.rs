@@ -60,7 +60,10 @@ struct Ready {
 pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     let (path, manifest) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
-    let mut asked = manifest.as_ref().map(|(m, _)| m.limits.clone()).unwrap_or_default();
+    let mut asked = manifest
+        .as_ref()
+        .map(|(m, _)| m.limits.clone())
+        .unwrap_or_default();
     asked.extend(args.guest.limits());
     let report = caxton_package::inspect(&bytes);
     let limits = Limits::for_kind(report.kind.unwrap_or(Kind::Agent))
@@ -69,11 +72,12 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::usage(texts.join("\n"), "correct the limits")
         })?;
-    let verified =
-        caxton_package::verify(bytes, limits.get(caxton_model::LimitName::ModuleBytes))
-            .map_err(|error| Failure::new(Exit::Refused, error.to_string(), ""))?;
+    let verified = caxton_package::verify(bytes, limits.get(caxton_model::LimitName::ModuleBytes))
+        .map_err(|error| Failure::new(Exit::Refused, error.to_string(), ""))?;
     let form = verified.report().form;
-    let from_manifest = manifest.as_ref().map(|(manifest, _)| manifest.agent.profile);
+    let from_manifest = manifest
+        .as_ref()
+        .map(|(manifest, _)| manifest.agent.profile);
     let default = if form == Some(Form::AgentCore) {
         from_manifest.unwrap_or_default()
     } else {
@@ -91,7 +95,14 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
                 return crate::serving::runtime()?
                     .block_on(profile::run(&args, file, ready, &path, output));
             }
-            let deploy = agent::Deployment { path, verified, profile, asked, grants, manifest };
+            let deploy = agent::Deployment {
+                path,
+                verified,
+                profile,
+                asked,
+                grants,
+                manifest,
+            };
             crate::serving::runtime()?.block_on(agent::run(&args, deploy, output))
         }
         _ if args.profile.is_some() => Err(Failure::usage(
@@ -120,15 +131,24 @@ fn ready(
         agents_max: 4,
         ..EngineOptions::default()
     };
-    let engine = Engine::new(options)
-        .map_err(|error| Failure::of(error.code(), error.to_string()))?;
+    let engine =
+        Engine::new(options).map_err(|error| Failure::of(error.code(), error.to_string()))?;
     let compiled = engine
-        .compile(&verified, profile, verified.report().kind.unwrap_or_default())
+        .compile(
+            &verified,
+            profile,
+            verified.report().kind.unwrap_or_default(),
+        )
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
     let linked = engine
         .link(&compiled, grants)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
-    Ok(Ready { engine, verified, linked, limits })
+    Ok(Ready {
+        engine,
+        verified,
+        linked,
+        limits,
+    })
 }
 
 /// A fault as the end of the command: which limit or trap, where, and what to do.

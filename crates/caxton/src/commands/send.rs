@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use caxton_client::{FipaMessage, api::{SendOptions, SendResult}};
+use caxton_client::{
+    FipaMessage,
+    api::{SendOptions, SendResult},
+};
 use caxton_model::Micros;
 use serde_json::Value;
 
@@ -107,11 +110,19 @@ fn value_of(text: &str) -> Value {
 
 fn said(sent: &SendResult, waited: bool) -> String {
     let durable = serde_json::to_value(sent.acknowledged).unwrap_or_default();
-    let again = if sent.duplicate { ", a retry: nothing was sent again" } else { "" };
+    let again = if sent.duplicate {
+        ", a retry: nothing was sent again"
+    } else {
+        ""
+    };
     let head = format!(
         "accepted {} for {} ({}{again}), conversation {}",
         sent.id,
-        if sent.deliveries == 1 { "1 mailbox".to_owned() } else { format!("{} mailboxes", sent.deliveries) },
+        if sent.deliveries == 1 {
+            "1 mailbox".to_owned()
+        } else {
+            format!("{} mailboxes", sent.deliveries)
+        },
         durable.as_str().unwrap_or_default(),
         sent.conversation_id.as_deref().unwrap_or("none"),
     );
@@ -132,18 +143,36 @@ fn judge(sent: &SendResult, wait: Option<Micros>) -> Result<(), Failure> {
         ));
     };
     let reply: Value = serde_json::from_str(reply.json()).unwrap_or_default();
-    let performative = reply.get("performative").and_then(Value::as_str).unwrap_or_default();
+    let performative = reply
+        .get("performative")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !matches!(performative, "failure" | "not-understood" | "refuse") {
         return Ok(());
     }
     let content = reply.get("content").cloned().unwrap_or_default();
-    let code = content.get("code").and_then(Value::as_str).unwrap_or_default();
-    let registered = caxton_model::ErrorCode::ALL.iter().find(|known| known.as_str() == code);
-    let words = content.get("error").and_then(Value::as_str).map(str::to_owned);
-    let what = format!("the reply is `{performative}`: {}", words.unwrap_or(content.to_string()));
+    let code = content
+        .get("code")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let registered = caxton_model::ErrorCode::ALL
+        .iter()
+        .find(|known| known.as_str() == code);
+    let words = content
+        .get("error")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let what = format!(
+        "the reply is `{performative}`: {}",
+        words.unwrap_or(content.to_string())
+    );
     Err(match registered {
         Some(code) => Failure::of(*code, what),
-        None => Failure::new(Exit::Failed, what, "read the reply: the agent says what it wants"),
+        None => Failure::new(
+            Exit::Failed,
+            what,
+            "read the reply: the agent says what it wants",
+        ),
     })
 }
 

@@ -57,8 +57,11 @@ pub(crate) async fn run(
     match command {
         Command::Create(args) => {
             let client = args.connection.client(environment).await?;
-            let wanted =
-                NewToken { name: args.name, scopes: args.scopes, namespace: args.namespace };
+            let wanted = NewToken {
+                name: args.name,
+                scopes: args.scopes,
+                namespace: args.namespace,
+            };
             let made = client.create_token(&wanted).await?;
             output.note("the token is shown this once; the node keeps only a hash of it");
             output.value(&made, |made| made.token.clone())
@@ -82,8 +85,14 @@ pub(crate) async fn run(
             })
         }
         Command::Revoke { id, connection } => {
-            connection.client(environment).await?.delete_token(&id).await?;
-            output.value(&BTreeMap::from([("revoked", &id)]), |_| format!("revoked {id}"))
+            connection
+                .client(environment)
+                .await?
+                .delete_token(&id)
+                .await?;
+            output.value(&BTreeMap::from([("revoked", &id)]), |_| {
+                format!("revoked {id}")
+            })
         }
     }
 }

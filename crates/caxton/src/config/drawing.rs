@@ -22,8 +22,11 @@ pub(crate) fn document_failure(error: DocumentError, kind: &str) -> Failure {
         .with_severity(Severity::Error)
         .with_labels(labels);
     let source = NamedSource::new(&error.name, error.text.clone());
-    let mut failure =
-        Failure::new(Exit::Usage, what, format!("correct the {kind} at the lines shown"));
+    let mut failure = Failure::new(
+        Exit::Usage,
+        what,
+        format!("correct the {kind} at the lines shown"),
+    );
     failure.drawing = Some(Report::new(diagnostic).with_source_code(source));
     failure
 }

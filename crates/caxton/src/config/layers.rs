@@ -66,7 +66,9 @@ impl fmt::Display for ConfigError {
         if let Some(error) = &self.file {
             writeln!(f, "{error}")?;
         }
-        self.others.iter().try_for_each(|p| writeln!(f, "{}: {}", p.source, p.what))
+        self.others
+            .iter()
+            .try_for_each(|p| writeln!(f, "{}: {}", p.source, p.what))
     }
 }
 impl std::error::Error for ConfigError {}
@@ -116,13 +118,27 @@ impl Layers {
             if matches!(source, Source::Environment(_) | Source::Flag(_))
                 && let Err(what) = setting.check(&text)
             {
-                error.others.push(LayerProblem { source: source.clone(), what });
+                error.others.push(LayerProblem {
+                    source: source.clone(),
+                    what,
+                });
             }
-            resolved.push(Resolved { setting: setting.clone(), text, source });
+            resolved.push(Resolved {
+                setting: setting.clone(),
+                text,
+                source,
+            });
         }
-        let layers = Self { notes: strange_variables(&settings, environment), resolved };
+        let layers = Self {
+            notes: strange_variables(&settings, environment),
+            resolved,
+        };
         layers.check_together(&mut error);
-        if error == ConfigError::default() { Ok(layers) } else { Err(error) }
+        if error == ConfigError::default() {
+            Ok(layers)
+        } else {
+            Err(error)
+        }
     }
 
     /// The text of a setting.
@@ -133,7 +149,10 @@ impl Layers {
             .map_or("", |resolved| resolved.text.as_str())
     }
     fn source(&self, path: &str) -> Source {
-        let found = self.resolved.iter().find(|resolved| resolved.setting.path == path);
+        let found = self
+            .resolved
+            .iter()
+            .find(|resolved| resolved.setting.path == path);
         found.map_or(Source::Default, |resolved| resolved.source.clone())
     }
 
@@ -142,7 +161,11 @@ impl Layers {
         let (cert, key) = (self.text("tls.cert"), self.text("tls.key"));
         for (given, there, missing) in [(cert, "tls.cert", key), (key, "tls.key", cert)] {
             if !given.is_empty() && missing.is_empty() {
-                let other = if there == "tls.cert" { "tls.key" } else { "tls.cert" };
+                let other = if there == "tls.cert" {
+                    "tls.key"
+                } else {
+                    "tls.cert"
+                };
                 error.others.push(LayerProblem {
                     source: self.source(there),
                     what: format!("`{there}` is set without `{other}`; set both, or none"),
@@ -176,7 +199,9 @@ fn read_file(name: &str, text: &str, settings: &[Setting]) -> Result<SaidByFile,
     let mut sections: Vec<&str> = settings.iter().map(|setting| setting.place().0).collect();
     sections.dedup();
     for section in sections {
-        let of_section = settings.iter().filter(|setting| setting.place().0 == section);
+        let of_section = settings
+            .iter()
+            .filter(|setting| setting.place().0 == section);
         if section.is_empty() {
             of_section.for_each(|setting| take(&mut root, setting, name, text, &mut said));
         } else if let Some(mut table) = root.table(section) {
@@ -199,9 +224,9 @@ fn take(
     let key = setting.place().1;
     let value = match setting.kind {
         SettingKind::Flag => table.flag(key).map(|flag| flag.to_string()),
-        SettingKind::Count(least, most) => {
-            table.whole(key, least..=most).map(|number| number.to_string())
-        }
+        SettingKind::Count(least, most) => table
+            .whole(key, least..=most)
+            .map(|number| number.to_string()),
         SettingKind::Bytes | SettingKind::Duration | SettingKind::Limit(_) => {
             table.measured(key, |text| setting.check(text).map(|()| text.to_owned()))
         }
@@ -211,7 +236,11 @@ fn take(
         | SettingKind::LogFilter => {
             let value = table.text(key);
             if let Some(Err(what)) = value.map(|value| setting.check(value)) {
-                table.complain(table.span_of(key), format!("`{}`: {what}", setting.path), "");
+                table.complain(
+                    table.span_of(key),
+                    format!("`{}`: {what}", setting.path),
+                    "",
+                );
             }
             value.map(str::to_owned)
         }

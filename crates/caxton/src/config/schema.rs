@@ -16,7 +16,10 @@ pub(crate) fn schema() -> Value {
         } else if let Some((_, map)) = sections.iter_mut().find(|(name, _)| name == section) {
             map.insert(key.to_owned(), value);
         } else {
-            sections.push((section.to_owned(), Map::from_iter([(key.to_owned(), value)])));
+            sections.push((
+                section.to_owned(),
+                Map::from_iter([(key.to_owned(), value)]),
+            ));
         }
     }
     for (section, properties) in sections {

@@ -118,7 +118,12 @@ const SETTINGS: [Setting; 18] = [
         "",
         "The certificate chain, PEM. Both or none of `cert` and `key`.",
     ),
-    setting("tls.key", SettingKind::Path, "", "The certificate's private key, PEM."),
+    setting(
+        "tls.key",
+        SettingKind::Path,
+        "",
+        "The certificate's private key, PEM.",
+    ),
     setting(
         "engine.kind",
         SettingKind::Choice(&["cranelift", "pulley"]),
@@ -169,7 +174,10 @@ pub(crate) fn settings() -> Vec<Setting> {
         path: Cow::Owned(format!("ceilings.{name}")),
         kind: SettingKind::Limit(*name),
         default: Cow::Borrowed("unlimited"),
-        what: Cow::Owned(format!("The most that a guest may ask for. {}", name.what())),
+        what: Cow::Owned(format!(
+            "The most that a guest may ask for. {}",
+            name.what()
+        )),
     });
     SETTINGS.into_iter().chain(ceilings).collect()
 }
@@ -203,14 +211,22 @@ impl SettingKind {
             Self::Flag => Err(format!("expected `true` or `false`, got `{text}`")),
             Self::Count(least, most) => match text.replace('_', "").parse::<u64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
-                _ => Err(format!("expected a whole number from {least} to {most}, got `{text}`")),
+                _ => Err(format!(
+                    "expected a whole number from {least} to {most}, got `{text}`"
+                )),
             },
-            Self::Bytes => text.parse::<ByteSize>().map(drop).map_err(|e| e.to_string()),
+            Self::Bytes => text
+                .parse::<ByteSize>()
+                .map(drop)
+                .map_err(|e| e.to_string()),
             Self::Duration => text.parse::<Micros>().map(drop).map_err(|e| e.to_string()),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(words) => match caxton_model::nearest(text, words.iter().copied()) {
                 Some(near) => Err(format!("`{text}` can't be used; did you mean `{near}`?")),
-                None => Err(format!("`{text}` can't be used; use one of {}", words.join(", "))),
+                None => Err(format!(
+                    "`{text}` can't be used; use one of {}",
+                    words.join(", ")
+                )),
             },
             Self::LogFilter => tracing_subscriber::EnvFilter::try_new(text)
                 .map(drop)
@@ -218,7 +234,8 @@ impl SettingKind {
             Self::Limit(name) => name.read(text).map(drop),
         }
     }
-    /// In words, for documentation.
+    /// In words, for the page of settings.
+    #[cfg(test)]
     pub(crate) fn what(self) -> String {
         match self {
             Self::Path => "path".to_owned(),

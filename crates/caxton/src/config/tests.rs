@@ -12,7 +12,9 @@ fn read(
 }
 
 fn complaints(file: &str) -> String {
-    read(file, &Environment::default(), &Vec::new()).unwrap_err().to_string()
+    read(file, &Environment::default(), &Vec::new())
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -33,7 +35,11 @@ fn every_default_is_one_that_the_setting_itself_accepts() {
         if !setting.default.is_empty() {
             assert_eq!(setting.check(&setting.default), Ok(()), "{}", setting.path);
         }
-        assert!(!setting.what.is_empty() && setting.what.ends_with('.'), "{}", setting.path);
+        assert!(
+            !setting.what.is_empty() && setting.what.ends_with('.'),
+            "{}",
+            setting.path
+        );
     }
 }
 
@@ -43,20 +49,33 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let environment = Environment::from([("CAXTON_HTTP_LISTEN", "127.0.0.1:2")]);
     let flags = vec![("http.listen", "--listen", "127.0.0.1:3".to_owned())];
     let listen = |layers: &Layers| {
-        let found = layers.resolved.iter().find(|r| r.setting.path == "http.listen").unwrap();
+        let found = layers
+            .resolved
+            .iter()
+            .find(|r| r.setting.path == "http.listen")
+            .unwrap();
         (found.text.clone(), found.source.to_string())
     };
     let none = Environment::default();
     let said = |text: &str, source: &str| (text.to_owned(), source.to_owned());
-    assert_eq!(listen(&read("", &none, &vec![]).unwrap()), said("127.0.0.1:8080", "default"));
-    assert_eq!(listen(&read(file, &none, &vec![]).unwrap()), said("127.0.0.1:1", "node.toml:3"));
+    assert_eq!(
+        listen(&read("", &none, &vec![]).unwrap()),
+        said("127.0.0.1:8080", "default")
+    );
+    assert_eq!(
+        listen(&read(file, &none, &vec![]).unwrap()),
+        said("127.0.0.1:1", "node.toml:3")
+    );
     assert_eq!(
         listen(&read(file, &environment, &vec![]).unwrap()),
         said("127.0.0.1:2", "environment CAXTON_HTTP_LISTEN")
     );
     let all = read(file, &environment, &flags).unwrap();
     assert_eq!(listen(&all), said("127.0.0.1:3", "flag --listen"));
-    assert_eq!(NodeConfig::from_layers(&all, "d".into()).shutdown_grace, Micros::secs(1));
+    assert_eq!(
+        NodeConfig::from_layers(&all, "d".into()).shutdown_grace,
+        Micros::secs(1)
+    );
 }
 
 #[test]
@@ -85,7 +104,10 @@ fn all_that_is_wrong_is_said_at_once_whatever_layer_it_is_in() {
 #[test]
 fn an_address_that_others_reach_needs_tls_or_a_word() {
     let said = complaints("[http]\nlisten = \"0.0.0.0:8080\"\n");
-    assert!(said.contains("tls.cert") && said.contains("public_without_tls"), "{said}");
+    assert!(
+        said.contains("tls.cert") && said.contains("public_without_tls"),
+        "{said}"
+    );
     assert!(complaints("[http]\nlisten = \"[::]:0\"\n").contains("tls.cert"));
     let none = Environment::default();
     for file in [
@@ -100,7 +122,9 @@ fn an_address_that_others_reach_needs_tls_or_a_word() {
 
 #[test]
 fn a_certificate_needs_its_key() {
-    assert!(complaints("[tls]\ncert = \"c.pem\"\n").contains("`tls.cert` is set without `tls.key`"));
+    assert!(
+        complaints("[tls]\ncert = \"c.pem\"\n").contains("`tls.cert` is set without `tls.key`")
+    );
     assert!(complaints("[tls]\nkey = \"k.pem\"\n").contains("`tls.key` is set without `tls.cert`"));
 }
 
@@ -126,5 +150,10 @@ fn a_variable_that_sets_nothing_is_noted_with_its_neighbour() {
         layers.notes,
         ["environment CAXTON_HTTP_LISTN sets nothing; did you mean CAXTON_HTTP_LISTEN?"]
     );
-    assert!(layers.resolved.iter().all(|resolved| resolved.source == Source::Default));
+    assert!(
+        layers
+            .resolved
+            .iter()
+            .all(|resolved| resolved.source == Source::Default)
+    );
 }

@@ -26,7 +26,10 @@ impl Done {
     pub(crate) fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         for word in words {
-            assert!(self.stderr.contains(word), "stderr does not say `{word}`: {self:#?}");
+            assert!(
+                self.stderr.contains(word),
+                "stderr does not say `{word}`: {self:#?}"
+            );
         }
         self
     }
@@ -40,7 +43,10 @@ impl Done {
 /// The program with an environment of its own: no variable, no data of whoever runs the tests.
 pub(crate) fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_caxton"));
-    command.env_clear().env("HOME", home).env("XDG_DATA_HOME", home.join("data"));
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("XDG_DATA_HOME", home.join("data"));
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
@@ -78,7 +84,10 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Done {
 
 /// A committed guest's file.
 pub(crate) fn guest(name: &str) -> String {
-    format!("{}/../../guests/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"))
+    format!(
+        "{}/../../guests/prebuilt/{name}.wasm",
+        env!("CARGO_MANIFEST_DIR")
+    )
 }
 
 /// A guest written as text, made into a file.

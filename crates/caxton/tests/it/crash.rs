@@ -40,9 +40,15 @@ impl Random {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "how `cargo xtask crash` sets the numbers")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how `cargo xtask crash` sets the numbers"
+)]
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn name(agent: usize) -> String {
@@ -52,7 +58,10 @@ fn name(agent: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_messages_survive_kills_once_in_effect() {
     let kills = number("CRASH_KILLS", 10);
-    let seed = number("CRASH_SEED", u64::from(std::process::id()) * 2_654_435_761 + 1);
+    let seed = number(
+        "CRASH_SEED",
+        u64::from(std::process::id()) * 2_654_435_761 + 1,
+    );
     println!("crash: {kills} kills, seed {seed}");
     let mut random = Random(seed | 1);
     let home = tempfile::tempdir().unwrap();
@@ -84,15 +93,26 @@ async fn acknowledged_messages_survive_kills_once_in_effect() {
         slowest.as_secs_f64()
     );
     assert!(sum > kills, "the node was hardly loaded: {sum} messages");
-    assert_eq!(counted, acknowledged, "counted beside acknowledged, by agent");
+    assert_eq!(
+        counted, acknowledged,
+        "counted beside acknowledged, by agent"
+    );
 }
 
 async fn deploy(client: &CaxtonClient) {
     let module = std::fs::read(guest("counter-c")).unwrap();
     for agent in 0..AGENTS {
-        let mut config = AgentConfig { name: name(agent), ..AgentConfig::default() };
-        config.limits.insert("messages_per_second".to_owned(), AskedValue::Unlimited);
-        let request = DeployAgentRequest { wasm_module: module.clone(), config };
+        let mut config = AgentConfig {
+            name: name(agent),
+            ..AgentConfig::default()
+        };
+        config
+            .limits
+            .insert("messages_per_second".to_owned(), AskedValue::Unlimited);
+        let request = DeployAgentRequest {
+            wasm_module: module.clone(),
+            config,
+        };
         client.deploy_agent(request).await.unwrap();
     }
 }
@@ -114,7 +134,10 @@ struct Load {
 }
 
 impl Load {
-    #[allow(clippy::disallowed_methods, reason = "a test's senders, joined at its end")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a test's senders, joined at its end"
+    )]
     fn start(client: &CaxtonClient, ledger: &Arc<Mutex<Ledger>>, next: &Arc<AtomicU64>) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let senders = (0..SENDERS)
@@ -149,7 +172,10 @@ impl Load {
 
 /// Sends one message; whether the node still answers.
 async fn send(client: &CaxtonClient, ledger: &Mutex<Ledger>, agent: usize, id: String) -> bool {
-    let options = SendOptions { message_id: Some(id.clone()), wait_ms: None };
+    let options = SendOptions {
+        message_id: Some(id.clone()),
+        wait_ms: None,
+    };
     match client.send_with(&message(agent), &options).await {
         Ok(sent) => {
             assert_eq!(serde_json::to_value(sent.acknowledged).unwrap(), "durable");
@@ -173,7 +199,10 @@ async fn retry_unknown(client: &CaxtonClient, ledger: &Mutex<Ledger>) -> u64 {
     let unknown = std::mem::take(&mut ledger.lock().unwrap().unknown);
     let count = unknown.len() as u64;
     for (id, agent) in unknown {
-        let options = SendOptions { message_id: Some(id), wait_ms: None };
+        let options = SendOptions {
+            message_id: Some(id),
+            wait_ms: None,
+        };
         loop {
             match client.send_with(&message(agent), &options).await {
                 Ok(_) => break,
@@ -210,7 +239,10 @@ async fn settle(client: &CaxtonClient) {
 async fn counts(client: &CaxtonClient) -> [u64; AGENTS] {
     let mut counts = [0; AGENTS];
     for (agent, count) in counts.iter_mut().enumerate() {
-        let value = client.agent_state_value(&name(agent), "count").await.unwrap_or_default();
+        let value = client
+            .agent_state_value(&name(agent), "count")
+            .await
+            .unwrap_or_default();
         *count = String::from_utf8(value).unwrap().parse().unwrap_or(0);
     }
     counts

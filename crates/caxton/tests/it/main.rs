@@ -1,5 +1,13 @@
 //! The program as people and scripts meet it: arguments in, text and numbers out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says by panicking what went wrong"
+)]
+
 mod command;
 mod config;
 mod crash;

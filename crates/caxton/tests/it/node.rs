@@ -42,17 +42,32 @@ impl NodeProcess {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_default()
+            .to_owned();
         if url.is_empty() {
             let _ = child.kill();
             panic!("the node did not start: `{line}`");
         }
-        Self { child, url, data: data.to_owned(), started_in: begun.elapsed(), _home: None }
+        Self {
+            child,
+            url,
+            data: data.to_owned(),
+            started_in: begun.elapsed(),
+            _home: None,
+        }
     }
     /// A command about this node.
     pub(crate) fn caxton(&self, args: &[&str]) -> Done {
-        run(program(&self.data).args(args).arg("--data").arg(&self.data), b"")
+        run(
+            program(&self.data).args(args).arg("--data").arg(&self.data),
+            b"",
+        )
     }
     /// A client with the operator's token.
     pub(crate) fn client(&self) -> CaxtonClient {
@@ -67,7 +82,10 @@ impl NodeProcess {
     /// SIGTERM; the number it ends with.
     pub(crate) fn terminate(mut self) -> i32 {
         let pid = self.child.id().to_string();
-        let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let killed = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap();
         assert!(killed.success());
         self.child.wait().unwrap().code().unwrap_or(-1)
     }

@@ -53,7 +53,9 @@ fn inspect_says_what_a_module_is() {
     let done = caxton(&["inspect", &guest("echo-c")]).ok();
     assert!(done.stdout.contains("agent (core module"), "{done:#?}");
     assert!(done.stdout.contains("send_message"), "{done:#?}");
-    let json = caxton(&["inspect", &guest("echo-c"), "--output", "json"]).ok().json();
+    let json = caxton(&["inspect", &guest("echo-c"), "--output", "json"])
+        .ok()
+        .json();
     assert_eq!(json["kind"], "agent");
     let yaml = caxton(&["inspect", &guest("hello-c"), "--output", "yaml"]).ok();
     assert!(yaml.stdout.contains("kind: processor"), "{yaml:#?}");
@@ -65,12 +67,27 @@ fn an_agent_runs_on_messages_and_prints_its_replies() {
     for engine in ["cranelift", "pulley"] {
         for language in ["rust", "assemblyscript", "c", "go"] {
             let module = guest(&format!("sample-agent-{language}"));
-            let args =
-                ["run", &module, "--message", request, "--engine", engine, "--limit", "cpu=30s", "--limit", "wall=60s", "--wait", "60s"];
+            let args = [
+                "run",
+                &module,
+                "--message",
+                request,
+                "--engine",
+                engine,
+                "--limit",
+                "cpu=30s",
+                "--limit",
+                "wall=60s",
+                "--wait",
+                "60s",
+            ];
             let done = caxton(&[&args[..], &["--output", "json"]].concat()).ok();
             let reply = done.json();
             assert_eq!(reply["performative"], "inform", "{language} {engine}");
-            assert_eq!(reply["content"]["result"], "HELLO WORLD", "{language} {engine}");
+            assert_eq!(
+                reply["content"]["result"], "HELLO WORLD",
+                "{language} {engine}"
+            );
         }
     }
 }
@@ -78,10 +95,16 @@ fn an_agent_runs_on_messages_and_prints_its_replies() {
 #[test]
 fn messages_come_from_stdin_line_by_line() {
     let lines = "{\"n\":1}\n\n{\"performative\":\"request\",\"content\":{\"n\":2}}\n";
-    let done =
-        caxton_with(&["run-agent", &guest("counter-c"), "--output", "json"], lines.as_bytes()).ok();
-    let replies: Vec<serde_json::Value> =
-        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done = caxton_with(
+        &["run-agent", &guest("counter-c"), "--output", "json"],
+        lines.as_bytes(),
+    )
+    .ok();
+    let replies: Vec<serde_json::Value> = done
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(replies.len(), 2, "{done:#?}");
     assert_eq!(replies[1]["content"], 2);
     caxton_with(&["run", &guest("counter-c")], b"hello\n").fails(2, &["no JSON", "performative"]);
@@ -91,13 +114,29 @@ fn messages_come_from_stdin_line_by_line() {
 fn a_processor_runs_on_bytes() {
     let done = caxton_with(&["run", &guest("upper-command-c")], b"hello").ok();
     assert_eq!(done.stdout, "HELLO");
-    let done = caxton_with(&["run", &guest("reverse-bytes-c"), "--output", "json"], b"abc").ok();
+    let done = caxton_with(
+        &["run", &guest("reverse-bytes-c"), "--output", "json"],
+        b"abc",
+    )
+    .ok();
     let json = done.json();
     assert_eq!(json["output"], "cba");
     assert!(json["measures"]["fuel"].as_u64().unwrap() > 0, "{json}");
-    let pulley =
-        caxton_with(&["run", &guest("reverse-bytes-c"), "--output", "json", "--engine", "pulley"], b"abc");
-    assert_eq!(pulley.ok().json()["measures"]["fuel"], json["measures"]["fuel"]);
+    let pulley = caxton_with(
+        &[
+            "run",
+            &guest("reverse-bytes-c"),
+            "--output",
+            "json",
+            "--engine",
+            "pulley",
+        ],
+        b"abc",
+    );
+    assert_eq!(
+        pulley.ok().json()["measures"]["fuel"],
+        json["measures"]["fuel"]
+    );
 }
 
 #[test]
@@ -125,9 +164,16 @@ fn a_profile_is_written_where_it_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let profile = folder.path().join("profile.json");
     let path = profile.display().to_string();
-    caxton(&["run", &guest("echo-c"), "--message", "{}", "--profile", &path])
-        .ok()
-        .fails(0, &["profiler.firefox.com"]);
+    caxton(&[
+        "run",
+        &guest("echo-c"),
+        "--message",
+        "{}",
+        "--profile",
+        &path,
+    ])
+    .ok()
+    .fails(0, &["profiler.firefox.com"]);
     let text = std::fs::read_to_string(profile).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(json["threads"].is_array(), "{text}");
@@ -138,12 +184,26 @@ fn a_profile_is_written_where_it_is_asked_for() {
 fn a_manifest_with_problems_is_drawn_at_each_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("caxton.toml");
-    std::fs::write(&file, "[package]\nname = \"a\"\nkind = \"agnet\"\nverion = \"1\"\n").unwrap();
+    std::fs::write(
+        &file,
+        "[package]\nname = \"a\"\nkind = \"agnet\"\nverion = \"1\"\n",
+    )
+    .unwrap();
     let path = file.display().to_string();
-    for args in [["run", &path], ["inspect", &path], ["build", &folder.path().display().to_string()]] {
+    for args in [
+        ["run", &path],
+        ["inspect", &path],
+        ["build", &folder.path().display().to_string()],
+    ] {
         caxton(&args).fails(
             2,
-            &[":3:8: ", "did you mean `agent`?", ":4:1: ", "did you mean `version`?", "`package.module` is missing"],
+            &[
+                ":3:8: ",
+                "did you mean `agent`?",
+                ":4:1: ",
+                "did you mean `version`?",
+                "`package.module` is missing",
+            ],
         );
     }
 }
@@ -180,7 +240,8 @@ fn without_a_node_client_commands_say_how_to_get_one() {
     }
     caxton(&["agent", "list", "--url", "localhost"]).fails(2, &["http://127.0.0.1:8080"]);
     caxton(&["send", "--url", "http://127.0.0.1:9"]).fails(2, &["RECEIVER"]);
-    caxton(&["send", "--message", "x", "--url", "http://127.0.0.1:9"]).fails(2, &["no JSON message"]);
+    caxton(&["send", "--message", "x", "--url", "http://127.0.0.1:9"])
+        .fails(2, &["no JSON message"]);
     caxton(&["journal", "verify"]).fails(2, &["holds no journal", "--data"]);
     caxton(&["journal", "show", "--agent", "x"]).fails(2, &["16 hex digits"]);
 }

@@ -9,22 +9,33 @@ use crate::{
 fn a_node_stops_at_sigterm_and_starts_again_with_all_it_had() {
     let home = tempfile::tempdir().unwrap();
     let node = NodeProcess::start_in(home.path(), &[]);
-    node.caxton(&["agent", "deploy", &guest("counter-c"), "--name", "counter"]).ok();
+    node.caxton(&["agent", "deploy", &guest("counter-c"), "--name", "counter"])
+        .ok();
     for _ in 0..3 {
-        node.caxton(&["send", "counter", "{}", "--wait", "20s"]).ok();
+        node.caxton(&["send", "counter", "{}", "--wait", "20s"])
+            .ok();
     }
     assert_eq!(node.terminate(), 0);
-    assert!(!home.path().join("address").exists(), "a node that is gone has no address");
+    assert!(
+        !home.path().join("address").exists(),
+        "a node that is gone has no address"
+    );
     let node = NodeProcess::start_in(home.path(), &[]);
-    let done = node.caxton(&["send", "counter", "{}", "--wait", "20s", "--output", "json"]).ok();
+    let done = node
+        .caxton(&["send", "counter", "{}", "--wait", "20s", "--output", "json"])
+        .ok();
     assert_eq!(done.json()["reply"]["content"], 4);
     assert_eq!(node.terminate(), 0);
     let data = home.path().display().to_string();
-    let report = caxton(&["journal", "verify", "--data", &data, "--output", "json"]).ok().json();
+    let report = caxton(&["journal", "verify", "--data", &data, "--output", "json"])
+        .ok()
+        .json();
     assert_eq!(report["good"], true);
     let shown = caxton(&["journal", "show", "--data", &data, "--kind", "deployed"]).ok();
     assert_eq!(shown.stdout.lines().count(), 1, "{shown:#?}");
-    let stats = caxton(&["cache", "stats", "--data", &data, "--output", "json"]).ok().json();
+    let stats = caxton(&["cache", "stats", "--data", &data, "--output", "json"])
+        .ok()
+        .json();
     assert_eq!(stats["entries"], 1);
     let cleared = caxton(&["cache", "clear", "--data", &data]).ok();
     assert_eq!(cleared.stdout.trim(), "removed 1 compiled modules");
@@ -33,16 +44,23 @@ fn a_node_stops_at_sigterm_and_starts_again_with_all_it_had() {
     assert!(warm.stdout.contains("compiled in"), "{warm:#?}");
     let warm = caxton(&["cache", "warm", &module, "--data", &data]).ok();
     assert!(warm.stdout.contains("was there"), "{warm:#?}");
-    assert!(caxton(&["cache", "list", "--data", &data]).ok().stdout.contains("sha256"));
+    assert!(
+        caxton(&["cache", "list", "--data", &data])
+            .ok()
+            .stdout
+            .contains("sha256")
+    );
 }
 
 #[test]
 fn damage_in_the_journal_is_found_and_refuses_the_start() {
     let home = tempfile::tempdir().unwrap();
     let node = NodeProcess::start_in(home.path(), &[]);
-    node.caxton(&["agent", "deploy", &guest("counter-c"), "--name", "counter"]).ok();
+    node.caxton(&["agent", "deploy", &guest("counter-c"), "--name", "counter"])
+        .ok();
     for _ in 0..5 {
-        node.caxton(&["send", "counter", "{}", "--wait", "20s"]).ok();
+        node.caxton(&["send", "counter", "{}", "--wait", "20s"])
+            .ok();
     }
     node.kill();
     let segment = std::fs::read_dir(home.path().join("journal"))
@@ -55,7 +73,8 @@ fn damage_in_the_journal_is_found_and_refuses_the_start() {
     bytes[400] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     let data = home.path().display().to_string();
-    caxton(&["journal", "verify", "--data", &data]).fails(1, &["damaged", "restore it from a copy"]);
+    caxton(&["journal", "verify", "--data", &data])
+        .fails(1, &["damaged", "restore it from a copy"]);
     caxton(&["up", "--listen", "127.0.0.1:0", "--data", &data]).fails(1, &["damaged"]);
 }
 
@@ -63,20 +82,44 @@ fn damage_in_the_journal_is_found_and_refuses_the_start() {
 fn a_directory_is_used_by_one_node_and_an_address_too() {
     let node = NodeProcess::start();
     let data = node.data.display().to_string();
-    caxton(&["up", "--listen", "127.0.0.1:0", "--data", &data]).fails(1, &["another node", "help: "]);
+    caxton(&["up", "--listen", "127.0.0.1:0", "--data", &data])
+        .fails(1, &["another node", "help: "]);
     let address = node.url.strip_prefix("http://").unwrap();
     let other = tempfile::tempdir().unwrap();
-    caxton(&["up", "--listen", address, "--data", &other.path().display().to_string()])
-        .fails(1, &["listening on", "help: "]);
+    caxton(&[
+        "up",
+        "--listen",
+        address,
+        "--data",
+        &other.path().display().to_string(),
+    ])
+    .fails(1, &["listening on", "help: "]);
 }
 
 #[test]
 fn the_demo_shows_four_languages_and_leaves_nothing() {
     let home = tempfile::tempdir().unwrap();
     let temporary = tempfile::tempdir().unwrap();
-    let done = run(program(home.path()).env("TMPDIR", temporary.path()).args(["demo", "--exit"]), b"").ok();
-    for word in ["Rust", "AssemblyScript", "Go", "HELLO WORLD", "failure: ", "memory", "http://127.0.0.1:"] {
-        assert!(done.stdout.contains(word), "`{word}` is not shown: {done:#?}");
+    let done = run(
+        program(home.path())
+            .env("TMPDIR", temporary.path())
+            .args(["demo", "--exit"]),
+        b"",
+    )
+    .ok();
+    for word in [
+        "Rust",
+        "AssemblyScript",
+        "Go",
+        "HELLO WORLD",
+        "failure: ",
+        "memory",
+        "http://127.0.0.1:",
+    ] {
+        assert!(
+            done.stdout.contains(word),
+            "`{word}` is not shown: {done:#?}"
+        );
     }
     assert_eq!(done.stdout.matches("HELLO WORLD").count(), 4, "{done:#?}");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);

@@ -52,9 +52,16 @@ pub(super) async fn run(
         perf_map: args.perf,
         ..NodeOptions::default()
     };
-    let node =
-        Node::start(options).await.map_err(|error| crate::serving::start_failure(&error))?;
-    let mut session = Session { node: &node, output, lines: 0, events: 0, last_fault: None };
+    let node = Node::start(options)
+        .await
+        .map_err(|error| crate::serving::start_failure(&error))?;
+    let mut session = Session {
+        node: &node,
+        output,
+        lines: 0,
+        events: 0,
+        last_fault: None,
+    };
     let result = session.run(args, deployment).await;
     session.print_logs();
     node.shutdown(Duration::from_secs(1)).await;
@@ -95,19 +102,16 @@ impl Session<'_> {
         self.judge(&name, no_reply).await
     }
 
-    fn deploy(
-        &self,
-        args: &Args,
-        name: &str,
-        deployment: Deployment,
-    ) -> Result<Deploy, Failure> {
+    fn deploy(&self, args: &Args, name: &str, deployment: Deployment) -> Result<Deploy, Failure> {
         let manifest = deployment.manifest.map(|(manifest, _)| manifest);
         Ok(Deploy {
             name: name.parse().map_err(|error: caxton_model::NameError| {
                 Failure::usage(error.to_string(), "rename the package or the file")
             })?,
             module: deployment.verified.bytes().to_vec(),
-            version: manifest.as_ref().map_or("0.0.0".to_owned(), |m| m.version.clone()),
+            version: manifest
+                .as_ref()
+                .map_or("0.0.0".to_owned(), |m| m.version.clone()),
             limits: AskedLimits(deployment.asked),
             durability: Durability::Memory,
             supervision: manifest.map(|m| m.agent.supervision).unwrap_or_default(),
@@ -123,21 +127,37 @@ impl Session<'_> {
     /// is over and no timer runs.
     async fn ask(&mut self, name: &str, fields: Fields, wait: Duration) -> Result<bool, Failure> {
         let before = self.finished_turns(name).await?;
-        let post = Post { client: SENDER.into(), namespace: None, message_id: None, fields };
-        let posted = self.node.post(post, None).await.map_err(|refusal| refused(&refusal))?;
+        let post = Post {
+            client: SENDER.into(),
+            namespace: None,
+            message_id: None,
+            fields,
+        };
+        let posted = self
+            .node
+            .post(post, None)
+            .await
+            .map_err(|refusal| refused(&refusal))?;
         let until = Instant::now() + wait;
         let mut replied = false;
         loop {
             let silent = self.is_silent(name, before).await?;
-            let replies = self.node.replies(SENDER).await.map_err(|refusal| refused(&refusal))?;
+            let replies = self
+                .node
+                .replies(SENDER)
+                .await
+                .map_err(|refusal| refused(&refusal))?;
             for reply in &replies {
                 replied |= reply.message.in_reply_to == posted.message.reply_with
                     || reply.message.conversation_id == posted.message.conversation_id;
                 let value: Value = serde_json::from_str(reply.message.json()).unwrap_or_default();
-                self.output.entry(&value, |_| reply.message.json().to_owned())?;
+                self.output
+                    .entry(&value, |_| reply.message.json().to_owned())?;
             }
             let keys = replies.iter().map(|reply| reply.key).collect();
-            self.node.drop_replies(SENDER, keys).map_err(|refusal| refused(&refusal))?;
+            self.node
+                .drop_replies(SENDER, keys)
+                .map_err(|refusal| refused(&refusal))?;
             self.print_logs();
             if replied || silent || Instant::now() > until {
                 return Ok(replied);
@@ -147,12 +167,24 @@ impl Session<'_> {
     }
 
     async fn finished_turns(&self, name: &str) -> Result<u64, Failure> {
-        let detail = self.node.agent(name).await.map_err(|refusal| refused(&refusal))?;
+        let detail = self
+            .node
+            .agent(name)
+            .await
+            .map_err(|refusal| refused(&refusal))?;
         Ok(detail.state.turns)
     }
     async fn is_silent(&self, name: &str, before: u64) -> Result<bool, Failure> {
-        let waiting = self.node.mailbox(name).await.map_err(|refusal| refused(&refusal))?;
-        let detail = self.node.agent(name).await.map_err(|refusal| refused(&refusal))?;
+        let waiting = self
+            .node
+            .mailbox(name)
+            .await
+            .map_err(|refusal| refused(&refusal))?;
+        let detail = self
+            .node
+            .agent(name)
+            .await
+            .map_err(|refusal| refused(&refusal))?;
         Ok(detail.state.turns > before && waiting.is_empty() && detail.state.timers.is_empty())
     }
 
@@ -175,7 +207,11 @@ impl Session<'_> {
 
     /// The end of the command: a fault, an error, or all is well.
     async fn judge(&mut self, name: &str, no_reply: u32) -> Result<(), Failure> {
-        let detail = self.node.agent(name).await.map_err(|refusal| refused(&refusal))?;
+        let detail = self
+            .node
+            .agent(name)
+            .await
+            .map_err(|refusal| refused(&refusal))?;
         self.look_at_events();
         if let Some(fault) = self.last_fault.take() {
             return Err(fault_failure(&fault));
@@ -186,12 +222,16 @@ impl Session<'_> {
         if detail.state.errors > 0 {
             return Err(Failure::new(
                 Exit::Failed,
-                format!("the agent returned an error from {} of its turns", detail.state.errors),
+                format!(
+                    "the agent returned an error from {} of its turns",
+                    detail.state.errors
+                ),
                 "read its replies and log lines",
             ));
         }
         if no_reply > 0 {
-            self.output.note(&format!("{no_reply} messages got no reply"));
+            self.output
+                .note(&format!("{no_reply} messages got no reply"));
         }
         Ok(())
     }
@@ -208,10 +248,13 @@ pub(super) fn messages<'a>(
         return Ok(Box::new(args.message.iter().map(move |text| read(text))));
     }
     if let Some(path) = &args.input {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        return Ok(Box::new(lines.into_iter().filter_map(move |line| line_message(&line, read))));
+        return Ok(Box::new(
+            lines
+                .into_iter()
+                .filter_map(move |line| line_message(&line, read)),
+        ));
     }
     let lines = std::io::stdin().lock().lines();
     Ok(Box::new(lines.filter_map(move |line| match line {
@@ -224,7 +267,11 @@ fn line_message(
     line: &str,
     read: impl Fn(&str) -> Result<Fields, Failure>,
 ) -> Option<Result<Fields, Failure>> {
-    if line.trim().is_empty() { None } else { Some(read(line)) }
+    if line.trim().is_empty() {
+        None
+    } else {
+        Some(read(line))
+    }
 }
 
 /// Reads one message; what it leaves out is filled in: the receiver, and for bare content a request.
@@ -262,10 +309,12 @@ mod tests {
         let fields = read_message(r#"{"action":"greet"}"#, name, 1_000).unwrap();
         assert_eq!(fields.performative, Performative::Request);
         assert_eq!(fields.content.as_str(), r#"{"action":"greet"}"#);
-        let fields =
-            read_message(r#"{"performative":"inform","content":1}"#, name, 1_000).unwrap();
+        let fields = read_message(r#"{"performative":"inform","content":1}"#, name, 1_000).unwrap();
         assert_eq!(fields.performative, Performative::Inform);
-        assert_eq!(fields.receiver, caxton_model::Receiver::One("greeter".into()));
+        assert_eq!(
+            fields.receiver,
+            caxton_model::Receiver::One("greeter".into())
+        );
     }
 
     #[test]
@@ -275,7 +324,8 @@ mod tests {
         assert!(failure.help.contains("performative"));
         let failure = read_message(r#"{"performative":"shout"}"#, "a", 1_000).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        let failure = read_message(r#"{"performative":"inform","content":"xxxx"}"#, "a", 9).unwrap_err();
+        let failure =
+            read_message(r#"{"performative":"inform","content":"xxxx"}"#, "a", 9).unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
     }
 }

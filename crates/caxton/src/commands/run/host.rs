@@ -46,15 +46,24 @@ impl RunHost {
     }
     /// A processor has no state, no mail and no timers.
     fn of_agent(&self) -> Result<(), HostCode> {
-        if self.is_agent { Ok(()) } else { Err(HostCode::Unavailable) }
+        if self.is_agent {
+            Ok(())
+        } else {
+            Err(HostCode::Unavailable)
+        }
     }
 }
 
 /// The time at which a run begins.
-#[allow(clippy::disallowed_methods, reason = "the one place where a run without a node reads it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where a run without a node reads it"
+)]
 pub(super) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    Timestamp(since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }))
 }
 
 impl HostCalls for RunHost {
@@ -89,7 +98,8 @@ impl HostCalls for RunHost {
     }
     fn store(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostCode> {
         self.of_agent()?;
-        self.state.insert(key.to_vec(), Bytes::copy_from_slice(value));
+        self.state
+            .insert(key.to_vec(), Bytes::copy_from_slice(value));
         Ok(())
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), HostCode> {

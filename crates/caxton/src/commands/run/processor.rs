@@ -43,17 +43,26 @@ struct Measures {
 
 /// Does it.
 pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<(), Failure> {
-    let Ready { engine, verified, linked, limits } = ready;
+    let Ready {
+        engine,
+        verified,
+        linked,
+        limits,
+    } = ready;
     let input = input(args, limits.get(LimitName::PayloadBytes))?;
     // The same input gives the same random numbers.
     let digest = caxton_model::Digest::of(&input).to_string();
-    let seed = digest.bytes().fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
+    let seed = digest
+        .bytes()
+        .fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
     let host = Box::new(RunHost::new(false, &args.guest.config, now(), seed));
     let done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
         _ => {
             let content_type = args.content_type.as_deref();
-            linked.process(input.into(), content_type, &limits, host).await
+            linked
+                .process(input.into(), content_type, &limits, host)
+                .await
         }
     };
     let bytes = done.result.map_err(|mut fault| {
@@ -99,12 +108,18 @@ fn input(args: &Args, most: u64) -> Result<Vec<u8>, Failure> {
                 .map_err(|error| Failure::file(path, &error))?;
         }
         None => {
-            std::io::stdin().lock().take(bound).read_to_end(&mut bytes)?;
+            std::io::stdin()
+                .lock()
+                .take(bound)
+                .read_to_end(&mut bytes)?;
         }
     }
     if bytes.len() as u64 > most {
         let code = caxton_model::ErrorCode::PayloadTooLarge;
-        let what = format!("the input has more than `payload_bytes` allows: {}", ByteSize(most));
+        let what = format!(
+            "the input has more than `payload_bytes` allows: {}",
+            ByteSize(most)
+        );
         let mut failure = Failure::of(code, what);
         failure.exit = crate::failure::Exit::Fault;
         return Err(failure);

@@ -6,7 +6,9 @@ use caxton_engine::{Call, HostCalls, Instance, Returned};
 use caxton_model::{Fields, LimitName};
 
 use super::{
-    Args, Ready, agent::messages, fault_failure,
+    Args, Ready,
+    agent::messages,
+    fault_failure,
     host::{RunHost, now},
 };
 use crate::{
@@ -22,12 +24,18 @@ pub(super) async fn run(
     path: &Path,
     output: &Output,
 ) -> Result<(), Failure> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let host: Box<dyn HostCalls> = Box::new(RunHost::new(true, &args.guest.config, now(), 1));
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;
     let mut instance = Some(started.result.map_err(|fault| fault_failure(&fault))?);
-    let sampled = instance.as_mut().map(|instance| instance.start_profile(&name));
+    let sampled = instance
+        .as_mut()
+        .map(|instance| instance.start_profile(&name));
     sampled.transpose().map_err(|reason| {
         Failure::usage(
             format!("the guest can't be sampled: {reason}"),
@@ -37,8 +45,13 @@ pub(super) async fn run(
     let mut calls = vec![Call::Init];
     let size = ready.limits.get(LimitName::MessageBytes);
     for fields in messages(args, &name, size)? {
-        let fields = Fields { sender: "operator".into(), ..fields? };
-        calls.push(Call::Message(fields.seal().json().as_bytes().to_vec().into()));
+        let fields = Fields {
+            sender: "operator".into(),
+            ..fields?
+        };
+        calls.push(Call::Message(
+            fields.seal().json().as_bytes().to_vec().into(),
+        ));
     }
     let mut errors = 0;
     for call in calls {
@@ -52,14 +65,20 @@ pub(super) async fn run(
         })?;
         errors += u32::from(matches!(returned, Returned::Code(code) if code != 0));
     }
-    let profile = instance.as_mut().and_then(Instance::finish_profile).unwrap_or_default();
+    let profile = instance
+        .as_mut()
+        .and_then(Instance::finish_profile)
+        .unwrap_or_default();
     fs::write(file, profile).map_err(|error| Failure::file(file, &error))?;
     if let Ok(host) = host.as_any().downcast::<RunHost>() {
         for sent in &host.sent {
             output.line(sent)?;
         }
     }
-    output.note(&format!("open {} at https://profiler.firefox.com", file.display()));
+    output.note(&format!(
+        "open {} at https://profiler.firefox.com",
+        file.display()
+    ));
     match errors {
         0 => Ok(()),
         errors => Err(Failure::new(
