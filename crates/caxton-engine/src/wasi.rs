@@ -203,7 +203,10 @@ fn clock_res_get(c: &mut Guest<'_>, id: i32, out: i32) -> Result<i32, Stop> {
     Ok(SUCCESS)
 }
 
-/// Unit: nanoseconds. The real clock is the host's; the others start at 0 with the first look.
+/// Where clocks other than the real one start. Unit: microseconds. Go refuses one that reads 0.
+const CLOCK_START_MICROS: i64 = 1_000_000;
+
+/// Unit: nanoseconds. The real clock is the host's; the others start with the first look.
 fn clock_nanos(ctx: &mut Ctx, id: i32) -> u64 {
     let now = ctx.host.now().0;
     let state = state(ctx);
@@ -211,7 +214,7 @@ fn clock_nanos(ctx: &mut Ctx, id: i32) -> u64 {
     let micros = if id == 0 {
         now
     } else {
-        now.saturating_sub(first)
+        now.saturating_sub(first).saturating_add(CLOCK_START_MICROS)
     };
     let slept = u64::try_from(state.slept.as_nanos()).unwrap_or(u64::MAX);
     u64::try_from(micros)

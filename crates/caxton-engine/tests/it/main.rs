@@ -17,3 +17,4 @@ mod harness;
 mod limits;
 mod pointers;
 mod processors;
+mod real;
