@@ -24,6 +24,8 @@ pub(crate) enum Alarm {
     Replies(Arc<str>),
     /// Silent conversations are forgotten.
     Conversations,
+    /// Subscribers of the directory are told of what has changed.
+    Subscribers,
 }
 
 /// All that waits.
@@ -62,5 +64,54 @@ impl Alarms {
         let (_, alarm) = self.order.pop_first()?;
         self.due.remove(&alarm);
         Some(alarm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Alarms ring once, in order, when they are due, as the last setting said.
+        #[test]
+        fn alarms_do_what_a_plain_map_does(
+            acts in prop::collection::vec((0..3_u8, 0..6_u64, 0..50_i64), 0..60),
+        ) {
+            let (mut alarms, mut plain) = (Alarms::default(), BTreeMap::new());
+            for (act, agent, time) in acts {
+                let (alarm, time) = (Alarm::Timer(AgentId(agent)), Timestamp(time));
+                match act {
+                    0 => {
+                        alarms.set(alarm.clone(), time);
+                        plain.insert(alarm, time);
+                    }
+                    1 => {
+                        alarms.clear(&alarm);
+                        plain.remove(&alarm);
+                    }
+                    _ => {
+                        let mut rang = Vec::new();
+                        while let Some(alarm) = alarms.pop(time) {
+                            rang.push(alarm);
+                        }
+                        let mut due: Vec<_> = plain
+                            .iter()
+                            .filter(|(_, due)| **due <= time)
+                            .map(|(alarm, due)| (*due, alarm.clone()))
+                            .collect();
+                        due.sort();
+                        plain.retain(|_, due| *due > time);
+                        let due: Vec<_> = due.into_iter().map(|(_, alarm)| alarm).collect();
+                        prop_assert_eq!(rang, due);
+                    }
+                }
+                prop_assert_eq!(alarms.next(), plain.values().min().copied());
+                prop_assert!(plain.keys().all(|alarm| alarms.is_set(alarm)));
+            }
+        }
     }
 }

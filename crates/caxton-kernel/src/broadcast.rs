@@ -65,24 +65,18 @@ pub(crate) fn receivers(
     if !fits_message(filter, message) {
         return Vec::new();
     }
-    let candidates = match filter.capabilities.first() {
-        Some(capability) => directory.offering(capability),
-        None => directory.all(),
-    };
-    candidates
-        .into_iter()
-        .filter(|listing| {
-            listing.spec.id != sender.id
-                && listing.spec.name.namespace() == sender.name.namespace()
-                && listing.status.takes_messages()
-                && fits_agent(filter, listing)
-                && listing
-                    .capabilities
-                    .as_ref()
-                    .is_none_or(|c| c.accepts(message.performative))
-                && wants(listing, sender, listed, message)
-        })
-        .collect()
+    let capability = filter.capabilities.first().map(String::as_str);
+    directory.select(capability, |listing| {
+        listing.spec.id != sender.id
+            && listing.spec.name.namespace() == sender.name.namespace()
+            && listing.status.takes_messages()
+            && fits_agent(filter, listing)
+            && listing
+                .capabilities
+                .as_ref()
+                .is_none_or(|c| c.accepts(message.performative))
+            && wants(listing, sender, listed, message)
+    })
 }
 
 fn fits_message(filter: &Filter, message: &Fields) -> bool {

@@ -45,3 +45,34 @@ impl Bucket {
 fn burst(rate: u64) -> f64 {
     rate as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use caxton_model::Micros;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// In any stretch of time no more is taken than one second's worth and what time brings.
+        #[test]
+        fn a_rate_is_kept(
+            rate in 0..200_u64,
+            acts in prop::collection::vec((0..400_000_u64, 1..20_u64), 1..100),
+        ) {
+            let mut now = Timestamp(0);
+            let mut bucket = Bucket::full(rate, now);
+            let mut taken = 0;
+            for (pause, count) in acts {
+                now = now.after(Micros(pause));
+                bucket.refill(rate, now);
+                if bucket.take(rate, count) {
+                    taken += count;
+                }
+                #[allow(clippy::cast_precision_loss, reason = "small numbers of a test")]
+                let most = rate as f64 * (1.0 + now.0 as f64 / 1e6) + 1e-3;
+                prop_assert!(burst(taken) <= most, "{taken} of {most} after {now}");
+            }
+        }
+    }
+}

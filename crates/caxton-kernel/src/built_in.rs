@@ -7,6 +7,7 @@
 pub(crate) mod ams;
 pub(crate) mod df;
 pub(crate) mod template;
+pub(crate) mod told;
 
 use std::sync::Arc;
 

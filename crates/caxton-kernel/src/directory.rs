@@ -260,6 +260,30 @@ impl Directory {
         all.sort_by_key(|listing| listing.spec.id);
         all
     }
+    /// Those that fit, of all or of those that have registered a capability, by id.
+    #[must_use]
+    pub fn select(
+        &self,
+        capability: Option<&str>,
+        fits: impl Fn(&Listing) -> bool,
+    ) -> Vec<Listing> {
+        let inner = self.read();
+        let Some(capability) = capability else {
+            let mut found: Vec<Listing> = inner
+                .agents
+                .values()
+                .filter(|listing| fits(listing))
+                .cloned()
+                .collect();
+            found.sort_by_key(|listing| listing.spec.id);
+            return found;
+        };
+        let ids = inner.capabilities.get(capability).into_iter().flatten();
+        ids.filter_map(|id| inner.agents.get(id))
+            .filter(|listing| fits(listing))
+            .cloned()
+            .collect()
+    }
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,6 +13,7 @@ use caxton_model::{
 use crate::{
     Directory, Effect, Event, Listing, NodeEvent,
     alarm::{Alarm, Alarms},
+    built_in::told::Told,
     deploy::Deploying,
     live::Live,
     route::is_built_in,
@@ -46,8 +47,8 @@ pub struct Kernel {
     pub(crate) inbox: VecDeque<Delivery>,
     /// Agents that may have something to do.
     pub(crate) ready: VecDeque<AgentId>,
-    /// Services whose registration changed.
-    pub(crate) changed: BTreeSet<Arc<str>>,
+    /// Who is to be told of changes in the directory.
+    pub(crate) told: Told,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -71,7 +72,7 @@ impl Kernel {
             recovered: false,
             inbox: VecDeque::new(),
             ready: VecDeque::new(),
-            changed: BTreeSet::new(),
+            told: Told::default(),
             effects: Vec::new(),
         };
         kernel.enter_all();
@@ -114,7 +115,7 @@ impl Kernel {
                 resend,
             } => self.take_dead_letters(ticket, &keys, resend),
             Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
-            Event::DirectoryChanged { services } => self.changed.extend(services),
+            Event::DirectoryChanged { services } => self.told.note(services),
             Event::Quiesce => self.quiesced = true,
         }
     }
@@ -126,11 +127,14 @@ impl Kernel {
                 self.accept(delivery);
             } else if let Some(agent) = self.ready.pop_front() {
                 self.advance(agent);
-            } else if !self.changed.is_empty() {
+            } else if self.told.is_due(self.now) {
                 self.tell_subscribers();
             } else {
-                return;
+                break;
             }
+        }
+        if let Some(due) = self.told.next_round() {
+            self.alarms.set(Alarm::Subscribers, due);
         }
     }
 
@@ -295,7 +299,7 @@ impl Kernel {
         if services.is_empty() {
             return;
         }
-        self.changed.extend(services.iter().cloned());
+        self.told.note(services.iter().cloned());
         if self.directory.shards() > 1 {
             self.effects.push(Effect::DirectoryChanged {
                 services: services.into_iter().collect(),

@@ -226,6 +226,8 @@ impl Kernel {
                 Alarm::ReplyBy(asker, reply_with) => self.reply_by_is_over(asker, reply_with),
                 Alarm::Replies(client) => self.replies_are_old(&client),
                 Alarm::Conversations => self.conversations_are_old(),
+                // The step's end looks whether a round is due.
+                Alarm::Subscribers => {}
             }
         }
     }

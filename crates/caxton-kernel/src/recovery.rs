@@ -176,7 +176,8 @@ impl Kernel {
             }
         }
         self.answer_held();
-        self.tell_changed_results();
+        // Changes that nobody could be told of any more.
+        self.told.note_anything();
         self.watch_conversations();
     }
 

@@ -108,16 +108,14 @@ fn describe(listing: &Listing) -> Value {
 fn search(kernel: &Kernel, asker: &Asker, description: &Value, most: usize) -> Vec<Value> {
     let name = described_name(description);
     let state = description.get("state");
-    kernel
-        .directory
-        .all()
-        .iter()
-        .filter(|listing| shown(asker, listing))
-        .filter(|listing| {
-            name.is_none_or(|wanted| {
+    let found = kernel.directory.select(None, |listing| {
+        shown(asker, listing)
+            && name.is_none_or(|wanted| {
                 glob(wanted, listing.spec.name.as_str()) || wanted.parse() == Ok(listing.spec.id)
             })
-        })
+    });
+    found
+        .iter()
         .map(describe)
         .filter(|entry| state.is_none_or(|state| entry.get("state") == Some(state)))
         .take(most)

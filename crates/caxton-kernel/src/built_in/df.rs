@@ -232,25 +232,18 @@ fn looked_up(directory: &Directory, subscription: &DfSubscription) -> Vec<Value>
 }
 
 impl Kernel {
-    /// Tells those who subscribed to what has changed.
+    /// Tells some of those who subscribed to what has changed; the next round tells the next.
     pub(crate) fn tell_subscribers(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
-        let concerned: Vec<DfSubscription> = self
-            .state
-            .df_subscriptions
-            .iter()
-            .filter(|s| s.service.is_empty() || changed.contains(s.service.as_str()))
-            .cloned()
-            .collect();
-        for subscription in concerned {
-            self.tell(subscription);
-        }
-    }
-
-    /// After a start: changes that nobody could be told of.
-    pub(crate) fn tell_changed_results(&mut self) {
-        for subscription in self.state.df_subscriptions.clone() {
-            self.tell(subscription);
+        let round = self.told.round(self.now, &self.state.df_subscriptions);
+        for (subscriber, conversation) in round {
+            let subscription = self
+                .state
+                .df_subscriptions
+                .iter()
+                .find(|s| s.subscriber == subscriber && s.conversation == conversation);
+            if let Some(subscription) = subscription.cloned() {
+                self.tell(subscription);
+            }
         }
     }
 

@@ -187,20 +187,19 @@ pub(crate) fn search(
     namespace: Option<&Namespace>,
     results_max: usize,
 ) -> Vec<Value> {
-    let candidates = match template.service() {
-        name if name.is_empty() => directory.all(),
-        name => directory.offering(&name),
-    };
+    let service = template.service();
+    let capability = (!service.is_empty()).then_some(service.as_str());
+    let found = directory.select(capability, |listing| {
+        namespace.is_none_or(|n| n == listing.spec.name.namespace())
+            && listing
+                .capabilities
+                .as_ref()
+                .is_some_and(|offers| template.fits(listing, offers))
+    });
     let mut bytes = 0_usize;
-    candidates
+    found
         .iter()
-        .filter(|listing| namespace.is_none_or(|n| n == listing.spec.name.namespace()))
-        .filter_map(|listing| {
-            let offers = listing.capabilities.as_ref()?;
-            template
-                .fits(listing, offers)
-                .then(|| describe(listing, offers))
-        })
+        .filter_map(|listing| Some(describe(listing, listing.capabilities.as_ref()?)))
         .take(results_max)
         .take_while(|entry| {
             bytes = bytes.saturating_add(entry.to_string().len());

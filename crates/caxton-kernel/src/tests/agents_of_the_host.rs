@@ -231,13 +231,17 @@ fn df_tells_of_changes_until_cancelled() {
         post c -> df subscribe conversation_id=all {"services": []}
         post c -> a inform
         turn a ok register {"services": [{"name": "translate"}]}
+        tick 20ms
         post c -> a inform
         turn a ok register {"services": [{"name": "translate"}]}
+        tick 20ms
         post c -> a inform
         turn a ok register {"services": [{"name": "sing"}]}
+        tick 20ms
         post c -> df cancel conversation_id=watch
         post c -> df cancel conversation_id=watch
         remove a
+        tick 20ms
         "#,
         expect![[r#"
             deploy a
@@ -259,11 +263,12 @@ fn df_tells_of_changes_until_cancelled() {
               run a 2 message c -> a inform null conv=c-0-8
             turn a ok register {"services": [{"name": "translate"}]}
               journal 0-9 turn 2 returned 0
+              host answered register=0
+            tick 20ms
               journal 0-10 directory [inform client:c]
               journal 0-11 directory [inform client:c]
               mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"translate"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=watch re=c-0-4
               mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"translate"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=all re=c-0-6
-              host answered register=0
             post c -> a inform
               journal 0-12 posted [inform agent:10]
               answer 5: posted m-0-12-0 conv=c-0-12 to 1 durable
@@ -271,6 +276,7 @@ fn df_tells_of_changes_until_cancelled() {
             turn a ok register {"services": [{"name": "translate"}]}
               journal 0-13 turn 3 returned 0
               host answered register=0
+            tick 20ms
             post c -> a inform
               journal 0-14 posted [inform agent:10]
               answer 6: posted m-0-14-0 conv=c-0-14 to 1 durable
@@ -282,6 +288,7 @@ fn df_tells_of_changes_until_cancelled() {
               mail for c: df -> c inform {"result":[]} conv=watch re=c-0-4
               mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"sing"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=all re=c-0-6
               host answered register=0
+            tick 20ms
             post c -> df cancel conversation_id=watch
               journal 0-18 posted [cancel agent:2]
               answer 7: posted m-0-18-0 conv=watch to 1 durable
@@ -299,6 +306,7 @@ fn df_tells_of_changes_until_cancelled() {
               answer 9: Stopped
               journal 0-23 directory [inform client:c]
               mail for c: df -> c inform {"result":[]} conv=all re=c-0-6
+            tick 20ms
         "#]],
     );
 }
@@ -316,10 +324,12 @@ fn an_agent_that_subscribed_is_told_and_forgotten_when_removed() {
         turn a ok
         post c -> b inform
         turn b ok register {"services": [{"name": "x"}]}
+        tick 20ms
         turn a ok
         remove a
         post c -> b inform
         turn b ok register {"services": []}
+        tick 20ms
         "#,
         expect![[r#"
             deploy a
@@ -348,9 +358,10 @@ fn an_agent_that_subscribed_is_told_and_forgotten_when_removed() {
               run b 2 message c -> b inform null conv=c-0-14
             turn b ok register {"services": [{"name": "x"}]}
               journal 0-15 turn 2 returned 0
+              host answered register=0
+            tick 20ms
               journal 0-16 directory [inform agent:10]
               run a 6 message df -> a inform {"result":[{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=s
-              host answered register=0
             turn a ok
               journal 0-17 turn 6 returned 0
             remove a
@@ -365,6 +376,7 @@ fn an_agent_that_subscribed_is_told_and_forgotten_when_removed() {
             turn b ok register {"services": []}
               journal 0-20 turn 3 returned 0
               host answered register=0
+            tick 20ms
         "#]],
     );
 }

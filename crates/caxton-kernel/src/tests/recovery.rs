@@ -200,6 +200,7 @@ fn a_subscriber_hears_after_a_crash_what_it_missed() {
         post c -> df subscribe conversation_id=w {"service": "x"}
         post c -> a inform
         turn a ok register {"services": [{"name": "x"}]}
+        tick 20ms
         crash 1
         crash
         "#,
@@ -217,9 +218,10 @@ fn a_subscriber_hears_after_a_crash_what_it_missed() {
               run a 2 message c -> a inform null conv=c-0-6
             turn a ok register {"services": [{"name": "x"}]}
               journal 0-7 turn 2 returned 0
+              host answered register=0
+            tick 20ms
               journal 0-8 directory [inform client:c]
               mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-4
-              host answered register=0
             crash 1
               crash, 7 records kept
               journal 0-8 directory [inform client:c]
@@ -451,8 +453,10 @@ fn a_change_is_told_to_subscribers_of_other_shards() {
         post f -> df subscribe conversation_id=w {"service": "x"}
         post c -> a inform
         turn a ok register {"services": [{"name": "x"}]}
+        tick 20ms
         post c -> b inform
         turn b ok register {"services": [{"name": "x"}]}
+        tick 20ms
         "#,
         expect![[r#"
             deploy a
@@ -483,6 +487,7 @@ fn a_change_is_told_to_subscribers_of_other_shards() {
             turn a ok register {"services": [{"name": "x"}]}
               journal 1-7 turn 2 returned 0
               host answered register=0
+            tick 20ms
               journal 0-11 directory [inform client:c]
               journal 0-12 directory [inform client:e]
               journal 0-13 directory [inform client:f]
@@ -495,13 +500,14 @@ fn a_change_is_told_to_subscribers_of_other_shards() {
               run b 2 message c -> b inform null conv=c-0-14
             turn b ok register {"services": [{"name": "x"}]}
               journal 0-15 turn 2 returned 0
+              host answered register=0
+            tick 20ms
               journal 0-16 directory [inform client:c]
               journal 0-17 directory [inform client:e]
               journal 0-18 directory [inform client:f]
               mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-4
               mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-6
               mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-8
-              host answered register=0
         "#]],
     );
 }
