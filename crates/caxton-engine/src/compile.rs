@@ -222,3 +222,53 @@ impl Hasher for Blake3Hasher {
             .fold(0, |number, byte| (number << 8) | u64::from(*byte))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EngineOptions, config};
+
+    const AGENT: &[u8] = br#"(module (memory (export "memory") 1)
+        (func (export "handle_message") (param i32 i32) (result i32) (i32.const 0)))"#;
+
+    /// What carries a good MAC and is still not this engine's code: another version's, or nonsense.
+    #[test]
+    fn an_entry_of_another_version_is_compiled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EngineOptions {
+            cache_dir: Some(dir.path().into()),
+            ..Default::default()
+        };
+        let engine = Engine::new(options).unwrap();
+        let bytes = wat::parse_bytes(AGENT).unwrap().into_owned();
+        let module = caxton_package::verify(bytes, 1 << 20).unwrap();
+        let profile = EngineProfile::Hardened;
+        let compile = || engine.compile(&module, profile, Kind::Agent).unwrap();
+        let key = compile().cache_key;
+        let cache = engine.cache().unwrap();
+        let form = config::MemoryForm::Agents;
+        let mut older = config::config(
+            caxton_model::EngineKind::Cranelift,
+            false,
+            profile,
+            form,
+            None,
+            None,
+        )
+        .unwrap();
+        older
+            .module_version(wasmtime::ModuleVersionStrategy::Custom("48.0.7".to_owned()))
+            .unwrap();
+        let older = wasmtime::Engine::new(&older).unwrap();
+        let artefact = older.precompile_module(module.bytes()).unwrap();
+        for (n, wrong) in [artefact.as_slice(), b"not an artefact", b""]
+            .into_iter()
+            .enumerate()
+        {
+            cache.put(&key, wrong);
+            assert!(!compile().from_cache(), "{n}");
+            assert_eq!(cache.stats().discarded, n as u64 + 1);
+            assert!(compile().from_cache());
+        }
+    }
+}

@@ -27,6 +27,8 @@ const SPIPE: i32 = 70;
 const LIST_MAX: i32 = 1_024;
 /// Random bytes of one call.
 const RANDOM_BYTES_MAX: i32 = 1 << 20;
+/// What one write to the log takes. Unit: bytes.
+const LOG_WRITE_BYTES_MAX: usize = 64 << 10;
 /// The one argument: programs expect their own name.
 const ARGUMENT: &[u8] = b"guest\0";
 
@@ -257,9 +259,9 @@ fn fd_write(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Resu
     }
     let (bytes, ctx) = view(c)?;
     let mut written = 0_u32;
+    let mut logged = 0_usize;
     for i in 0..count {
         let part = iovec(bytes, list, i)?.of(bytes)?;
-        written = written.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
         let limit = ctx.bounds.payload_bytes;
         match state(ctx).stdout.as_mut() {
             Some(stdout) if fd == 1 => {
@@ -269,8 +271,19 @@ fn fd_write(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Resu
                 }
                 stdout.extend_from_slice(part);
             }
-            _ => write_lines(ctx, fd, part)?,
+            _ => {
+                // A partial write, as on a pipe: one call must not keep the host busy.
+                let room = LOG_WRITE_BYTES_MAX.saturating_sub(logged);
+                let fits = part.get(..room).unwrap_or(part);
+                write_lines(ctx, fd, fits)?;
+                logged = logged.saturating_add(fits.len());
+                if fits.len() < part.len() {
+                    written = written.saturating_add(u32::try_from(fits.len()).unwrap_or(u32::MAX));
+                    break;
+                }
+            }
         }
+        written = written.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
     }
     put(bytes, out, &written.to_le_bytes())?;
     Ok(SUCCESS)

@@ -142,6 +142,27 @@ fn standard_streams_of_an_agent_are_log_lines() {
 }
 
 #[test]
+fn one_write_to_the_log_is_bounded() {
+    // A thousand buffers of a hundred thousand line ends each: a hundred million lines.
+    let text = agent(
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))"#,
+        "(local $i i32) (memory.fill (i32.const 10000) (i32.const 10) (i32.const 100000))
+         (loop (i32.store (i32.mul (local.get $i) (i32.const 8)) (i32.const 10000))
+           (i32.store offset=4 (i32.mul (local.get $i) (i32.const 8)) (i32.const 100000))
+           (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if 0 (i32.lt_u (local.get $i) (i32.const 1000))))
+         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1000) (i32.const 120000)))
+         (i32.load (i32.const 120000))",
+    );
+    let done = turn(
+        &linked(KINDS[0], &text),
+        &agent_limits(),
+        TestHost::default(),
+    );
+    assert_eq!(done.result, Ok(Returned::Code(65_536)));
+    assert_eq!(done.host.logs.len(), 65_536);
+}
+
+#[test]
 fn a_log_line_is_cut_at_8_kib() {
     let text = agent(
         r#"(import "env" "console_log" (func $log (param i32 i32)))"#,

@@ -272,3 +272,31 @@ fn a_stack_that_went_deep_is_given_back_after_the_turn() {
     assert_eq!(done.result, Ok(Returned::Code(1)), "a trimmed stack works");
     assert!(done.instance.unwrap().stack_resident_bytes() > 0);
 }
+
+#[test]
+fn agents_beyond_their_places_are_refused_until_one_is_free() {
+    let few = caxton_engine::EngineOptions {
+        agents_max: 2,
+        ..options(KINDS[0])
+    };
+    let engine = caxton_engine::Engine::new(few).unwrap();
+    let module = verified(&agent("", "(i32.const 5)"));
+    let compiled = engine
+        .compile(&module, EngineProfile::Hardened, Kind::Agent)
+        .unwrap();
+    let linked = engine
+        .link(&compiled, &caxton_model::Grants::default())
+        .unwrap();
+    let [one, two] = [(), ()].map(|()| turn(&linked, &agent_limits(), TestHost::default()));
+    assert!(one.result.is_ok() && two.result.is_ok());
+    let fault = turn(&linked, &agent_limits(), TestHost::default())
+        .result
+        .unwrap_err();
+    assert_eq!(fault.code.as_str(), "concurrency-limit", "{fault}");
+    drop(one);
+    assert!(
+        turn(&linked, &agent_limits(), TestHost::default())
+            .result
+            .is_ok()
+    );
+}
