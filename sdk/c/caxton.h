@@ -423,7 +423,7 @@ static CX_UNUSED void cx_copy_field(cx_out *out, const cx_message *message, cons
 
 /* Answers a message, with content as JSON: 0, or a code below 0. */
 static CX_UNUSED int32_t cx_reply(const cx_message *message, const char *performative, cx_text content) {
-    cx_out out = {0};
+    cx_out out = {NULL, 0, 0, 0};
     cx_text to = cx_get(message->json, "reply_to");
     if (!to.at || cx_equal(to, "null")) to = cx_get(message->json, "sender");
     cx_puts(&out, "{\"performative\":\"");
@@ -441,7 +441,7 @@ static CX_UNUSED int32_t cx_reply(const cx_message *message, const char *perform
 
 /* Answers `inform` with `{"result": …}`. */
 static CX_UNUSED int32_t cx_inform(const cx_message *message, cx_text result) {
-    cx_out out = {0};
+    cx_out out = {NULL, 0, 0, 0};
     cx_puts(&out, "{\"result\":");
     cx_put(&out, result);
     cx_puts(&out, "}");
@@ -450,7 +450,7 @@ static CX_UNUSED int32_t cx_inform(const cx_message *message, cx_text result) {
 
 /* Answers `failure` with `{"error": …}`. A failure is not answered. */
 static CX_UNUSED int32_t cx_failure(const cx_message *message, const char *error) {
-    cx_out out = {0};
+    cx_out out = {NULL, 0, 0, 0};
     if (cx_is_final(message)) return 0;
     cx_puts(&out, "{\"error\":");
     cx_put_string(&out, cx_str(error));

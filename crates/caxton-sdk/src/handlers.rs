@@ -1,6 +1,6 @@
 //! Who handles what: by action, by performative, by the name of a timer's continuation.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{borrow::Borrow, cell::RefCell, rc::Rc};
 
 use caxton_model::{FipaMessage, Performative};
 use serde::de::DeserializeOwned;
@@ -59,11 +59,7 @@ fn message_handler<R: Outcome>(handler: impl Fn(&FipaMessage) -> R + 'static) ->
 }
 
 /// The last that was registered under a key. Few are, and a walk is small code.
-fn last<K, Q: ?Sized, V: Clone>(all: &[(K, V)], key: &Q) -> Option<V>
-where
-    K: std::borrow::Borrow<Q>,
-    Q: PartialEq,
-{
+fn last<K: Borrow<Q>, Q: PartialEq + ?Sized, V: Clone>(all: &[(K, V)], key: &Q) -> Option<V> {
     all.iter()
         .rev()
         .find(|(known, _)| known.borrow() == key)

@@ -1,5 +1,5 @@
 //! An agent written with the SDK, against the host in memory.
-#![allow(missing_docs, reason = "a test program")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
 use std::time::Duration;
 

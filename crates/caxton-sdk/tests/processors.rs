@@ -1,5 +1,5 @@
 //! Processors and extensions through their exports, natively.
-#![allow(missing_docs, reason = "a test program")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
 mod text {
     use std::ffi::{CStr, CString};

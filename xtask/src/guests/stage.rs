@@ -26,6 +26,8 @@ pub(super) fn stage(root: &Path) -> anyhow::Result<PathBuf> {
         without_dev_dependencies(&stage.join(&folder).join("Cargo.toml"))?;
     }
     copy(&root.join("guests/rust"), &stage.join("guests/rust"))?;
+    // Its flags come from the recipe, and the members' glob would take it for one.
+    fs::remove_dir_all(stage.join("guests/rust/.cargo"))?;
     let guests = read(&stage.join("guests/rust/Cargo.toml"))?;
     fs::remove_file(stage.join("guests/rust/Cargo.toml"))?;
     fs::rename(
@@ -39,11 +41,15 @@ pub(super) fn stage(root: &Path) -> anyhow::Result<PathBuf> {
 
 /// The repository's own workspace with only these members, and the guests' profile.
 fn manifest(root: &Table, guests: &Table) -> anyhow::Result<Table> {
-    let mut workspace = root
+    let whole = root
         .get("workspace")
         .and_then(Value::as_table)
-        .cloned()
-        .context("[workspace]")?;
+        .context("no [workspace]")?;
+    // What members inherit; the rest names crates that are not here.
+    let mut workspace: Table = ["resolver", "package", "dependencies", "lints"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), whole.get(key)?.clone())))
+        .collect();
     let members: Vec<Value> = CRATES
         .iter()
         .map(|name| format!("crates/{name}"))
@@ -51,10 +57,6 @@ fn manifest(root: &Table, guests: &Table) -> anyhow::Result<Table> {
         .map(Value::String)
         .collect();
     workspace.insert("members".to_owned(), Value::Array(members));
-    workspace.insert(
-        "exclude".to_owned(),
-        Value::Array(vec![Value::from("guests/rust/.cargo")]),
-    );
     let profile = guests
         .get("profile")
         .cloned()

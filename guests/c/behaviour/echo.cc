@@ -1,0 +1,2 @@
+// The same as echo.c, compiled as C++: the header is both.
+#include "echo.c"

@@ -1,7 +1,0 @@
-module upper-extension
-
-go 1.24
-
-require caxton v0.0.0
-
-replace caxton => ../../../sdk/go
