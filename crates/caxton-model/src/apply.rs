@@ -3,17 +3,14 @@
 //! One `apply` serves the running kernel, the recovery after a crash and the checkpoint, so that
 //! what is recovered is what was, by construction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::{
-    AgentId, AgentState, Capabilities, ConversationLine, DeadLetter, Delivery, Destination,
-    Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
-    RawJson, Record, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
-    state::{
-        CONVERSATION_BYTES_TOTAL, CONVERSATION_IDLE, CONVERSATIONS_MAX, DEAD_LETTERS_MAX,
-        OPEN_REQUESTS_MAX, POST_IDS_MAX,
-    },
+    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
+    Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record,
+    State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX, POST_IDS_MAX},
 };
 
 impl State {
@@ -26,7 +23,7 @@ impl State {
         }
     }
 
-    fn touch(&mut self, part: Part) {
+    pub(crate) fn touch(&mut self, part: Part) {
         if let Some(touched) = &mut self.touched {
             touched.insert(part);
         }
@@ -64,11 +61,7 @@ impl State {
         let mut deliveries = Vec::new();
         match &entry.record {
             Record::NodeStarted { .. } | Record::InstanceStarted { .. } => {}
-            Record::Deployed { spec } => {
-                self.touch(Part::Agent(spec.id));
-                self.agents
-                    .insert(spec.id, AgentState::new(Arc::clone(spec)));
-            }
+            Record::Deployed { spec } => self.enter_agent(spec),
             Record::Updated { spec, rollback } => {
                 self.touch(Part::Agent(spec.id));
                 if let Some(agent) = self.agents.get_mut(&spec.id) {
@@ -172,6 +165,25 @@ impl State {
         }
         self.apply_sent(entry, journalled, &mut deliveries);
         deliveries
+    }
+
+    /// Enters an agent. Another shard may have seen it in the directory, and its record may have
+    /// come before this one: that mail was held.
+    fn enter_agent(&mut self, spec: &Arc<AgentSpec>) {
+        let id = spec.id;
+        self.touch(Part::Agent(id));
+        let mut agent = AgentState::new(Arc::clone(spec));
+        if self.held.iter().any(|(to, _)| *to == id) {
+            self.touch(Part::Held);
+            let (own, others) = self.held.drain(..).partition(|(to, _)| *to == id);
+            self.held = others;
+            let own: VecDeque<(AgentId, Pending)> = own;
+            if spec.durability == Durability::Durable {
+                agent.mailbox_bytes = own.iter().map(|(_, mail)| mail.message.bytes()).sum();
+                agent.mailbox = own.into_iter().map(|(_, mail)| mail).collect();
+            }
+        }
+        self.agents.insert(id, agent);
     }
 
     /// Takes an agent out. Mail that is still there came after whoever decided this looked: it is
@@ -366,85 +378,6 @@ impl State {
         }
     }
 
-    fn note_conversation(&mut self, at: Timestamp, key: MessageKey, sent: &crate::Sent) {
-        let Some(id) = &sent.message.conversation_id else {
-            return;
-        };
-        self.touch(Part::Conversation(Arc::clone(id)));
-        let conversation = self.conversations.entry(Arc::clone(id)).or_default();
-        let before = conversation.bytes;
-        if at.since(conversation.last) >= CONVERSATION_IDLE {
-            *conversation = crate::Conversation::default();
-        }
-        conversation.note(ConversationLine {
-            key,
-            at,
-            performative: sent.message.performative,
-            sender: Arc::clone(&sent.message.sender),
-            to: sent.to.clone(),
-            bytes: sent.message.bytes(),
-            message: Some(sent.message.clone()),
-        });
-        self.conversation_bytes =
-            (self.conversation_bytes + conversation.bytes).saturating_sub(before);
-        if self.conversations.len() > CONVERSATIONS_MAX
-            || self.conversation_bytes > CONVERSATION_BYTES_TOTAL
-        {
-            self.thin_conversations();
-        }
-    }
-
-    /// Makes room: the tenth that was silent longest goes, the third loses its content.
-    ///
-    /// Cost: a walk over all; rare, since it frees a share of all.
-    fn thin_conversations(&mut self) {
-        let mut ids: Vec<_> = self
-            .conversations
-            .iter()
-            .map(|(id, conversation)| (conversation.last, Arc::clone(id)))
-            .collect();
-        ids.sort_unstable();
-        let too_many = if ids.len() > CONVERSATIONS_MAX {
-            ids.len() / 10
-        } else {
-            0
-        };
-        for (_, id) in ids.iter().take(too_many) {
-            self.touch(Part::Conversation(Arc::clone(id)));
-            self.conversations.remove(id);
-        }
-        self.conversation_bytes = self.conversations.values().map(|c| c.bytes).sum();
-        for (_, id) in ids.iter().skip(too_many) {
-            if self.conversation_bytes <= CONVERSATION_BYTES_TOTAL / 3 * 2 {
-                break;
-            }
-            self.touch(Part::Conversation(Arc::clone(id)));
-            if let Some(conversation) = self.conversations.get_mut(id) {
-                self.conversation_bytes -= conversation.bytes;
-                conversation.drop_content();
-            }
-        }
-    }
-
-    /// Forgets conversations in which nothing was said for 30 minutes.
-    ///
-    /// Nothing is recorded for it: whoever has the journal and the time comes to the same.
-    pub fn expire_conversations(&mut self, now: Timestamp) {
-        let idle: Vec<_> = self
-            .conversations
-            .iter()
-            .filter(|(_, conversation)| now.since(conversation.last) >= CONVERSATION_IDLE)
-            .map(|(id, _)| Arc::clone(id))
-            .collect();
-        for id in idle {
-            self.touch(Part::Conversation(Arc::clone(&id)));
-            if let Some(conversation) = self.conversations.remove(&id) {
-                self.conversation_bytes =
-                    self.conversation_bytes.saturating_sub(conversation.bytes);
-            }
-        }
-    }
-
     /// The receiver's side: puts a message into its mailbox. What is for the host's own agents, or
     /// for an agent that is gone, is held.
     pub fn deliver(&mut self, delivery: Delivery) {
@@ -548,4 +481,90 @@ fn without_content(message: &Message) -> Message {
         ..message.fields().clone()
     }
     .seal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Digest, EngineProfile, Fields, Grants, Kind, Limits, Performative, Sent, Supervision,
+    };
+
+    fn entry(shard: u16, seq: u64, record: Record) -> Entry {
+        Entry {
+            shard,
+            seq,
+            at: Timestamp(1),
+            record,
+        }
+    }
+
+    fn spec(durability: Durability) -> Arc<AgentSpec> {
+        Arc::new(AgentSpec {
+            id: AgentId(9),
+            name: "a".parse().unwrap(),
+            module: Digest::of(b"m"),
+            version: "1".into(),
+            durability,
+            supervision: Supervision::default(),
+            limits: Limits::for_kind(Kind::Agent),
+            grants: Grants::default(),
+            profile: EngineProfile::default(),
+            declared: Vec::new(),
+            config: Vec::new(),
+            passivate_after_micros: None,
+            deployed_at: Timestamp(0),
+        })
+    }
+
+    fn post(seq: u64) -> Entry {
+        let fields = Fields::new(Performative::Request, "c", "a", &serde_json::json!(1));
+        let sent = vec![Sent {
+            message: fields.seal(),
+            to: vec![Destination::Agent(AgentId(9))],
+        }];
+        let (client, message_id) = (Arc::from("c"), None);
+        entry(
+            1,
+            seq,
+            Record::Posted {
+                client,
+                message_id,
+                sent,
+            },
+        )
+    }
+
+    #[test]
+    fn mail_recorded_before_its_receivers_deploy_is_delivered_by_it() {
+        let deployed = |durability| {
+            let spec = spec(durability);
+            entry(0, 1, Record::Deployed { spec })
+        };
+        let mut state = State::default();
+        state.replay(&post(1));
+        assert_eq!(state.held.len(), 1);
+        state.replay(&deployed(Durability::Durable));
+        let agent = &state.agents[&AgentId(9)];
+        assert_eq!((state.held.len(), agent.mailbox.len()), (0, 1));
+        assert_eq!(agent.mailbox_bytes, agent.mailbox[0].message.bytes());
+
+        let mut state = State::default();
+        state.replay(&post(1));
+        state.replay(&deployed(Durability::Memory));
+        assert!(state.held.is_empty() && state.agents[&AgentId(9)].mailbox.is_empty());
+    }
+
+    #[test]
+    fn mail_that_came_after_its_receiver_went_is_held() {
+        let spec = spec(Durability::Durable);
+        let (agent, sent) = (spec.id, Vec::new());
+        let mut state = State::tracked();
+        state.replay(&entry(0, 1, Record::Deployed { spec }));
+        state.replay(&post(1));
+        state.replay(&entry(0, 2, Record::Removed { agent, sent }));
+        state.replay(&post(2));
+        assert_eq!((state.agents.len(), state.held.len()), (0, 2));
+        assert!(state.touched.unwrap().contains(&Part::Held));
+    }
 }

@@ -5,6 +5,7 @@
 mod apply;
 mod capability;
 mod code;
+mod conversations;
 mod digest;
 mod error_code;
 mod fault;

@@ -290,36 +290,6 @@ impl ClientState {
     }
 }
 
-impl Conversation {
-    /// Adds a line; the oldest lines lose first their content, then their place.
-    pub(crate) fn note(&mut self, line: ConversationLine) {
-        self.last = line.at;
-        self.count += 1;
-        self.bytes += line.bytes;
-        self.lines.push_back(line);
-        if self.lines.len() > CONVERSATION_LINES_MAX
-            && let Some(line) = self.lines.pop_front()
-        {
-            self.bytes -= line.message.map_or(0, |message| message.bytes());
-        }
-        for line in &mut self.lines {
-            if self.bytes <= CONVERSATION_BYTES_MAX {
-                break;
-            }
-            if let Some(message) = line.message.take() {
-                self.bytes -= message.bytes();
-            }
-        }
-    }
-    /// Keeps who said what to whom, not the words.
-    pub(crate) fn drop_content(&mut self) {
-        for line in &mut self.lines {
-            line.message = None;
-        }
-        self.bytes = 0;
-    }
-}
-
 impl AgentState {
     /// An agent just deployed.
     #[must_use]
