@@ -35,18 +35,6 @@ fn a_seed_tells_the_same_story_again() {
     }
 }
 
-/// Lives from other seeds, as many as wished: `SIM_SEEDS=1000..9000`.
-#[test]
-fn more_lives_if_wished() {
-    let wished = option_env!("SIM_SEEDS").and_then(|text| text.split_once(".."));
-    let Some((from, to)) = wished else { return };
-    for seed in from.parse().unwrap()..to.parse::<u64>().unwrap() {
-        if let Err(broken) = run(seed, 600) {
-            panic!("{broken}");
-        }
-    }
-}
-
 fn any_event(rng: &mut Rng) -> Event {
     let agent = AgentId(9 + rng.below(4) as u64);
     let ticket = Ticket(rng.number());
