@@ -10,7 +10,6 @@ mod meters;
 mod modules;
 mod node;
 mod options;
-mod recover;
 mod request;
 mod rings;
 mod sampler;

@@ -25,8 +25,17 @@ pub(crate) struct Meter {
 
 #[derive(Debug, Default)]
 struct AgentMeters {
-    limits: HashMap<LimitName, Meter>,
+    limits: [Meter; LimitName::ALL.len()],
     guest_metrics: Vec<String>,
+}
+
+impl AgentMeters {
+    fn note(&mut self, name: LimitName, note: impl FnOnce(&mut Meter)) {
+        // There is a place for each name.
+        if let Some(meter) = self.limits.get_mut(name as usize) {
+            note(meter);
+        }
+    }
 }
 
 /// All meters of this process.
@@ -66,25 +75,22 @@ impl Meters {
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];
         let mut agents = self.agents();
-        let meters = &mut agents.entry(agent).or_default().limits;
+        let meters = agents.entry(agent).or_default();
         for (name, used, peak) in used {
-            let meter = meters.entry(name).or_default();
-            meter.used = used;
-            meter.peak = meter.peak.max(peak);
+            meters.note(name, |meter| {
+                meter.used = used;
+                meter.peak = meter.peak.max(peak);
+            });
         }
     }
     /// Notes that a limit was reached.
     pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
         let mut agents = self.agents();
-        let meter = agents
-            .entry(spec.id)
-            .or_default()
-            .limits
-            .entry(name)
-            .or_default();
-        meter.peak = meter.peak.max(asked);
-        meter.last_breach = Some(at);
+        agents.entry(spec.id).or_default().note(name, |meter| {
+            meter.peak = meter.peak.max(asked);
+            meter.last_breach = Some(at);
+        });
     }
     /// Notes a fault; where a limit caused it, that limit's breach.
     pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
@@ -101,17 +107,18 @@ impl Meters {
     pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
         let mut agents = self.agents();
-        let meters = &mut agents.entry(spec.id).or_default().limits;
-        meters
-            .entry(LimitName::LogLinesPerSecond)
+        agents
+            .entry(spec.id)
             .or_default()
-            .last_breach = Some(at);
+            .note(LimitName::LogLinesPerSecond, |meter| {
+                meter.last_breach = Some(at);
+            });
     }
     /// What is known of one limit of one agent.
     pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {
         self.agents()
             .get(&agent)
-            .and_then(|meters| meters.limits.get(&name).copied())
+            .and_then(|meters| meters.limits.get(name as usize).copied())
             .unwrap_or_default()
     }
     /// Forgets an agent that is gone.

@@ -20,7 +20,6 @@ use crate::{
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
-    recover,
     request::{Health, LogLine, NumberedEvent},
     rings::Ring,
     sampler,
@@ -59,7 +58,8 @@ impl Node {
         let io = tokio::runtime::Handle::current();
         let opening = options.clone();
         let opened = io.spawn_blocking(move || open(&opening)).await;
-        let (engine, store, state) = opened.map_err(|error| StartError::Thread(error.into()))??;
+        let (engine, store, mut state) =
+            opened.map_err(|error| StartError::Thread(error.into()))??;
         let shards = options.shards.max(1);
         let directory = Directory::new(shards);
         let (mut inboxes, mut handles) = (Vec::new(), Vec::new());
@@ -90,7 +90,8 @@ impl Node {
             started: Instant::now(),
             options,
         });
-        let parts = recover::split(state, &directory);
+        state.forget_memory_agents();
+        let parts = caxton_kernel::split(state, &directory);
         let kernels: Vec<Kernel> = (0..shards)
             .zip(parts)
             .map(|(shard, part)| {

@@ -40,16 +40,25 @@ impl<T: Clone> Ring<T> {
     }
     /// Adds an item that is made from its number.
     pub(crate) fn push(&self, make: impl FnOnce(u64) -> T) {
+        self.push_all([make], |number, make| make(number));
+    }
+    /// Adds items, each made from its number.
+    pub(crate) fn push_all<U>(&self, all: impl IntoIterator<Item = U>, make: impl Fn(u64, U) -> T) {
         let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, items) = &mut *guard;
-        *last += 1;
-        let item = make(*last);
-        if items.len() >= self.max {
-            items.pop_front();
+        let watched = self.watch.receiver_count() > 0;
+        for one in all {
+            *last += 1;
+            let item = make(*last, one);
+            if items.len() >= self.max {
+                items.pop_front();
+            }
+            if watched {
+                // Who watched may just have gone. Sent under the lock: numbers ascend.
+                let _ = self.watch.send(item.clone());
+            }
+            items.push_back(item);
         }
-        items.push_back(item.clone());
-        // Nobody may be watching; the ring keeps it anyway. Sent under the lock: numbers ascend.
-        let _ = self.watch.send(item);
     }
     /// Those that fit, oldest first, the last `limit` of them.
     pub(crate) fn last(&self, limit: usize, fits: impl Fn(&T) -> bool) -> Vec<T> {

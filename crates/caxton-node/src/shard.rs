@@ -17,7 +17,7 @@ use std::{
 };
 
 use caxton_engine::{Instance, Linked};
-use caxton_kernel::{Effect, Event, Kernel, Refusal, RunTurn, TurnEffects, TurnEnd};
+use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEffects, TurnEnd};
 use caxton_model::{
     AgentId, AgentSpec, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
 };
@@ -148,6 +148,8 @@ pub(crate) struct Shard {
     preempted: VecDeque<AgentId>,
     outboxes: Vec<Outbox>,
     effects: Vec<Effect>,
+    /// Events of this round, not yet on their way to who watches.
+    published: Vec<NodeEvent>,
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
@@ -178,6 +180,7 @@ impl Shard {
             preempted: VecDeque::new(),
             outboxes,
             effects: Vec::new(),
+            published: Vec::new(),
             written: HashSet::new(),
             trimmed: Instant::now(),
             close_by: None,
@@ -236,6 +239,7 @@ impl Shard {
             self.poll(agent);
             busy = true;
         }
+        self.publish_events();
         self.flush();
         self.trim();
         busy || resumed > 0
@@ -450,26 +454,37 @@ impl Shard {
                 }
             }
             Effect::Answer { ticket, answer } => {
+                // Whoever has the answer finds what led to it among the events.
+                self.publish_events();
                 self.when_durable(move |shared, durable| {
                     let answer = if durable { answer } else { Err(lost()) };
                     shared.tickets.answer(ticket, answer);
                 });
             }
             Effect::ClientMail { client, mail } => {
+                self.publish_events();
                 self.when_durable(move |shared, durable| {
                     if durable {
                         shared.waiters.tell(&client, &mail);
                     }
                 });
             }
-            Effect::Publish(event) => {
-                self.when_durable(move |shared, durable| {
-                    if durable {
-                        shared.events.push(|number| NumberedEvent { number, event });
-                    }
-                });
-            }
+            Effect::Publish(event) => self.published.push(event),
         }
+    }
+
+    /// Sends the events so far to who watches once they are durable: one errand for a round's.
+    fn publish_events(&mut self) {
+        if self.published.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.published);
+        self.when_durable(move |shared, durable| {
+            if durable {
+                let number = |number, event| NumberedEvent { number, event };
+                shared.events.push_all(events, number);
+            }
+        });
     }
 
     /// Does something once all that was published before it is durable: the node's edge.

@@ -75,7 +75,8 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         usage: Usage::default(),
     };
     let mut result = match input {
-        TurnInput::Init(_) => init(&shared, &spec, &mut linked, &mut guest).await,
+        // Boxed, as what follows a fault: rare, and large in every turn's future if it were not.
+        TurnInput::Init(_) => Box::pin(init(&shared, &spec, &mut linked, &mut guest)).await,
         TurnInput::Message(mail) => {
             let json = Bytes::from_owner(mail.message);
             call(&mut guest, Call::Message(json)).await.map(code)
@@ -86,7 +87,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
     };
     if let Err(fault) = &mut result {
         shared.meters.fault(&spec, fault, clock::now());
-        explain(&shared, &spec, fault).await;
+        Box::pin(explain(&shared, &spec, fault)).await;
     }
     shared.meters.turn(agent, &guest.usage);
     let host = guest
