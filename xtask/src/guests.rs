@@ -19,6 +19,7 @@ mod build;
 mod compatibility;
 mod form;
 mod lock;
+mod own_tests;
 mod stage;
 mod templates;
 
@@ -27,7 +28,8 @@ use lock::{Entry, Guest, Lock, Sources};
 /// Build the guests, or check the committed ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Build elsewhere and compare with what is committed; change nothing.
+    /// Build elsewhere and compare with what is committed, change nothing; without names, run the
+    /// guests' own tests and try the templates too.
     #[arg(long)]
     check: bool,
     /// What the host's test suite found: JSON, an object of guest file name → true or false.
@@ -70,11 +72,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     });
     fs::create_dir_all(&into)?;
     let built = build_all(&root, &chosen, &into)?;
-    if args.check {
-        check(&root, &built)
-    } else {
-        keep(&root, &sources, built)
+    if !args.check {
+        return keep(&root, &sources, built);
     }
+    check(&root, &built)?;
+    if args.names.is_empty() {
+        own_tests::run_all(&root)?;
+        templates::try_all(&root)?;
+    }
+    Ok(())
 }
 
 /// Builds each guest and validates it: a file of that name, of that form.

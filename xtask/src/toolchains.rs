@@ -10,10 +10,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-mod assemblyscript;
 mod c;
 mod debian;
 mod go;
+mod node;
+mod npm;
 mod rust;
 
 pub(crate) use rust::cargo_home;
@@ -24,6 +25,7 @@ pub(crate) use rust::cargo_home;
 pub(crate) struct Pins {
     rust: RustPins,
     c: DebianPins,
+    node: PipPins,
     assemblyscript: NpmPins,
     go: PipPins,
     binaryen: NpmPins,
@@ -76,6 +78,19 @@ impl Tool {
             .envs(self.env.iter().map(|(k, v)| (k, v)));
         command
     }
+
+    /// Puts the tool's folder first on a command's path.
+    pub(crate) fn on_path_of(&self, command: &mut Command) -> anyhow::Result<()> {
+        let Some(folder) = self.program.parent().filter(|folder| folder.is_absolute()) else {
+            return Ok(());
+        };
+        let old = std::env::var_os("PATH").unwrap_or_default();
+        let all = [folder.to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&old));
+        command.env("PATH", std::env::join_paths(all)?);
+        Ok(())
+    }
 }
 
 /// Where tools are and get installed.
@@ -107,9 +122,19 @@ impl Toolchains {
         c::find(&self.prefix, &self.pins.c.debian)
     }
 
+    /// Node, with npm beside it.
+    pub(crate) fn node(&self) -> anyhow::Result<Tool> {
+        node::find(&self.prefix, &self.pins.node.pip)
+    }
+
     /// The AssemblyScript compiler.
     pub(crate) fn assemblyscript(&self) -> anyhow::Result<Tool> {
-        assemblyscript::find(&self.prefix, &self.pins.assemblyscript.npm, "asc")
+        npm::find(
+            &self.prefix,
+            &self.node()?,
+            &self.pins.assemblyscript.npm,
+            "asc",
+        )
     }
 
     /// Go.
@@ -119,7 +144,12 @@ impl Toolchains {
 
     /// `wasm-opt`.
     pub(crate) fn wasm_opt(&self) -> anyhow::Result<Tool> {
-        assemblyscript::find(&self.prefix, &self.pins.binaryen.npm, "wasm-opt")
+        npm::find(
+            &self.prefix,
+            &self.node()?,
+            &self.pins.binaryen.npm,
+            "wasm-opt",
+        )
     }
 }
 
@@ -138,6 +168,17 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Installs a package of PyPI into a folder of its own.
+fn pip_install(package: &str, into: &Path) -> anyhow::Result<()> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
+        .arg(into)
+        .arg(package);
+    run(&mut pip)
+        .map(drop)
+        .context("python3 with pip is needed; on Debian: sudo apt-get install -y python3-pip")
 }
 
 /// What a command prints first, where it can be run at all.

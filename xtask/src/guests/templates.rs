@@ -67,8 +67,10 @@ fn try_one(
     let mut test = test;
     match template.language {
         "rust" => {
+            // One target folder for both, and for the next time; the manifest names it as its own.
             let target = root.join("target/guests/templates-target");
-            test.env("CARGO_TARGET_DIR", &target);
+            fs::create_dir_all(&target)?;
+            std::os::unix::fs::symlink(&target, folder.join("target"))?;
             with_tool(&mut build, &toolchains.rust()?);
         }
         "c" => {
@@ -88,11 +90,15 @@ fn try_one(
             );
             with_tool(&mut build, &tool);
             for command in [&mut test, &mut build] {
-                on_path(command, &tool)?;
+                tool.on_path_of(command)?;
             }
         }
         // npm brings the compiler that package.json names; its test needs the build.
         _ => {
+            let node = toolchains.node()?;
+            for command in [&mut test, &mut build] {
+                node.on_path_of(command)?;
+            }
             run(&mut build)?;
         }
     }
@@ -119,16 +125,6 @@ fn shell(line: &str, folder: &Path) -> Command {
 
 fn with_tool(command: &mut Command, tool: &Tool) {
     command.envs(tool.env.iter().map(|(key, value)| (key, value)));
-}
-
-fn on_path(command: &mut Command, tool: &Tool) -> anyhow::Result<()> {
-    let folder = tool.program.parent().context("a tool stands in a folder")?;
-    let old = std::env::var_os("PATH").unwrap_or_default();
-    let all = [folder.to_owned()]
-        .into_iter()
-        .chain(std::env::split_paths(&old));
-    command.env("PATH", std::env::join_paths(all)?);
-    Ok(())
 }
 
 #[cfg(test)]

