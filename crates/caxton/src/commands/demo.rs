@@ -241,7 +241,7 @@ async fn hungry(client: &CaxtonClient) -> Result<String, Failure> {
         performative: "request".to_owned(),
         sender: "you".to_owned(),
         receiver: "hungry".into(),
-        content: json!({ "action": "allocate", "bytes": 2 * 1024 * 1024 }),
+        content: json!({ "action": "allocate_large_buffer", "size": 2 * 1024 * 1024 }),
         ..FipaMessage::default()
     };
     let reply = ask(client, message).await?;
