@@ -81,7 +81,8 @@ pub struct Started {
 pub struct Instance {
     linked: Linked,
     store: Store<Ctx>,
-    guest: Guest,
+    /// Boxed: an instance moves into each call and out of it.
+    guest: Box<Guest>,
 }
 
 /// The functions of one agent.
@@ -120,7 +121,7 @@ impl Linked {
             result: result.map(|guest| Instance {
                 linked,
                 store,
-                guest,
+                guest: Box::new(guest),
             }),
             host,
             usage,

@@ -344,6 +344,12 @@ impl<'de> Deserialize<'de> for Message {
 /// Whether JSON bytes nest deeper than `max`, found without parsing and without recursion.
 #[must_use]
 pub fn json_depth_exceeds(bytes: &[u8], max: usize) -> bool {
+    // Nothing is deeper than it has openings. Counting them is many times faster than following
+    // them, and most messages end here.
+    let openings = bytes.iter().filter(|b| matches!(b, b'{' | b'['));
+    if openings.count() <= max {
+        return false;
+    }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in bytes {
         if in_text {
