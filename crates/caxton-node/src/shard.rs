@@ -41,9 +41,11 @@ const ROUND_MESSAGES_MAX: usize = 256;
 /// Deliveries that may wait for a peer that does not keep up before this shard takes no new turns.
 const OUTBOX_MAX: usize = 65_536;
 
-/// How long a shard goes on looking before it parks, after something came from a peer.
+/// How long a shard goes on looking before it parks, after something came from a peer or went to
+/// one.
 ///
-/// A parked peer costs some 50 us to wake; most answers come within this time.
+/// A parked peer costs some 50 us to wake; most answers come within this time. It yields while it
+/// looks: where cores are few, the peer may be waiting for this very one.
 const SPIN: Duration = Duration::from_micros(30);
 
 /// The longest a shard parks without looking around.
@@ -544,6 +546,7 @@ impl Shard {
 
     /// Hands what waits for peers on, as far as they take it; never waits for them.
     fn flush(&mut self) {
+        let mut sent = false;
         for (number, outbox) in self.outboxes.iter_mut().enumerate() {
             let Some(peer) = self.shared.shards.get(number) else {
                 continue;
@@ -555,7 +558,10 @@ impl Shard {
             }
             while let Some(event) = outbox.events.pop_front() {
                 match peer.sender.try_send(ShardMessage::Event(event)) {
-                    Ok(()) => peer.signal.ring(),
+                    Ok(()) => {
+                        sent = true;
+                        peer.signal.ring();
+                    }
                     Err(TrySendError::Full(ShardMessage::Event(event))) => {
                         outbox.events.push_front(event);
                         break;
@@ -564,6 +570,9 @@ impl Shard {
                     Err(_) => break,
                 }
             }
+        }
+        if sent {
+            self.last_peer = Some(Instant::now());
         }
     }
 
@@ -587,7 +596,7 @@ impl Shard {
     /// or something falls due.
     fn rest(&mut self) {
         if self.last_peer.is_some_and(|at| at.elapsed() < SPIN) {
-            std::hint::spin_loop();
+            std::thread::yield_now();
             return;
         }
         let now = clock::now();
