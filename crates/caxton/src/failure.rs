@@ -83,18 +83,14 @@ impl Failure {
     /// An error of the registry, with its own remedy.
     pub(crate) fn of(code: ErrorCode, what: impl Into<String>) -> Self {
         let what = what.into();
-        // Texts made from the registry already carry the remedy.
-        let help = if what.contains(code.remedy()) {
-            ""
-        } else {
-            code.remedy()
-        };
+        // Texts made from the registry end with the remedy, which has a line of its own here.
+        let what = what.replace(&format!("; {}", code.remedy()), "");
         let what = if what.contains(code.as_str()) {
             what
         } else {
             format!("{what} ({code})")
         };
-        Self::new(Exit::of(code), what, help)
+        Self::new(Exit::of(code), what, code.remedy())
     }
     /// A file that can't be read or written.
     pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {

@@ -6,11 +6,17 @@ use serde_json::Value;
 
 /// What each name measures, by how its rows begin.
 const ROWS: [(&str, &[&str]); 10] = [
-    ("processor", &["processor, smallest guest", "processor, Rust guest"]),
+    (
+        "processor",
+        &["processor, smallest guest", "processor, Rust guest"],
+    ),
     ("turn", &["agent turn, memory", "  of it the host's share"]),
     (
         "round-trip",
-        &["agent request + reply, one shard, memory", "agent request + reply, one shard, durable"],
+        &[
+            "agent request + reply, one shard, memory",
+            "agent request + reply, one shard, durable",
+        ],
     ),
     (
         "across-shards",
@@ -21,12 +27,27 @@ const ROWS: [(&str, &[&str]); 10] = [
     ),
     (
         "one-way",
-        &["messages one way, one shard, memory", "messages one way, one shard, durable"],
+        &[
+            "messages one way, one shard, memory",
+            "messages one way, one shard, durable",
+        ],
     ),
-    ("http", &["HTTP request + durable reply", "  the time of each"]),
+    (
+        "http",
+        &["HTTP request + durable reply", "  the time of each"],
+    ),
     ("cached-start", &["compile, Rust", "cached start, Rust"]),
-    ("journal", &["durable append, one record", "durable append, records a second"]),
-    ("node-start", &["node, empty", "node with 1000 durable agents"]),
+    (
+        "journal",
+        &[
+            "durable append, one record",
+            "durable append, records a second",
+        ],
+    ),
+    (
+        "node-start",
+        &["node, empty", "node with 1000 durable agents"],
+    ),
     (
         "neighbours",
         &[
@@ -47,7 +68,11 @@ fn bench(arguments: &[&str]) -> String {
         .unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success(), "{arguments:?}: {said}");
-    assert_eq!(dir.path().read_dir().unwrap().count(), 0, "it leaves nothing behind");
+    assert_eq!(
+        dir.path().read_dir().unwrap().count(),
+        0,
+        "it leaves nothing behind"
+    );
     String::from_utf8(done.stdout).unwrap()
 }
 
@@ -56,8 +81,14 @@ fn every_measure_gives_its_rows_each_beside_its_bare_part() {
     for (name, begins) in ROWS {
         let printed = bench(&["--only", name, "--output", "json"]);
         let rows: Vec<Value> = serde_json::from_str(&printed).unwrap();
-        let whats: Vec<&str> = rows.iter().map(|row| row["what"].as_str().unwrap()).collect();
-        let fits = whats.iter().zip(begins).all(|(what, begin)| what.starts_with(begin));
+        let whats: Vec<&str> = rows
+            .iter()
+            .map(|row| row["what"].as_str().unwrap())
+            .collect();
+        let fits = whats
+            .iter()
+            .zip(begins)
+            .all(|(what, begin)| what.starts_with(begin));
         assert!(fits && whats.len() == begins.len(), "{name}: {whats:?}");
         for row in &rows {
             assert!(row["samples"].as_u64().unwrap() > 0, "{row}");
@@ -75,9 +106,15 @@ fn every_measure_gives_its_rows_each_beside_its_bare_part() {
 fn the_table_has_a_line_for_each_row() {
     let printed = bench(&["--only", "processor", "--only", "journal"]);
     let lines: Vec<&str> = printed.lines().collect();
-    assert!(lines[0].starts_with("WHAT") && lines[0].ends_with("BARE PART"), "{printed}");
+    assert!(
+        lines[0].starts_with("WHAT") && lines[0].ends_with("BARE PART"),
+        "{printed}"
+    );
     assert_eq!(lines.len(), 5, "{printed}");
-    assert!(lines[1..].iter().all(|line| line.contains('×')), "{printed}");
+    assert!(
+        lines[1..].iter().all(|line| line.contains('×')),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -88,5 +125,8 @@ fn an_unknown_measure_is_refused_with_those_there_are() {
         .unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(2), "{said}");
-    assert!(said.contains("processor") && said.contains("neighbours"), "{said}");
+    assert!(
+        said.contains("processor") && said.contains("neighbours"),
+        "{said}"
+    );
 }

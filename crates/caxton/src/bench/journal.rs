@@ -139,7 +139,12 @@ impl Plain {
         if self.at + bytes > PLAIN_BYTES as u64 {
             self.at = 0;
         }
-        let content = vec![7; usize::try_from(bytes).unwrap_or(PLAIN_BYTES).min(PLAIN_BYTES)];
+        let content = vec![
+            7;
+            usize::try_from(bytes)
+                .unwrap_or(PLAIN_BYTES)
+                .min(PLAIN_BYTES)
+        ];
         let begun = Instant::now();
         self.file.write_all_at(&content, self.at)?;
         self.file.sync_data()?;

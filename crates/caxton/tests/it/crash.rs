@@ -219,7 +219,7 @@ async fn retry_unknown(client: &CaxtonClient, ledger: &Mutex<Ledger>) -> u64 {
 
 /// Waits until every mailbox is empty and every agent idle.
 async fn settle(client: &CaxtonClient) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(30);
     for agent in 0..AGENTS {
         let mut before = None;
         loop {
@@ -229,7 +229,13 @@ async fn settle(client: &CaxtonClient) {
                 break;
             }
             before = Some(now);
-            assert!(Instant::now() < until, "mail is left: {now:?}");
+            if Instant::now() > until {
+                let mail = client.agent_messages(&name(agent)).await;
+                panic!(
+                    "{}: mail is left: {now:?} of {detail:#?}: {mail:#?}",
+                    name(agent)
+                );
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -85,7 +85,7 @@ fn an_agent_runs_on_messages_and_prints_its_replies() {
             let reply = done.json();
             assert_eq!(reply["performative"], "inform", "{language} {engine}");
             assert_eq!(
-                reply["content"]["result"], "HELLO WORLD",
+                reply["content"]["result"]["result"], "HELLO WORLD",
                 "{language} {engine}"
             );
         }
@@ -106,7 +106,7 @@ fn messages_come_from_stdin_line_by_line() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(replies.len(), 2, "{done:#?}");
-    assert_eq!(replies[1]["content"], 2);
+    assert_eq!(replies[1]["content"]["result"], 2);
     caxton_with(&["run", &guest("counter-c")], b"hello\n").fails(2, &["no JSON", "performative"]);
 }
 

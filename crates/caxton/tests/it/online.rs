@@ -103,11 +103,11 @@ fn what_can_t_be_deployed_is_refused_with_its_reason() {
     let deploy =
         |file: &str, more: &[&str]| node.caxton(&[&["agent", "deploy", file], more].concat());
     let echo = guest("echo-c");
-    deploy(&echo, &["--name", "df"]).fails(4, &["reserved", "help: "]);
+    deploy(&echo, &["--name", "df"]).fails(2, &["reserved", "help: "]);
     deploy(&echo, &["--name", "1x"]).fails(2, &["help: "]);
     deploy(&echo, &["--name", "echo"]).ok();
     deploy(&echo, &["--name", "echo"]).fails(1, &["name-taken", "choose another name"]);
-    deploy(&guest("hello-c"), &["--name", "p"]).fails(4, &["help: "]);
+    deploy(&guest("hello-c"), &["--name", "p"]).fails(3, &["this is no agent", "help: "]);
     deploy(&text_guest(folder.path(), "no-form"), &["--name", "n"])
         .fails(4, &["unsupported-module"]);
     deploy(&text_guest(folder.path(), "init-fails"), &["--name", "i"]).fails(3, &["init-failed"]);
@@ -129,10 +129,38 @@ fn a_fault_ends_send_with_its_number_and_shows_in_inspect() {
         text.stdout.contains("last fault") && text.stdout.contains("cpu-limit"),
         "{text:#?}"
     );
-    let events = node
-        .caxton(&["events", "--kind", "fault", "--after", "0", "--count", "1"])
+}
+
+#[test]
+fn events_are_watched_as_they_happen() {
+    let node = NodeProcess::start();
+    node.caxton(&["agent", "deploy", &guest("echo-c"), "--name", "echo"])
         .ok();
-    assert!(events.stdout.contains("fault loops"), "{events:#?}");
+    let mut watcher = crate::command::program(&node.data)
+        .args([
+            "events", "--kind", "sent", "--agent", "echo", "--count", "1", "--data",
+        ])
+        .arg(&node.data)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Nothing says when the watcher has begun to watch: it ends at the first message it sees.
+    for _ in 0..100 {
+        node.caxton(&["send", "echo", "{}", "--wait", "20s"]).ok();
+        if watcher.try_wait().unwrap().is_some() {
+            break;
+        }
+    }
+    let seen = watcher.wait_with_output().unwrap();
+    let text = String::from_utf8(seen.stdout).unwrap();
+    assert!(
+        text.contains(" sent m-") && text.lines().count() == 1,
+        "{text}"
+    );
+    node.caxton(&["events", "--kind", "sint"])
+        .fails(2, &["sent"]);
+    node.caxton(&["events", "--after", "x", "--count", "1"])
+        .fails(2, &["no id of an event"]);
 }
 
 #[test]
@@ -202,5 +230,5 @@ fn tokens_are_made_used_and_revoked() {
     node.caxton(&["token", "revoke", id]).ok();
     with_token(&["agent", "list"]).fails(4, &["unauthorized"]);
     node.caxton(&["token", "revoke", id]).fails(1, &["help: "]);
-    caxton(&["agent", "list", "--url", &node.url]).fails(4, &["unauthorized", "admin-token"]);
+    caxton(&["agent", "list", "--url", &node.url]).fails(4, &["unauthorized", "admin token"]);
 }
