@@ -299,22 +299,50 @@ export function unquote(json: string | null): string | null {
 
 // ---- Messages ----
 
-/** A message that came. */
+/** A message that came. Fields are JSON as it came; null where there is none. */
 export class Message {
   /** In bytes, as it came. */
   length: i32 = 0;
-  constructor(public json: string, public performative: string, public content: string | null) {}
+  /** Lower case with `-`, as the host writes it. */
+  performative: string = "";
+  content: string | null = null;
+  sender: string | null = null;
+  replyTo: string | null = null;
+  replyWith: string | null = null;
+  conversationId: string | null = null;
+  protocol: string | null = null;
+  constructor(public json: string) {}
 
-  /** Reads a message; null if it is none. */
+  /** Reads a message, in one walk; null if it is none. */
   static read(at: usize, length: i32): Message | null {
-    const json = textAt(at, length);
-    const scanner = new Scanner(json, false);
-    if (!scanner.value(0)) return null;
-    scanner.space();
-    const performative = unquote(get(json, "performative"));
-    if (scanner.at != json.length || performative == null) return null;
-    const message = new Message(json, performative, get(json, "content"));
+    const message = new Message(textAt(at, length));
     message.length = length;
+    const json = message.json, scanner = new Scanner(json, false);
+    let performative: string | null = null;
+    if (!scanner.take(0x7b)) return null;
+    do {
+      scanner.space();
+      const nameAt = scanner.at + 1;
+      if (!scanner.string(0, "")) return null;
+      const name = json.substring(nameAt, scanner.at - 1);
+      if (!scanner.take(0x3a)) return null;
+      scanner.space();
+      const valueAt = scanner.at;
+      if (!scanner.value(1)) return null;
+      const value = json.substring(valueAt, scanner.at);
+      if (name == "content") message.content = value;
+      else if (value == "null") continue;
+      else if (name == "performative") performative = unquote(value);
+      else if (name == "sender") message.sender = value;
+      else if (name == "reply_to") message.replyTo = value;
+      else if (name == "reply_with") message.replyWith = value;
+      else if (name == "conversation_id") message.conversationId = value;
+      else if (name == "protocol") message.protocol = value;
+    } while (scanner.take(0x2c));
+    if (!scanner.take(0x7d) || performative == null) return null;
+    scanner.space();
+    if (scanner.at != json.length) return null;
+    message.performative = performative;
     return message;
   }
 
@@ -330,19 +358,17 @@ export class Message {
     return this.performative == "failure" || this.performative == "not-understood";
   }
 
-  private copied(from: string, to: string): string {
-    const value = get(this.json, from);
-    return value == null || value == "null" ? "" : ',"' + to + '":' + value;
+  private field(name: string, value: string | null): string {
+    return value == null ? "" : ',"' + name + '":' + value;
   }
 
   /** Answers with content as JSON: 0, or a code below 0. */
   reply(performative: string, content: string): i32 {
-    let to = get(this.json, "reply_to");
-    if (to == null || to == "null") to = get(this.json, "sender");
+    const to = this.replyTo == null ? this.sender : this.replyTo;
     return send(
       '{"performative":"' + performative + '","receiver":' + (to == null ? '""' : to) +
-      ',"content":' + content + this.copied("conversation_id", "conversation_id") +
-      this.copied("reply_with", "in_reply_to") + this.copied("protocol", "protocol") + "}"
+      ',"content":' + content + this.field("conversation_id", this.conversationId) +
+      this.field("in_reply_to", this.replyWith) + this.field("protocol", this.protocol) + "}"
     );
   }
 

@@ -349,7 +349,7 @@ static CX_UNUSED uint32_t cx_hex4(const char *at) {
 
 /* A JSON string's text, without quotes and escapes. False if it is no string. */
 static CX_UNUSED int cx_string(cx_text json, cx_text *text) {
-    if (json.length < 2 || json.at[0] != '"') return 0;
+    if (!json.at || json.length < 2 || json.at[0] != '"') return 0;
     char *out = (char *)cx_alloc(json.length);
     if (!out) return 0;
     uint32_t length = 0;
@@ -391,20 +391,46 @@ static CX_UNUSED int cx_string(cx_text json, cx_text *text) {
 
 /* ---- Messages ---- */
 
+/* All but `performative` are JSON as it came; `at` is NULL where there is none, or null. */
 typedef struct {
     cx_text json;         /* the whole message */
     cx_text performative; /* lower case, with `-`, as the host writes it */
-    cx_text content;      /* as JSON */
+    cx_text content, sender, reply_to, reply_with, conversation_id, protocol;
 } cx_message;
 
-/* Reads a message. False if it is none. The content's limits are `cx_check`'s. */
+/* Where a field of that name is kept; NULL for others. */
+static CX_UNUSED cx_text *cx_field(cx_message *message, cx_text name) {
+    return cx_equal(name, "performative") ? &message->performative
+         : cx_equal(name, "content") ? &message->content
+         : cx_equal(name, "sender") ? &message->sender
+         : cx_equal(name, "reply_to") ? &message->reply_to
+         : cx_equal(name, "reply_with") ? &message->reply_with
+         : cx_equal(name, "conversation_id") ? &message->conversation_id
+         : cx_equal(name, "protocol") ? &message->protocol
+         : NULL;
+}
+
+/* Reads a message, in one walk. False if it is none. The content's limits are `cx_check`'s. */
 static CX_UNUSED int cx_read(const char *at, uint32_t length, cx_message *message) {
-    message->json = cx_span(at, length);
     cx_json json = {at, at + length, NULL, 1};
-    if (!cx_json_value(&json, 0)) return 0;
+    cx_message empty = {{at, length}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
+    *message = empty;
+    if (!cx_json_take(&json, '{')) return 0;
+    do {
+        cx_json_space(&json);
+        const char *name = json.at + 1;
+        if (!cx_json_string(&json, 0, NULL)) return 0;
+        cx_text *field = cx_field(message, cx_span(name, (uint32_t)(json.at - 1 - name)));
+        if (!cx_json_take(&json, ':')) return 0;
+        cx_json_space(&json);
+        const char *value = json.at;
+        if (!cx_json_value(&json, 1)) return 0;
+        if (field) *field = cx_span(value, (uint32_t)(json.at - value));
+        if (field && field != &message->content && cx_equal(*field, "null")) field->at = NULL;
+    } while (cx_json_take(&json, ','));
+    if (!cx_json_take(&json, '}')) return 0;
     cx_json_space(&json);
-    message->content = cx_get(message->json, "content");
-    return json.at == json.end && cx_string(cx_get(message->json, "performative"), &message->performative);
+    return json.at == json.end && cx_string(message->performative, &message->performative);
 }
 
 /* Whether a message is itself an answer that must not be answered again. */
@@ -412,11 +438,10 @@ static CX_UNUSED int cx_is_final(const cx_message *message) {
     return cx_equal(message->performative, "failure") || cx_equal(message->performative, "not-understood");
 }
 
-static CX_UNUSED void cx_copy_field(cx_out *out, const cx_message *message, const char *from, const char *to) {
-    cx_text value = cx_get(message->json, from);
-    if (!value.at || cx_equal(value, "null")) return;
+static CX_UNUSED void cx_put_field(cx_out *out, const char *name, cx_text value) {
+    if (!value.at) return;
     cx_puts(out, ",\"");
-    cx_puts(out, to);
+    cx_puts(out, name);
     cx_puts(out, "\":");
     cx_put(out, value);
 }
@@ -424,17 +449,16 @@ static CX_UNUSED void cx_copy_field(cx_out *out, const cx_message *message, cons
 /* Answers a message, with content as JSON: 0, or a code below 0. */
 static CX_UNUSED int32_t cx_reply(const cx_message *message, const char *performative, cx_text content) {
     cx_out out = {NULL, 0, 0, 0};
-    cx_text to = cx_get(message->json, "reply_to");
-    if (!to.at || cx_equal(to, "null")) to = cx_get(message->json, "sender");
+    cx_text to = message->reply_to.at ? message->reply_to : message->sender;
     cx_puts(&out, "{\"performative\":\"");
     cx_puts(&out, performative);
     cx_puts(&out, "\",\"receiver\":");
     cx_put(&out, to.at ? to : cx_str("\"\""));
     cx_puts(&out, ",\"content\":");
     cx_put(&out, content);
-    cx_copy_field(&out, message, "conversation_id", "conversation_id");
-    cx_copy_field(&out, message, "reply_with", "in_reply_to");
-    cx_copy_field(&out, message, "protocol", "protocol");
+    cx_put_field(&out, "conversation_id", message->conversation_id);
+    cx_put_field(&out, "in_reply_to", message->reply_with);
+    cx_put_field(&out, "protocol", message->protocol);
     cx_puts(&out, "}");
     return out.failed ? CX_TOO_LARGE : cx_import_send(out.at, out.length);
 }

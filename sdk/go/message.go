@@ -2,14 +2,17 @@ package caxton
 
 import "unsafe"
 
-// Message is a message that came.
+// Message is a message that came. Fields but Performative are JSON as it came; empty where there
+// is none, or null.
 type Message struct {
 	// JSON is the whole message.
 	JSON string
 	// Performative is lower case, with `-`, as the host writes it.
 	Performative string
-	// Content is JSON; empty if there is none.
+	// Content is what it says.
 	Content string
+
+	Sender, ReplyTo, ReplyWith, ConversationID, Protocol string
 }
 
 // Read reads a message; false if it is none.
@@ -17,18 +20,64 @@ func Read(at unsafe.Pointer, length uint32) (*Message, bool) {
 	return Parse(TextAt(at, length))
 }
 
-// Parse reads a message from its JSON; false if it is none.
+// Parse reads a message from its JSON, in one walk; false if it is none.
 func Parse(json string) (*Message, bool) {
+	m := &Message{JSON: json}
 	s := scanner{text: json}
-	if !s.value(0) {
+	if !s.take('{') {
+		return nil, false
+	}
+	for {
+		s.space()
+		nameAt := s.at + 1
+		if !s.str(0, "") {
+			return nil, false
+		}
+		name := json[nameAt : s.at-1]
+		if !s.take(':') {
+			return nil, false
+		}
+		s.space()
+		valueAt := s.at
+		if !s.value(1) {
+			return nil, false
+		}
+		m.set(name, json[valueAt:s.at])
+		if !s.take(',') {
+			break
+		}
+	}
+	if !s.take('}') {
 		return nil, false
 	}
 	s.space()
-	performative, ok := Unquote(Get(json, "performative"))
-	if !ok || s.at != len(json) {
-		return nil, false
+	performative, ok := Unquote(m.Performative)
+	m.Performative = performative
+	return m, ok && s.at == len(json)
+}
+
+func (m *Message) set(name, value string) {
+	if name == "content" {
+		m.Content = value
+		return
 	}
-	return &Message{JSON: json, Performative: performative, Content: Get(json, "content")}, true
+	if value == "null" {
+		return
+	}
+	switch name {
+	case "performative":
+		m.Performative = value
+	case "sender":
+		m.Sender = value
+	case "reply_to":
+		m.ReplyTo = value
+	case "reply_with":
+		m.ReplyWith = value
+	case "conversation_id":
+		m.ConversationID = value
+	case "protocol":
+		m.Protocol = value
+	}
 }
 
 // Wrong is what is wrong with the content; empty if nothing is.
@@ -47,26 +96,25 @@ func (m *Message) IsFinal() bool {
 	return m.Performative == "failure" || m.Performative == "not-understood"
 }
 
-func (m *Message) copied(from, to string) string {
-	value := Get(m.JSON, from)
-	if value == "" || value == "null" {
+func field(name, value string) string {
+	if value == "" {
 		return ""
 	}
-	return `,"` + to + `":` + value
+	return `,"` + name + `":` + value
 }
 
 // Reply answers with content as JSON: 0, or a code below 0.
 func (m *Message) Reply(performative, content string) int32 {
-	to := Get(m.JSON, "reply_to")
-	if to == "" || to == "null" {
-		to = Get(m.JSON, "sender")
+	to := m.ReplyTo
+	if to == "" {
+		to = m.Sender
 	}
 	if to == "" {
 		to = `""`
 	}
 	return Send(`{"performative":"` + performative + `","receiver":` + to + `,"content":` + content +
-		m.copied("conversation_id", "conversation_id") + m.copied("reply_with", "in_reply_to") +
-		m.copied("protocol", "protocol") + "}")
+		field("conversation_id", m.ConversationID) + field("in_reply_to", m.ReplyWith) +
+		field("protocol", m.Protocol) + "}")
 }
 
 // Inform answers `inform` with `{"result": …}`.
