@@ -1,5 +1,13 @@
 //! `caxton bench` as people call it. What it measures decides nothing here, only that it does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says by panicking what went wrong"
+)]
+
 use std::process::Command;
 
 use serde_json::Value;

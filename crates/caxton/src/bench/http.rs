@@ -186,10 +186,9 @@ fn whole_length(answer: &[u8]) -> Result<Option<usize>, Failure> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let text = String::from_utf8_lossy(answer);
-    let head = text.get(..end).unwrap_or_default();
+    let head = std::str::from_utf8(answer.get(..end).unwrap_or_default()).map_err(failed)?;
     if !head.starts_with("HTTP/1.1 200") {
-        return Err(failed(text.trim()));
+        return Err(failed(String::from_utf8_lossy(answer).trim()));
     }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
