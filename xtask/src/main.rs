@@ -75,6 +75,11 @@ fn check_guests() -> anyhow::Result<()> {
     run(Cli::try_parse_from(["cargo xtask", "guests", "--check"])?.chore)
 }
 
+/// Lays out every template in a temporary folder, runs its tests and builds it.
+fn try_templates() -> anyhow::Result<()> {
+    run(Cli::try_parse_from(["cargo xtask", "guests", "--templates"])?.chore)
+}
+
 /// The repository's root: the folder above this crate.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -251,3 +251,58 @@ fn colours_are_for_terminals() {
     let done = caxton(&["inspect", "/nowhere"]);
     assert!(!done.stderr.contains('\u{1b}'), "{done:#?}");
 }
+
+#[test]
+fn a_project_is_laid_out_in_each_language_and_never_over_another() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["agent", "processor"] {
+        for lang in ["rust", "assemblyscript", "c", "go"] {
+            let dir = folder
+                .path()
+                .join(format!("{kind}-{lang}"))
+                .display()
+                .to_string();
+            let args = ["new", kind, "my-guest", "--lang", lang, "--dir", &dir];
+            let done = caxton(&args).ok();
+            assert!(done.stdout.contains("caxton build"), "{done:#?}");
+            let manifest = std::fs::read_to_string(format!("{dir}/caxton.toml")).unwrap();
+            assert!(
+                manifest.contains("my-guest") && !manifest.contains("{{"),
+                "{manifest}"
+            );
+            caxton(&args).fails(2, &["is there already", "--dir"]);
+            // The module is not built yet, and the build may lack its tools: both are said.
+            caxton(&["run", &dir]).fails(2, &["help: check the path"]);
+        }
+    }
+    caxton(&["new", "agent", "Bad Name", "--lang", "c"]).fails(2, &["no package name"]);
+    caxton(&["new", "agent", "a"]).fails(2, &["--lang"]);
+    caxton(&["new", "agent", "a", "--lang", "rst"]).fails(2, &["rust"]);
+    caxton(&["new", "agnt", "a", "--lang", "c"]).fails(2, &["agent"]);
+    caxton(&["new", "agent", "a", "--lang", "rust", "--sdk", "/nowhere"]).fails(2, &["--sdk"]);
+}
+
+#[test]
+fn build_runs_the_projects_command_and_checks_what_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    let manifest = |kind: &str, command: &str| {
+        let text = format!(
+            "[package]\nname = \"a\"\nversion = \"1.0.0\"\nkind = \"{kind}\"\nmodule = \"a.wasm\"\n\
+             [build]\ncommand = \"{command}\"\n"
+        );
+        std::fs::write(folder.path().join("caxton.toml"), text).unwrap();
+    };
+    let copy = format!("cp '{}' a.wasm", guest("echo-c"));
+    manifest("agent", &copy);
+    let done = caxton(&["build", &dir]).ok();
+    assert!(done.stdout.contains("agent (core module"), "{done:#?}");
+    caxton(&["run", &dir, "--message", "{}"]).ok();
+    manifest("processor", &copy);
+    caxton(&["build", &dir]).fails(4, &["says `processor`", "package.kind"]);
+    manifest("agent", "echo broken >&2; exit 3");
+    caxton(&["build", &dir]).fails(1, &["broken", "exit status: 3"]);
+    std::fs::remove_file(folder.path().join("a.wasm")).unwrap();
+    manifest("agent", "true");
+    caxton(&["build", &dir]).fails(2, &["made no", "build.command"]);
+}
