@@ -55,6 +55,10 @@ const PARK_MAX: Duration = Duration::from_millis(50);
 const TRIM_EVERY: Duration = Duration::from_millis(500);
 
 /// What a shard is sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are events: a box would be an allocation for each"
+)]
 pub(crate) enum ShardMessage {
     /// Something for the kernel.
     Event(Event),

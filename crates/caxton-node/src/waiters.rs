@@ -45,10 +45,13 @@ struct Wait {
     sender: oneshot::Sender<Pending>,
 }
 
-/// All waits, by client.
+/// The last wait's number, and the waits that are open, by client.
+type Waits = (u64, HashMap<Arc<str>, Vec<Wait>>);
+
+/// All waits.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    waits: Mutex<(u64, HashMap<Arc<str>, Vec<Wait>>)>,
+    waits: Mutex<Waits>,
 }
 
 impl Waiters {
