@@ -46,10 +46,10 @@ pub struct AgentConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(schema_with = crate::schema::grants)]
     pub grants: AskedGrants,
-    /// Whether its state survives. Default: `durable`.
-    #[serde(default)]
+    /// Whether its state survives. Default: `durable`; at an update, what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::schema::durability)]
-    pub durability: Durability,
+    pub durability: Option<Durability>,
     /// How it is kept alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::schema::supervision)]

@@ -1,7 +1,7 @@
 //! What `/events` streams: the `data` of each server-sent event.
 
 use caxton_model::{AgentStatus, Frame, Message};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 
 /// The `event` field of a streamed event, and what the filter `kind` takes.
@@ -69,6 +69,7 @@ pub enum EventBody {
         /// Mailboxes it went to.
         deliveries: u32,
         /// The message.
+        #[serde(deserialize_with = "buffered")]
         #[schema(schema_with = crate::schema::message)]
         message: Message,
     },
@@ -115,4 +116,39 @@ pub struct StreamGap {
     pub missed: Option<u64>,
     /// Why.
     pub reason: String,
+}
+
+/// Reads a message from what serde has put aside while it looked for the tag.
+fn buffered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    serde_json::from_value(value).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caxton_model::{Fields, Performative};
+
+    #[test]
+    fn events_go_there_and_back() {
+        let content = serde_json::json!({ "n": [1, 2.5, "x"] });
+        let sent = EventBody::Sent {
+            at: "1970-01-01T00:00:00Z".to_owned(),
+            id: "m-0-1-0".to_owned(),
+            deliveries: 1,
+            message: Fields::new(Performative::Inform, "a", "b", &content).seal(),
+        };
+        let gap = EventBody::Gap(StreamGap {
+            missed: Some(3),
+            reason: "slow".to_owned(),
+        });
+        for event in [sent, gap] {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(
+                serde_json::from_str::<EventBody>(&text).unwrap(),
+                event,
+                "{text}"
+            );
+        }
+    }
 }

@@ -267,7 +267,10 @@ mod tests {
     #[test]
     fn addresses_are_encoded() {
         let client = CaxtonClient::with_token("http://127.0.0.1:8080/", "t").unwrap();
-        let url = client.api(&["agents", "acme/worker"], &[("name", Some("a b")), ("x", None)]);
+        let url = client.api(
+            &["agents", "acme/worker"],
+            &[("name", Some("a b")), ("x", None)],
+        );
         assert_eq!(
             url.as_str(),
             "http://127.0.0.1:8080/api/v1/agents/acme%2Fworker?name=a+b"

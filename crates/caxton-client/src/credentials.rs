@@ -43,7 +43,10 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads it"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -73,7 +76,10 @@ mod tests {
         let path = directory.path().join("admin-token");
         assert_eq!(read_token_file(path.clone()).await.unwrap(), None);
         std::fs::write(&path, "secret\n").unwrap();
-        assert_eq!(read_token_file(path).await.unwrap().as_deref(), Some("secret"));
+        assert_eq!(
+            read_token_file(path).await.unwrap().as_deref(),
+            Some("secret")
+        );
         let error = read_token_file(directory.path().into()).await.unwrap_err();
         assert!(matches!(error, ClientError::TokenFile { .. }));
     }

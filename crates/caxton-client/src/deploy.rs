@@ -32,7 +32,7 @@ pub struct AgentConfig {
     pub version: Option<String>,
     /// What it may do beyond the default, by permission. Needs a token with scope admin.
     pub grants: AskedGrants,
-    /// Whether its state survives. Default: it does.
+    /// Whether its state survives. Default: it does; an update keeps what it was.
     pub durability: Durability,
     /// How it is kept alive.
     pub supervision: Option<Supervision>,
@@ -115,7 +115,7 @@ impl From<AgentConfig> for caxton_api::AgentConfig {
             resources: AskedLimitMap::new(),
             capabilities: config.capabilities,
             grants: config.grants,
-            durability: config.durability,
+            durability: (config.durability != Durability::default()).then_some(config.durability),
             supervision: config.supervision,
             config: config.config,
             profile: config.profile,

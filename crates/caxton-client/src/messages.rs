@@ -53,7 +53,8 @@ impl CaxtonClient {
         let url = self.api(&["messages"], &[]);
         let request = self.post(url, &SendRequest { message, options });
         let wait = Duration::from_millis(options.wait_ms.unwrap_or(0));
-        self.json_within(request, wait + Duration::from_secs(30)).await
+        self.json_within(request, wait + Duration::from_secs(30))
+            .await
     }
 
     /// Sends a message and waits for the reply, also a `failure`.
@@ -77,7 +78,10 @@ impl CaxtonClient {
                     reason: error.to_string(),
                 })
             }
-            None => Err(ClientError::NoReply { id: sent.id, waited: wait }),
+            None => Err(ClientError::NoReply {
+                id: sent.id,
+                waited: wait,
+            }),
         }
     }
 

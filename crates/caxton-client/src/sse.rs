@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn events_are_found_however_the_bytes_are_cut() {
-        let text = b": hello\n\nid: 1\nevent: sent\ndata: {\"a\":\ndata: 1}\n\nid: 2\r\ndata: x\r\n\r\n";
+        let text =
+            b": hello\n\nid: 1\nevent: sent\ndata: {\"a\":\ndata: 1}\n\nid: 2\r\ndata: x\r\n\r\n";
         let expected = [
             RawEvent {
                 id: Some("1".into()),

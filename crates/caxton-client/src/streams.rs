@@ -85,7 +85,11 @@ impl EventStream {
             Ok(event) => event,
             Err(error) => return Some(Err(error)),
         };
-        Some(self.0.read(&event).map(|body| StreamedEvent { id: event.id, body }))
+        Some(
+            self.0
+                .read(&event)
+                .map(|body| StreamedEvent { id: event.id, body }),
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use caxton_api::{AgentConfig, Problem};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentName, AskedLimits, ErrorCode};
+use caxton_model::{AgentName, AgentSpec, AskedLimits, ErrorCode};
 use caxton_node::Deploy;
 use caxton_package::Manifest;
 use http::header;
@@ -35,12 +35,12 @@ struct Given {
     manifest: Option<Manifest>,
 }
 
-/// Reads what is to be deployed. `name`: that of the agent to be updated; `None`: a new one.
+/// Reads what is to be deployed. `updates`: the agent it takes the place of; `None`: a new one.
 ///
 /// The second part is what the operator should know.
 pub(crate) async fn read(
     call: &Call,
-    name: Option<AgentName>,
+    updates: Option<&AgentSpec>,
 ) -> Result<(Deploy, Vec<String>), Failure> {
     let multipart = media_type(&call.headers).eq_ignore_ascii_case("multipart/form-data");
     let given = match multipart {
@@ -52,8 +52,8 @@ pub(crate) async fn read(
         config,
         manifest,
     } = given;
-    let name = match name {
-        Some(name) => name,
+    let name = match updates {
+        Some(spec) => spec.name.clone(),
         None => new_name(call, &config, manifest.as_ref())?,
     };
     if config
@@ -89,10 +89,11 @@ pub(crate) async fn read(
             .or_else(|| manifest.as_ref().map(|manifest| manifest.version.clone()))
             .unwrap_or_else(|| "0.0.0".to_owned()),
         limits: AskedLimits(limits),
-        durability: match agent {
-            Some(agent) if config.durability == Default::default() => agent.durability,
-            _ => config.durability,
-        },
+        durability: config
+            .durability
+            .or(updates.map(|spec| spec.durability))
+            .or(agent.map(|agent| agent.durability))
+            .unwrap_or_default(),
         supervision: config
             .supervision
             .or_else(|| agent.map(|agent| agent.supervision.clone()))

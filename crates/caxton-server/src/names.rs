@@ -22,12 +22,16 @@ pub(crate) fn agent(node: &Node, caller: &Caller, text: &str) -> Result<Listing,
     }
 }
 
-/// A name with the caller's namespace before it, where it has none of its own.
+/// A name in its one form, with the caller's namespace where it has none of its own.
 pub(crate) fn qualified(caller: &Caller, text: &str) -> String {
+    if text.contains('/') {
+        // The default namespace has a long and a short form; the directory knows the short one.
+        return text
+            .parse()
+            .map_or_else(|_| text.to_owned(), |name: AgentName| name.to_string());
+    }
     match &caller.namespace {
-        Some(own)
-            if !is_default(own) && !text.contains('/') && text.parse::<AgentId>().is_err() =>
-        {
+        Some(own) if !is_default(own) && text.parse::<AgentId>().is_err() => {
             format!("{own}/{text}")
         }
         _ => text.to_owned(),

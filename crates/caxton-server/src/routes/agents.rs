@@ -37,7 +37,7 @@ pub(super) async fn deploy(call: Call) -> Answered {
 
 pub(super) async fn update(call: Call) -> Answered {
     let listing = meant(&call)?;
-    let (wanted, notes) = deploy::read(&call, Some(listing.spec.name.clone())).await?;
+    let (wanted, notes) = deploy::read(&call, Some(&listing.spec)).await?;
     let made = call
         .app
         .node

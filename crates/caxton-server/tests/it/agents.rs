@@ -58,7 +58,8 @@ async fn an_agent_lives_its_life_over_http() {
             .send_message_and_wait(sent, Duration::from_secs(10))
             .await
             .unwrap()
-            .content
+            .content["result"]
+            .clone()
     };
     assert_eq!((count().await, count().await), (json!(1), json!(2)));
 
@@ -186,6 +187,8 @@ async fn capabilities_are_found_by_name() {
         ),
         ("translator", "Says it did")
     );
+    let detail = client.agent("translator").await.unwrap();
+    assert_eq!(detail.descriptor.unwrap().services[0].name, "translate");
     let by_capability = AgentFilter {
         capability: Some("translate".to_owned()),
         ..AgentFilter::default()

@@ -94,8 +94,8 @@ async fn a_repeated_message_id_is_harmless() {
     let again = client.send_with(&sent, &options).await.unwrap();
     assert!(!first.duplicate && again.duplicate);
     assert_eq!(first.id, again.id);
-    assert_eq!(first.reply.unwrap().content.value(), json!(1));
-    assert_eq!(again.reply.unwrap().content.value(), json!(1));
+    assert_eq!(first.reply.unwrap().content.value(), json!({ "result": 1 }));
+    assert_eq!(again.reply.unwrap().content.value(), json!({ "result": 1 }));
     let key = format!(
         "authorization: Bearer {}\r\nidempotency-key: once\r\n",
         harness.server.admin_token()
@@ -114,7 +114,7 @@ async fn a_repeated_message_id_is_harmless() {
         .send_message_and_wait(message("me", "counter", json!({})), WAIT)
         .await
         .unwrap();
-    assert_eq!(other.content, json!(2));
+    assert_eq!(other.content, json!({ "result": 2 }));
     harness.stop().await;
 }
 

@@ -171,15 +171,10 @@ async fn streams_are_bounded_and_end_with_the_server() {
     let ended = tokio::time::timeout(PATIENCE, server.shutdown(Duration::from_secs(30)));
     ended.await.expect("streams end with the server");
     for stream in &mut open {
-        loop {
-            match tokio::time::timeout(PATIENCE, stream.next())
-                .await
-                .expect("an end")
-            {
-                Some(Ok(_)) => {}
-                _ => break,
-            }
-        }
+        while let Some(Ok(_)) = tokio::time::timeout(PATIENCE, stream.next())
+            .await
+            .expect("an end")
+        {}
     }
     node.shutdown(Duration::from_secs(10)).await;
 }
