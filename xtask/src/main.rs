@@ -1,6 +1,9 @@
 //! The project's chores, one subcommand and one module each; run as `cargo xtask NAME`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -49,8 +52,14 @@ enum Chore {
     Sim(sim::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    run(Cli::parse().chore)
+fn main() -> ExitCode {
+    match run(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(chore: Chore) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use crate::{
 };
 
 mod agent;
+mod agent_text;
 mod bench;
 mod build;
 mod cache;

@@ -4,19 +4,21 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use caxton_client::{
     AgentConfig, AgentFilter, CaxtonClient, DeployAgentRequest, Durability,
-    api::{AgentDetail, AgentSummary, AskedValue, GrantPattern, LogEntry},
+    api::{AgentSummary, AskedValue, GrantPattern, LogEntry},
 };
-use caxton_model::{ByteSize, LimitName, Micros};
+use caxton_model::{LimitName, Micros};
 use caxton_package::Manifest;
 use clap::Subcommand;
-use owo_colors::Style;
 
 use crate::{
-    commands::guest_options::GuestOptions,
+    commands::{
+        agent_text::{agents_table, detail_text, log_line, status_line, word},
+        guest_options::GuestOptions,
+    },
     connection::Connection,
     environment::Environment,
     failure::Failure,
-    output::{Output, pairs, table},
+    output::Output,
 };
 
 /// What to do with agents.
@@ -347,135 +349,6 @@ fn show_deployed(
     })
 }
 
-fn word(agent: &AgentSummary) -> String {
-    serde_json::to_value(agent.status)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
-}
-
-fn painted(agent: &AgentSummary, output: &Output) -> String {
-    let word = word(agent);
-    let style = match word.as_str() {
-        "running" | "passivated" => Style::new().green(),
-        "failed" => Style::new().red(),
-        _ => Style::new().yellow(),
-    };
-    output.paint(&word, style)
-}
-
-fn status_line(agent: &AgentSummary, output: &Output) -> String {
-    format!(
-        "{} ({}) is {}",
-        agent.name,
-        agent.id,
-        painted(agent, output)
-    )
-}
-
-fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
-    if agents.is_empty() {
-        return "no agents; deploy one with `caxton agent deploy FILE`".to_owned();
-    }
-    table(
-        ["name", "id", "status", "version", "mail", "offers"],
-        agents.iter().map(|agent| {
-            let offers = if agent.capabilities.is_empty() {
-                agent.declared.join(", ")
-            } else {
-                agent.capabilities.join(", ")
-            };
-            [
-                agent.name.clone(),
-                agent.id.clone(),
-                painted(agent, output),
-                agent.version.clone(),
-                agent.mailbox.messages.to_string(),
-                offers,
-            ]
-        }),
-    )
-}
-
-fn detail_text(detail: &AgentDetail) -> String {
-    let agent = &detail.agent;
-    let counters = &detail.counters;
-    let mut lines = vec![
-        ("name", agent.name.clone()),
-        ("id", agent.id.clone()),
-        (
-            "status",
-            format!("{} {}", word(agent), detail.status_reason),
-        ),
-        ("version", agent.version.clone()),
-        ("module", agent.module.clone()),
-        (
-            "durability",
-            format!("{:?}", agent.durability).to_lowercase(),
-        ),
-        ("profile", agent.profile.to_string()),
-        ("deployed", agent.deployed_at.clone()),
-        ("offers", agent.capabilities.join(", ")),
-        ("mailbox", format!("{} messages", agent.mailbox.messages)),
-        (
-            "turns",
-            format!(
-                "{} ({} errors, {} faults)",
-                counters.turns, counters.errors, counters.faults
-            ),
-        ),
-        ("sent", counters.messages_sent.to_string()),
-        ("cpu", Micros(counters.cpu_micros).to_string()),
-        (
-            "state",
-            format!(
-                "{} keys, {}",
-                counters.state_keys,
-                ByteSize(counters.state_bytes)
-            ),
-        ),
-        (
-            "memory",
-            detail
-                .memory_bytes
-                .map_or("no live instance".to_owned(), |b| ByteSize(b).to_string()),
-        ),
-    ];
-    if let Some(to) = &detail.message_send {
-        lines.push(("may send to", to.join(", ")));
-    }
-    if let Some(previous) = &detail.previous_version {
-        lines.push(("rolls back to", previous.clone()));
-    }
-    if let Some(fault) = &detail.last_fault {
-        let mut text = format!("{} {}: {}", fault.at, fault.code, fault.text);
-        for frame in &fault.backtrace {
-            text.push_str(&format!("\n  at {}", frame.function));
-            if let Some(source) = &frame.source {
-                text.push_str(&format!(" ({source})"));
-            }
-        }
-        lines.push(("last fault", text));
-    }
-    let limits = table(
-        ["limit", "value", "used", "peak", "last breach"],
-        detail.limits.iter().map(|row| {
-            let show = |value: u64| match row.name.parse::<LimitName>() {
-                Ok(name) => name.show(value),
-                Err(_) => value.to_string(),
-            };
-            [
-                row.name.clone(),
-                row.limit.map_or("unlimited".to_owned(), show),
-                show(row.used),
-                show(row.peak),
-                row.last_breach.clone().unwrap_or_default(),
-            ]
-        }),
-    );
-    format!("{}\n{limits}", pairs(&lines))
-}
-
 async fn logs(args: LogsArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
     let client = args.connection.client(environment).await?;
     let lines = last_lines(&client, &args.agent, args.tail).await?;
@@ -518,14 +391,4 @@ async fn last_lines(
             return Ok(lines);
         }
     }
-}
-
-fn log_line(line: &LogEntry, output: &Output) -> String {
-    let style = match line.level.as_str() {
-        "error" => Style::new().red(),
-        "warn" => Style::new().yellow(),
-        _ => Style::new().dimmed(),
-    };
-    let level = output.paint(&format!("{:5}", line.level), style);
-    format!("{} {level} {} {}", line.at, line.name, line.text)
 }

@@ -79,6 +79,11 @@ pub(super) async fn run(
         "open {} at https://profiler.firefox.com",
         file.display()
     ));
+    judge(errors)
+}
+
+/// An error that a turn returned is the command's.
+fn judge(errors: u32) -> Result<(), Failure> {
     match errors {
         0 => Ok(()),
         errors => Err(Failure::new(

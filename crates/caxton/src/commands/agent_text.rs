@@ -1,0 +1,157 @@
+//! What is said about agents to people.
+
+use caxton_client::api::{AgentDetail, AgentFault, AgentSummary, LogEntry};
+use caxton_model::{ByteSize, LimitName, Micros};
+use owo_colors::Style;
+
+use crate::output::{Output, pairs, table};
+
+pub(super) fn word(agent: &AgentSummary) -> String {
+    serde_json::to_value(agent.status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn painted(agent: &AgentSummary, output: &Output) -> String {
+    let word = word(agent);
+    let style = match word.as_str() {
+        "running" | "passivated" => Style::new().green(),
+        "failed" => Style::new().red(),
+        _ => Style::new().yellow(),
+    };
+    output.paint(&word, style)
+}
+
+pub(super) fn status_line(agent: &AgentSummary, output: &Output) -> String {
+    format!(
+        "{} ({}) is {}",
+        agent.name,
+        agent.id,
+        painted(agent, output)
+    )
+}
+
+pub(super) fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
+    if agents.is_empty() {
+        return "no agents; deploy one with `caxton agent deploy FILE`".to_owned();
+    }
+    table(
+        ["name", "id", "status", "version", "mail", "offers"],
+        agents.iter().map(|agent| {
+            let offers = if agent.capabilities.is_empty() {
+                agent.declared.join(", ")
+            } else {
+                agent.capabilities.join(", ")
+            };
+            [
+                agent.name.clone(),
+                agent.id.clone(),
+                painted(agent, output),
+                agent.version.clone(),
+                agent.mailbox.messages.to_string(),
+                offers,
+            ]
+        }),
+    )
+}
+
+/// Everything about an agent, for people.
+pub(super) fn detail_text(detail: &AgentDetail) -> String {
+    format!("{}\n{}", pairs(&detail_lines(detail)), limits_table(detail))
+}
+
+fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {
+    let agent = &detail.agent;
+    let counters = &detail.counters;
+    let memory = detail
+        .memory_bytes
+        .map_or("no live instance".to_owned(), |b| ByteSize(b).to_string());
+    let mut lines = vec![
+        ("name", agent.name.clone()),
+        ("id", agent.id.clone()),
+        (
+            "status",
+            format!("{} {}", word(agent), detail.status_reason),
+        ),
+        ("version", agent.version.clone()),
+        ("module", agent.module.clone()),
+        (
+            "durability",
+            format!("{:?}", agent.durability).to_lowercase(),
+        ),
+        ("profile", agent.profile.to_string()),
+        ("deployed", agent.deployed_at.clone()),
+        ("offers", agent.capabilities.join(", ")),
+        ("mailbox", format!("{} messages", agent.mailbox.messages)),
+        (
+            "turns",
+            format!(
+                "{} ({} errors, {} faults)",
+                counters.turns, counters.errors, counters.faults
+            ),
+        ),
+        ("sent", counters.messages_sent.to_string()),
+        ("cpu", Micros(counters.cpu_micros).to_string()),
+        (
+            "state",
+            format!(
+                "{} keys, {}",
+                counters.state_keys,
+                ByteSize(counters.state_bytes)
+            ),
+        ),
+        ("memory", memory),
+    ];
+    if let Some(to) = &detail.message_send {
+        lines.push(("may send to", to.join(", ")));
+    }
+    if let Some(previous) = &detail.previous_version {
+        lines.push(("rolls back to", previous.clone()));
+    }
+    lines.extend(
+        detail
+            .last_fault
+            .as_ref()
+            .map(|fault| ("last fault", fault_text(fault))),
+    );
+    lines
+}
+
+fn fault_text(fault: &AgentFault) -> String {
+    let mut text = format!("{} {}: {}", fault.at, fault.code, fault.text);
+    for frame in &fault.backtrace {
+        text.push_str(&format!("\n  at {}", frame.function));
+        if let Some(source) = &frame.source {
+            text.push_str(&format!(" ({source})"));
+        }
+    }
+    text
+}
+
+fn limits_table(detail: &AgentDetail) -> String {
+    let rows = detail.limits.iter().map(|row| {
+        let show = |value: u64| match row.name.parse::<LimitName>() {
+            Ok(name) => name.show(value),
+            Err(_) => value.to_string(),
+        };
+        [
+            row.name.clone(),
+            row.limit.map_or("unlimited".to_owned(), show),
+            show(row.used),
+            show(row.peak),
+            row.last_breach.clone().unwrap_or_default(),
+        ]
+    });
+    table(["limit", "value", "used", "peak", "last breach"], rows)
+}
+
+pub(super) fn log_line(line: &LogEntry, output: &Output) -> String {
+    let style = match line.level.as_str() {
+        "error" => Style::new().red(),
+        "warn" => Style::new().yellow(),
+        _ => Style::new().dimmed(),
+    };
+    let level = output.paint(&format!("{:5}", line.level), style);
+    format!("{} {level} {} {}", line.at, line.name, line.text)
+}
