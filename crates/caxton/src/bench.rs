@@ -58,6 +58,21 @@ impl Measure {
         Self::NodeStart,
         Self::Neighbours,
     ];
+
+    async fn rows(self, plan: &Plan) -> Result<Vec<Row>, Failure> {
+        match self {
+            Self::Processor => processor::rows(plan).await,
+            Self::Turn => agents::turn(plan).await,
+            Self::RoundTrip => agents::round_trip(plan).await,
+            Self::AcrossShards => agents::across_shards(plan).await,
+            Self::OneWay => agents::one_way(plan).await,
+            Self::Http => http::rows(plan).await,
+            Self::CachedStart => start::cached(plan).await,
+            Self::Journal => journal::rows(plan),
+            Self::NodeStart => start::node(plan).await,
+            Self::Neighbours => neighbours::rows(plan).await,
+        }
+    }
 }
 
 /// How much is measured, and where.
@@ -79,28 +94,26 @@ impl Plan {
 }
 
 /// Measures what the plan asks for, and says each row as soon as it is known.
-pub(crate) async fn run(plan: &Plan, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>, Failure> {
+///
+/// Errors: one that broke off ends it; the rows before it are given all the same.
+pub(crate) async fn run(
+    plan: &Plan,
+    mut tell: impl FnMut(&Row),
+) -> (Vec<Row>, Result<(), Failure>) {
     let mut all = Vec::new();
     for measure in Measure::ALL {
         if !plan.only.is_empty() && !plan.only.contains(&measure) {
             continue;
         }
-        let rows = match measure {
-            Measure::Processor => processor::rows(plan).await?,
-            Measure::Turn => agents::turn(plan).await?,
-            Measure::RoundTrip => agents::round_trip(plan).await?,
-            Measure::AcrossShards => agents::across_shards(plan).await?,
-            Measure::OneWay => agents::one_way(plan).await?,
-            Measure::Http => http::rows(plan).await?,
-            Measure::CachedStart => start::cached(plan).await?,
-            Measure::Journal => journal::rows(plan)?,
-            Measure::NodeStart => start::node(plan).await?,
-            Measure::Neighbours => neighbours::rows(plan).await?,
-        };
-        rows.iter().for_each(&mut tell);
-        all.extend(rows);
+        match measure.rows(plan).await {
+            Ok(rows) => {
+                rows.iter().for_each(&mut tell);
+                all.extend(rows);
+            }
+            Err(failure) => return (all, Err(failure)),
+        }
     }
-    Ok(all)
+    (all, Ok(()))
 }
 
 /// The table for people.

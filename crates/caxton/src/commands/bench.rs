@@ -30,10 +30,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         only: args.only.clone(),
         dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
     };
-    let rows = serving::runtime()?.block_on(bench::run(&plan, |row| {
+    let (rows, ended) = serving::runtime()?.block_on(bench::run(&plan, |row| {
         if output.shows_progress() {
             output.note(&row.line());
         }
-    }))?;
-    output.value(&rows, |rows| bench::show(rows))
+    }));
+    output.value(&rows, |rows| bench::show(rows))?;
+    ended
 }
