@@ -118,11 +118,14 @@ fn written_by_hand() -> Map<String, Value> {
     let module = json!({ "type": "string", "contentEncoding": "base64", "description": "The module's bytes in base64." });
     let deploy = |what: &str| {
         json!({
-            "description": format!("{what} The settings stand beside `wasm_module` as in AgentConfig, or as a whole under `config`."),
-            "type": "object",
-            "required": ["wasm_module"],
-            "properties": merged(&module),
-            "additionalProperties": false,
+            "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
+            "anyOf": [
+                { "type": "object", "required": ["wasm_module"], "properties": beside(&module), "additionalProperties": false },
+                { "type": "object", "required": ["wasm_module", "config"], "properties": {
+                    "wasm_module": module,
+                    "config": { "allOf": [{ "$ref": "#/components/schemas/AgentConfig" }, { "required": ["name"] }] },
+                }, "additionalProperties": false },
+            ],
         })
     };
     let multipart = json!({
@@ -148,17 +151,13 @@ fn written_by_hand() -> Map<String, Value> {
 }
 
 /// The properties of the flat JSON form of a deployment: the settings' own and the module.
-fn merged(module: &Value) -> Map<String, Value> {
+fn beside(module: &Value) -> Map<String, Value> {
     let settings =
         serde_json::to_value(<AgentConfig as utoipa::PartialSchema>::schema()).unwrap_or_default();
     let mut properties = Map::new();
     properties.insert("wasm_module".to_owned(), module.clone());
     if let Some(own) = settings.get("properties").and_then(Value::as_object) {
         properties.extend(own.clone());
-    }
-    if let Some(config) = properties.get_mut("config") {
-        let own = config.take();
-        *config = json!({ "anyOf": [own, { "$ref": "#/components/schemas/AgentConfig" }] });
     }
     properties
 }

@@ -199,7 +199,11 @@ impl Route {
         if self.takes_idempotency_key() {
             errors.push(ErrorCode::Conflict);
         }
-        errors.extend([ErrorCode::ShuttingDown, ErrorCode::Internal]);
+        errors.extend([
+            ErrorCode::ShuttingDown,
+            ErrorCode::Timeout,
+            ErrorCode::Internal,
+        ]);
         errors
     }
 }

@@ -35,7 +35,17 @@ const AGENT: Param = path("id", "The agent's id or name; `/` in a name as `%2F`.
 const LETTER: Param = path("id", "The dead letter's id.");
 const CURSOR: Param = query(
     "cursor",
-    TEXT,
+    r#"{"type":"string","pattern":"^([A-Za-z0-9_-]{4})*$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+const AGENT_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^a-[0-9a-f]{16}$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+const MESSAGE_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}$"}"#,
     "Where the page begins: `next_cursor` of the one before.",
 );
 const LIMIT: Param = query(
@@ -134,7 +144,7 @@ pub const ROUTES: &[Route] = &[
             query("capability", TEXT, "Only agents that offer this."),
             query("namespace", TEXT, "Only agents of this namespace."),
             LIMIT,
-            CURSOR,
+            AGENT_CURSOR,
         ],
         answers: &[(200, Answer::Json("Page_AgentSummary"))],
         errors: &[],
@@ -221,7 +231,7 @@ pub const ROUTES: &[Route] = &[
         id: RouteId::AgentMessages,
         path: "/api/v1/agents/{id}/messages",
         summary: "Messages that wait for the agent, oldest first.",
-        params: &[AGENT, LIMIT, CURSOR],
+        params: &[AGENT, LIMIT, MESSAGE_CURSOR],
         answers: &[(200, Answer::Json("Page_MailEntry"))],
         ..AGENTS
     },
@@ -306,7 +316,7 @@ pub const ROUTES: &[Route] = &[
             LIMIT,
         ],
         answers: &[(200, Answer::Json("Page_MailEntry"))],
-        errors: &[E::NotFound],
+        errors: &[E::NotFound, E::InvalidName, E::ReservedName],
         ..MESSAGES
     },
     Route {
@@ -324,6 +334,7 @@ pub const ROUTES: &[Route] = &[
             ),
         ],
         answers: &[(204, Answer::Empty)],
+        errors: &[E::InvalidName, E::ReservedName],
         ..MESSAGES
     },
     Route {
@@ -339,7 +350,7 @@ pub const ROUTES: &[Route] = &[
         id: RouteId::ListDeadLetters,
         path: "/api/v1/dead-letters",
         summary: "Messages that could not be delivered, newest first.",
-        params: &[LIMIT, CURSOR],
+        params: &[LIMIT, MESSAGE_CURSOR],
         answers: &[(200, Answer::Json("Page_DeadLetterEntry"))],
         ..MESSAGES
     },

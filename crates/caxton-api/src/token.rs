@@ -15,8 +15,9 @@ pub struct NewToken {
     /// What it may do; at least one.
     #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
-    /// The namespace it ends at; absent: all of them.
+    /// The namespace it ends at; absent: all of them. Not with the scope admin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
     pub namespace: Option<String>,
 }
 
