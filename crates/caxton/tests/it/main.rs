@@ -15,3 +15,4 @@ mod node;
 mod offline;
 mod online;
 mod process;
+mod telemetry;
