@@ -15,6 +15,7 @@ mod openapi;
 mod page;
 mod problem;
 mod route;
+mod route_params;
 mod route_table;
 mod schema;
 mod scope;
@@ -22,6 +23,8 @@ mod token;
 
 #[cfg(test)]
 mod error_pages_test;
+#[cfg(test)]
+mod route_table_test;
 
 pub use agent::{
     AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry, MailboxUse,

@@ -74,8 +74,8 @@ pub fn openapi_text() -> String {
     text
 }
 
-/// Schemas of bodies that are read by other rules than serde's.
-fn written_by_hand() -> Map<String, Value> {
+/// A message: read by rules of its own, which keep what they do not know.
+fn message() -> Value {
     let text = json!({ "type": "string", "maxLength": 1024 });
     let mut fields = Map::new();
     fields.insert(
@@ -108,13 +108,17 @@ fn written_by_hand() -> Map<String, Value> {
     ] {
         fields.insert(name.to_owned(), text.clone());
     }
-    let message = json!({
+    json!({
         "type": "object",
         "description": "A FIPA ACL message. Fields that FIPA does not know are kept.",
         "required": ["performative", "receiver"],
         "properties": fields,
         "additionalProperties": true,
-    });
+    })
+}
+
+/// Schemas of bodies that are read by other rules than serde's.
+fn written_by_hand() -> Map<String, Value> {
     let module = json!({ "type": "string", "contentEncoding": "base64", "description": "The module's bytes in base64." });
     let deploy = |what: &str| {
         json!({
@@ -139,7 +143,7 @@ fn written_by_hand() -> Map<String, Value> {
         "additionalProperties": false,
     });
     [
-        ("FipaMessage", message),
+        ("FipaMessage", message()),
         ("SendRequest", json!({ "allOf": [{ "$ref": "#/components/schemas/FipaMessage" }, { "$ref": "#/components/schemas/SendOptions" }] })),
         ("DeployRequest", deploy("A module and how it is to be deployed; a name is needed.")),
         ("UpdateRequest", deploy("A module and its new settings; a name is ignored.")),

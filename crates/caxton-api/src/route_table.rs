@@ -5,64 +5,11 @@ use caxton_model::ErrorCode as E;
 use crate::{
     Answer, Body,
     Method::{Delete, Get, Post},
-    Param, ParamIn, Route, RouteId, Scope,
-};
-
-const fn path(name: &'static str, what: &'static str) -> Param {
-    Param {
-        name,
-        at: ParamIn::Path,
-        schema: r#"{"type":"string","minLength":1}"#,
-        what,
-    }
-}
-const fn query(name: &'static str, schema: &'static str, what: &'static str) -> Param {
-    Param {
-        name,
-        at: ParamIn::Query,
-        schema,
-        what,
-    }
-}
-
-const TEXT: &str = r#"{"type":"string"}"#;
-const FLAG: &str = r#"{"type":"boolean"}"#;
-const COUNT: &str = r#"{"type":"integer","minimum":0,"maximum":9007199254740991}"#;
-const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
-const KIND: &str = r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
-
-const AGENT: Param = path("id", "The agent's id or name; `/` in a name as `%2F`.");
-const LETTER: Param = path("id", "The dead letter's id.");
-const CURSOR: Param = query(
-    "cursor",
-    r#"{"type":"string","pattern":"^([A-Za-z0-9_-]{4})*$"}"#,
-    "Where the page begins: `next_cursor` of the one before.",
-);
-const AGENT_CURSOR: Param = query(
-    "cursor",
-    r#"{"type":"string","pattern":"^a-[0-9a-f]{16}$"}"#,
-    "Where the page begins: `next_cursor` of the one before.",
-);
-const MESSAGE_CURSOR: Param = query(
-    "cursor",
-    r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}$"}"#,
-    "Where the page begins: `next_cursor` of the one before.",
-);
-const LIMIT: Param = query(
-    "limit",
-    r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
-    "Entries of a page at most.",
-);
-const WAIT: Param = query(
-    "wait_ms",
-    r#"{"type":"integer","minimum":0,"maximum":60000}"#,
-    "Waits this long for a message to come. Unit: milliseconds.",
-);
-const LAST_EVENT: Param = Param {
-    name: "Last-Event-ID",
-    at: ParamIn::Header,
-    schema: TEXT,
-    what: "Goes on behind this event.",
+    Route, RouteId, Scope,
+    route_params::{
+        AGENT, AGENT_CURSOR, COUNT, CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, MESSAGE_CURSOR,
+        STATUS, TEXT, WAIT, path, query,
+    },
 };
 
 const DEPLOY_ERRORS: &[E] = &[
@@ -500,49 +447,3 @@ pub const ROUTES: &[Route] = &[
         ..NODE
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn routes_are_told_apart_and_say_what_they_answer() {
-        let ids: BTreeSet<_> = ROUTES.iter().map(|route| route.id).collect();
-        let places: BTreeSet<_> = ROUTES.iter().map(|r| (r.path, r.method)).collect();
-        assert_eq!(
-            (ids.len(), places.len()),
-            (RouteId::ALL.len(), ROUTES.len())
-        );
-        assert_eq!(ids.len(), ROUTES.len());
-        for route in ROUTES {
-            assert!(
-                !route.summary.is_empty() && !route.answers.is_empty() && !route.tag.is_empty(),
-                "{}",
-                route.id.as_str()
-            );
-            for param in route.params {
-                let in_path = route.path.contains(&format!("{{{}}}", param.name));
-                assert_eq!(
-                    in_path,
-                    param.at == ParamIn::Path,
-                    "{} {}",
-                    route.id.as_str(),
-                    param.name
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn only_health_is_open() {
-        for route in ROUTES {
-            assert_eq!(
-                route.scope.is_none(),
-                route.path.starts_with("/health/"),
-                "{}",
-                route.id.as_str()
-            );
-        }
-    }
-}

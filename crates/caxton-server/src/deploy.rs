@@ -56,20 +56,7 @@ pub(crate) async fn read(
         Some(spec) => spec.name.clone(),
         None => new_name(call, &config, manifest.as_ref())?,
     };
-    if config
-        .version
-        .as_ref()
-        .is_some_and(|v| v.len() > VERSION_BYTES_MAX)
-    {
-        return Err(Failure::malformed(format!(
-            "`version` has at most {VERSION_BYTES_MAX} bytes"
-        )));
-    }
-    if config.capabilities.len() > DECLARED_MAX {
-        return Err(Failure::malformed(format!(
-            "`capabilities` has at most {DECLARED_MAX} entries"
-        )));
-    }
+    check_sizes(&config)?;
     let asked = config.asked_limits().map_err(|error| {
         Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
     })?;
@@ -110,6 +97,24 @@ pub(crate) async fn read(
             .or_else(|| agent.and_then(|a| a.passivate_after)),
     };
     Ok((deploy, notes))
+}
+
+fn check_sizes(config: &AgentConfig) -> Result<(), Failure> {
+    if config
+        .version
+        .as_ref()
+        .is_some_and(|v| v.len() > VERSION_BYTES_MAX)
+    {
+        return Err(Failure::malformed(format!(
+            "`version` has at most {VERSION_BYTES_MAX} bytes"
+        )));
+    }
+    if config.capabilities.len() > DECLARED_MAX {
+        return Err(Failure::malformed(format!(
+            "`capabilities` has at most {DECLARED_MAX} entries"
+        )));
+    }
+    Ok(())
 }
 
 fn new_name(

@@ -116,19 +116,11 @@ impl Idempotency {
                         body,
                     },
                 ..
-            }) => {
-                let mut response = Response::new(Body::from(body.clone()));
-                *response.status_mut() = *status;
-                if let Some(media_type) = media_type {
-                    response
-                        .headers_mut()
-                        .insert(header::CONTENT_TYPE, media_type.clone());
-                }
-                response
-                    .headers_mut()
-                    .insert("idempotent-replayed", HeaderValue::from_static("true"));
-                Ok(Begun::Again(response))
-            }
+            }) => Ok(Begun::Again(replay(
+                *status,
+                media_type.clone(),
+                body.clone(),
+            ))),
             None => {
                 inner.next += 1;
                 let number = inner.next;
@@ -152,6 +144,18 @@ impl Idempotency {
             }
         }
     }
+}
+
+/// An answer once more, marked as such.
+fn replay(status: StatusCode, media_type: Option<HeaderValue>, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(media_type) = media_type {
+        headers.insert(header::CONTENT_TYPE, media_type);
+    }
+    headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    response
 }
 
 impl Inner {

@@ -1,0 +1,61 @@
+//! Parameters that routes have in common, and their schemas.
+
+use crate::{Param, ParamIn};
+
+pub(crate) const fn path(name: &'static str, what: &'static str) -> Param {
+    Param {
+        name,
+        at: ParamIn::Path,
+        schema: r#"{"type":"string","minLength":1}"#,
+        what,
+    }
+}
+pub(crate) const fn query(name: &'static str, schema: &'static str, what: &'static str) -> Param {
+    Param {
+        name,
+        at: ParamIn::Query,
+        schema,
+        what,
+    }
+}
+
+pub(crate) const TEXT: &str = r#"{"type":"string"}"#;
+pub(crate) const FLAG: &str = r#"{"type":"boolean"}"#;
+pub(crate) const COUNT: &str = r#"{"type":"integer","minimum":0,"maximum":9007199254740991}"#;
+pub(crate) const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
+pub(crate) const KIND: &str =
+    r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
+
+pub(crate) const AGENT: Param = path("id", "The agent's id or name; `/` in a name as `%2F`.");
+pub(crate) const LETTER: Param = path("id", "The dead letter's id.");
+pub(crate) const CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^([A-Za-z0-9_-]{4})*$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+pub(crate) const AGENT_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^a-[0-9a-f]{16}$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+pub(crate) const MESSAGE_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+pub(crate) const LIMIT: Param = query(
+    "limit",
+    r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
+    "Entries of a page at most.",
+);
+pub(crate) const WAIT: Param = query(
+    "wait_ms",
+    r#"{"type":"integer","minimum":0,"maximum":60000}"#,
+    "Waits this long for a message to come. Unit: milliseconds.",
+);
+pub(crate) const LAST_EVENT: Param = Param {
+    name: "Last-Event-ID",
+    at: ParamIn::Header,
+    schema: TEXT,
+    what: "Goes on behind this event.",
+};
