@@ -413,8 +413,10 @@ static CX_UNUSED cx_text *cx_field(cx_message *message, cx_text name) {
 /* Reads a message, in one walk. False if it is none. The content's limits are `cx_check`'s. */
 static CX_UNUSED int cx_read(const char *at, uint32_t length, cx_message *message) {
     cx_json json = {at, at + length, NULL, 1};
-    cx_message empty = {{at, length}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
-    *message = empty;
+    cx_text none = {NULL, 0};
+    message->json = cx_span(at, length);
+    message->performative = message->content = message->sender = message->reply_to = none;
+    message->reply_with = message->conversation_id = message->protocol = none;
     if (!cx_json_take(&json, '{')) return 0;
     do {
         cx_json_space(&json);
