@@ -44,12 +44,3 @@ pub struct JournalView {
     /// Records done but not yet durable.
     pub lag_records: u64,
 }
-
-/// The cache of compiled modules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CacheView {
-    /// Compiled modules kept.
-    pub entries: u64,
-    /// What they take. Unit: bytes.
-    pub bytes: u64,
-}
