@@ -38,6 +38,7 @@ pub(crate) async fn answer(app: Arc<App>, group: Option<Group>, request: Request
         method = %request.method(),
         path = request.uri().path(),
     );
+    trace.adopt(&span);
     let (parts, body) = request.into_parts();
     let found = find(group.as_ref(), &parts);
     let name = found.as_ref().map_or("none", |route| route.id.as_str());

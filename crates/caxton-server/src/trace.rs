@@ -3,6 +3,11 @@
 //! Source: W3C, "Trace Context", level 1.
 
 use http::{HeaderMap, HeaderValue};
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt as _, TraceState},
+};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// A request's place in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +15,8 @@ pub(crate) struct TraceContext {
     trace_id: String,
     span_id: String,
     flags: String,
+    /// The client's own span, if it gave one.
+    parent: Option<String>,
     /// Whether the client gave it.
     pub(crate) given: bool,
 }
@@ -23,16 +30,18 @@ impl TraceContext {
             .and_then(|value| value.to_str().ok())
             .and_then(read);
         match given {
-            Some((trace_id, flags)) => Self {
+            Some((trace_id, parent, flags)) => Self {
                 trace_id,
                 span_id,
                 flags,
+                parent: Some(parent),
                 given: true,
             },
             None => Self {
                 trace_id: format!("{:032x}", rand::random_range(1..=u128::MAX)),
                 span_id,
                 flags: "00".to_owned(),
+                parent: None,
                 given: false,
             },
         }
@@ -45,6 +54,25 @@ impl TraceContext {
     pub(crate) fn trace_id(&self) -> &str {
         &self.trace_id
     }
+    /// Puts a span into the client's trace, where spans are exported at all.
+    pub(crate) fn adopt(&self, span: &tracing::Span) {
+        let read = || {
+            let parent = SpanId::from_hex(self.parent.as_deref()?).ok()?;
+            let trace = TraceId::from_hex(&self.trace_id).ok()?;
+            let flags = TraceFlags::new(u8::from_str_radix(&self.flags, 16).ok()?);
+            Some(SpanContext::new(
+                trace,
+                parent,
+                flags,
+                true,
+                TraceState::NONE,
+            ))
+        };
+        if let Some(parent) = read() {
+            // An error says that nobody exports: then there is nothing to put in.
+            let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+        }
+    }
     /// The same as a header's value.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.traceparent()).ok()
@@ -56,7 +84,8 @@ pub(crate) fn new_request_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-fn read(text: &str) -> Option<(String, String)> {
+/// Trace, the client's span, flags.
+fn read(text: &str) -> Option<(String, String, String)> {
     let hex = |part: &str, length: usize| {
         part.len() == length
             && part
@@ -75,7 +104,7 @@ fn read(text: &str) -> Option<(String, String)> {
         && !zeros(parent)
         && hex(flags, 2)
         && (version != "00" || parts.next().is_none());
-    valid.then(|| (trace_id.to_owned(), flags.to_owned()))
+    valid.then(|| (trace_id.to_owned(), parent.to_owned(), flags.to_owned()))
 }
 
 #[cfg(test)]

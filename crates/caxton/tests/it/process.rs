@@ -121,3 +121,27 @@ fn the_demo_shows_four_languages_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
     caxton(&["demo", "--exit", "--listen", "nowhere"]).fails(2, &["expected an address"]);
 }
+
+#[test]
+fn a_node_may_begin_with_the_demos_agents_and_keeps_them() {
+    let home = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let node = NodeProcess::start_in(home.path(), &["--demo"]);
+        let listed = node
+            .caxton(&["agent", "list", "--output", "json"])
+            .ok()
+            .json();
+        let names: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|agent| agent["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names.len(), 6, "{names:?}");
+        assert!(
+            names.contains(&"gopher") && names.contains(&"ping"),
+            "{names:?}"
+        );
+        assert_eq!(node.terminate(), 0);
+    }
+}
