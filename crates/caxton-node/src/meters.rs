@@ -4,7 +4,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use caxton_engine::{MetricKind, Usage};
@@ -42,6 +45,8 @@ impl AgentMeters {
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
     agents: Mutex<HashMap<AgentId, AgentMeters>>,
+    /// The most memory one instance has had. Unit: bytes.
+    memory_peak: AtomicU64,
 }
 
 impl Meters {
@@ -76,6 +81,14 @@ impl Meters {
         ];
         let mut agents = self.agents();
         let meters = agents.entry(agent).or_default();
+        if usage.memory_peak_bytes
+            > self
+                .memory_peak
+                .fetch_max(usage.memory_peak_bytes, Ordering::Relaxed)
+        {
+            #[allow(clippy::cast_precision_loss, reason = "a gauge is shown, not added up")]
+            metrics::gauge!("caxton_memory_peak_bytes").set(usage.memory_peak_bytes as f64);
+        }
         for (name, used, peak) in used {
             meters.note(name, |meter| {
                 meter.used = used;

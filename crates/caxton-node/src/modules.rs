@@ -55,15 +55,27 @@ pub(crate) fn admit(
     limits: &Limits,
     profile: EngineProfile,
 ) -> Result<Module, Refusal> {
-    let verified = caxton_package::verify(bytes, limits.get(LimitName::ModuleBytes))
-        .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    let verified =
+        caxton_package::verify(bytes, limits.get(LimitName::ModuleBytes)).map_err(|error| {
+            if error.code() == ErrorCode::PermissionRequired {
+                metrics::counter!("caxton_permission_violations_total").increment(1);
+            }
+            Refusal::new(error.code(), error.to_string())
+        })?;
     if let Some(ready) = shared.modules.get(verified.digest(), profile) {
         return Ok(ready);
     }
+    let began = std::time::Instant::now();
     let compiled = shared
         .engine
         .compile(&verified, profile, Kind::Agent)
         .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    if compiled.from_cache() {
+        metrics::counter!("caxton_cache_hits_total").increment(1);
+    } else {
+        metrics::counter!("caxton_cache_misses_total").increment(1);
+        metrics::histogram!("caxton_compile_seconds").record(began.elapsed().as_secs_f64());
+    }
     let module = Module { verified, compiled };
     shared
         .modules

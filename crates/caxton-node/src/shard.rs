@@ -130,6 +130,10 @@ struct Turn {
     waker: Arc<TurnWaker>,
     /// Whether its last slice ended by pre-emption.
     preempted: bool,
+    /// When it could have begun.
+    due: Instant,
+    /// Whether it has begun.
+    begun: bool,
 }
 
 /// What waits to be taken by a peer.
@@ -324,6 +328,10 @@ impl Shard {
             return;
         };
         let Some(turn) = &mut slot.turn else { return };
+        if !std::mem::replace(&mut turn.begun, true) {
+            metrics::histogram!("caxton_shard_wait_seconds")
+                .record(turn.due.elapsed().as_secs_f64());
+        }
         let waker = Waker::from(Arc::clone(&turn.waker));
         let mut context = Context::from_waker(&waker);
         let polled = catch_unwind(AssertUnwindSafe(|| turn.future.as_mut().poll(&mut context)));
@@ -331,6 +339,7 @@ impl Shard {
             Ok(Poll::Pending) => turn.preempted = turn.waker.is_woken(),
             Ok(Poll::Ready(done)) => {
                 let spec = Arc::clone(&turn.spec);
+                metrics::histogram!("caxton_turn_seconds").record(turn.due.elapsed().as_secs_f64());
                 slot.turn = None;
                 slot.linked = done.linked;
                 self.set_instance(agent, done.instance);
@@ -475,7 +484,10 @@ impl Shard {
                     }
                 });
             }
-            Effect::Publish(event) => self.published.push(event),
+            Effect::Publish(event) => {
+                count(&event);
+                self.published.push(event);
+            }
         }
     }
 
@@ -541,6 +553,8 @@ impl Shard {
             future: Box::pin(turn::run(job)),
             waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
             preempted: false,
+            due: Instant::now(),
+            begun: false,
         });
         if had_instance {
             self.shared.instances.fetch_sub(1, Ordering::Relaxed);
@@ -623,6 +637,17 @@ impl Shard {
         if let Some(message) = late {
             self.take(message);
         }
+    }
+}
+
+/// Counts what watchers are told.
+fn count(event: &NodeEvent) {
+    match event {
+        NodeEvent::Sent { .. } => metrics::counter!("caxton_messages_total").increment(1),
+        NodeEvent::DeadLetter { .. } => {
+            metrics::counter!("caxton_dead_letters_total").increment(1);
+        }
+        NodeEvent::Status { .. } | NodeEvent::Fault { .. } => {}
     }
 }
 
