@@ -10,7 +10,7 @@ use std::{
 use caxton_kernel::{NodeEvent, Post, Refusal};
 use caxton_model::{
     AskedLimits, Durability, EngineProfile, Fault, Fields, Grants, LimitName, Limits, Performative,
-    RawJson,
+    RawJson, is_reserved_name,
 };
 use caxton_node::{Deploy, Node, NodeOptions};
 use caxton_package::{Manifest, Verified};
@@ -274,7 +274,8 @@ fn line_message(
     }
 }
 
-/// Reads one message; what it leaves out is filled in: the receiver, and for bare content a request.
+/// Reads one message, for the one agent there is unless it is for the host's own; bare content
+/// becomes a request.
 fn read_message(text: &str, name: &str, bytes_max: u64) -> Result<Fields, Failure> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         Failure::usage(
@@ -291,7 +292,10 @@ fn read_message(text: &str, name: &str, bytes_max: u64) -> Result<Fields, Failur
     }
     let mut value = value;
     if let Some(object) = value.as_object_mut()
-        && !object.contains_key("receiver")
+        && !object
+            .get("receiver")
+            .and_then(Value::as_str)
+            .is_some_and(is_reserved_name)
     {
         object.insert("receiver".to_owned(), name.into());
     }
@@ -315,6 +319,11 @@ mod tests {
             fields.receiver,
             caxton_model::Receiver::One("greeter".into())
         );
+        for (written, meant) in [("somebody", "greeter"), ("df", "df")] {
+            let text = format!(r#"{{"performative":"inform","receiver":"{written}"}}"#);
+            let fields = read_message(&text, name, 1_000).unwrap();
+            assert_eq!(fields.receiver, caxton_model::Receiver::One(meant.into()));
+        }
     }
 
     #[test]
