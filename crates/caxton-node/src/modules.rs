@@ -62,6 +62,13 @@ pub(crate) fn admit(
             }
             Refusal::new(error.code(), error.to_string())
         })?;
+    if let Some(form) = verified.report().form
+        && form.kind() != Kind::Agent
+    {
+        let what = form.what();
+        let text = format!("no agent: the module serves as {what}; export `handle_message`");
+        return Err(Refusal::new(ErrorCode::UnsupportedModule, text));
+    }
     if let Some(ready) = shared.modules.get(verified.digest(), profile) {
         return Ok(ready);
     }

@@ -107,7 +107,8 @@ fn what_can_t_be_deployed_is_refused_with_its_reason() {
     deploy(&echo, &["--name", "1x"]).fails(2, &["help: "]);
     deploy(&echo, &["--name", "echo"]).ok();
     deploy(&echo, &["--name", "echo"]).fails(1, &["name-taken", "choose another name"]);
-    deploy(&guest("hello-c"), &["--name", "p"]).fails(3, &["this is no agent", "help: "]);
+    deploy(&guest("hello-c"), &["--name", "p"])
+        .fails(4, &["unsupported-module", "serves as processor"]);
     deploy(&text_guest(folder.path(), "no-form"), &["--name", "n"])
         .fails(4, &["unsupported-module"]);
     deploy(&text_guest(folder.path(), "init-fails"), &["--name", "i"]).fails(3, &["init-failed"]);
