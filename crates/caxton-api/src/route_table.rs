@@ -23,6 +23,7 @@ const DEPLOY_ERRORS: &[E] = &[
     E::InvalidConfig,
     E::InvalidLimit,
     E::InvalidName,
+    E::ReservedName,
     E::CompileRefused,
     E::InitFailed,
     E::NameTaken,

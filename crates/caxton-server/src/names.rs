@@ -52,11 +52,11 @@ fn refused(error: &NameError) -> Failure {
 
 /// The name a caller gives to a new agent.
 ///
-/// Errors: `invalid-name`, `forbidden` in another's namespace.
+/// Errors: `invalid-name`, `reserved-name`, `forbidden` in another's namespace.
 pub(crate) fn new_agent(caller: &Caller, text: &str) -> Result<AgentName, Failure> {
     let name: AgentName = qualified(caller, text)
         .parse()
-        .map_err(|error: NameError| Failure::new(ErrorCode::InvalidName, error.to_string()))?;
+        .map_err(|error| refused(&error))?;
     within(caller, name)
 }
 

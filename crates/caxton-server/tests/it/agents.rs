@@ -289,8 +289,8 @@ async fn what_can_not_be_deployed_is_refused_with_its_reason() {
         ),
         (
             json!({ "wasm_module": BASE64, "name": "ams" }),
-            422,
-            "invalid-name",
+            403,
+            "reserved-name",
         ),
         (
             json!({ "wasm_module": BASE64, "name": "taken" }),

@@ -103,7 +103,7 @@ fn what_can_t_be_deployed_is_refused_with_its_reason() {
     let deploy =
         |file: &str, more: &[&str]| node.caxton(&[&["agent", "deploy", file], more].concat());
     let echo = guest("echo-c");
-    deploy(&echo, &["--name", "df"]).fails(2, &["reserved", "help: "]);
+    deploy(&echo, &["--name", "df"]).fails(4, &["reserved-name", "help: "]);
     deploy(&echo, &["--name", "1x"]).fails(2, &["help: "]);
     deploy(&echo, &["--name", "echo"]).ok();
     deploy(&echo, &["--name", "echo"]).fails(1, &["name-taken", "choose another name"]);
