@@ -12,7 +12,7 @@ use crate::{
     modules::{self, Module},
     node::Node,
     request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
-    shared::Shared,
+    shared::{Shared, shutting_down},
 };
 
 /// Ids below this belong to the host's own agents.
@@ -53,10 +53,7 @@ impl Node {
                     "the host panicked; its log says where",
                 ))
             }
-            Err(_) => Err(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            )),
+            Err(_) => Err(shutting_down()),
         }
     }
 
@@ -183,7 +180,7 @@ impl Node {
                 let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 Refusal::new(ErrorCode::InvalidLimit, texts.join("; "))
             })?;
-        let closed = |_| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down");
+        let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
         let (shared, profile, grants) = (
             Arc::clone(&self.shared),
@@ -207,9 +204,7 @@ impl Node {
                 })?;
             Ok(module)
         });
-        let module = admitted
-            .await
-            .ok_or_else(|| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))??;
+        let module = admitted.await.ok_or_else(shutting_down)??;
         let spec = Arc::new(AgentSpec {
             id,
             name: deploy.name,
@@ -347,10 +342,7 @@ impl Node {
             Some(Ok(stored)) => stored,
             Some(Err(error)) => return Err(Refusal::new(error.code(), error.to_string())),
             None => {
-                return Err(Refusal::new(
-                    ErrorCode::ShuttingDown,
-                    "the node is shutting down",
-                ));
+                return Err(shutting_down());
             }
         };
         for key in stored {
@@ -383,10 +375,7 @@ impl Node {
         {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(Refusal::new(error.code(), error.to_string())),
-            None => Err(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            )),
+            None => Err(shutting_down()),
         }
     }
 }

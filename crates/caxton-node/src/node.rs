@@ -24,7 +24,7 @@ use crate::{
     rings::Ring,
     sampler,
     shard::{INBOX_MAX, Shard, ShardHandle, ShardMessage, ShardView},
-    shared::Shared,
+    shared::{Shared, shutting_down},
     signal::Signal,
     tickets::{Answer, Tickets},
     waiters::Waiters,
@@ -171,12 +171,7 @@ impl Node {
         if let Err(refusal) = self.shared.send(shard, ShardMessage::Event(event(ticket))) {
             self.shared.tickets.answer(ticket, Err(refusal));
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            ))
-        })
+        answer.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
     /// Asks a shard about what it knows.
@@ -191,9 +186,7 @@ impl Node {
             let _ = sender.send(question(view));
         });
         self.shared.send(shard, ShardMessage::Inspect(question))?;
-        answer
-            .await
-            .map_err(|_| Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down"))
+        answer.await.map_err(|_| shutting_down())
     }
 
     /// Waits until everything that was decided before now is durable.
@@ -205,10 +198,7 @@ impl Node {
         match done.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failed)) => Err(Refusal::new(failed.code(), failed.to_string())),
-            Err(_) => Err(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            )),
+            Err(_) => Err(shutting_down()),
         }
     }
 

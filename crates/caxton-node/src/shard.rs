@@ -26,7 +26,7 @@ use crate::{
     clock,
     memory::AgentMemory,
     request::NumberedEvent,
-    shared::Shared,
+    shared::{Shared, shutting_down},
     signal::{Signal, TurnWaker},
     turn::{self, Job, TurnDone},
 };
@@ -106,10 +106,7 @@ impl ShardHandle {
                 ErrorCode::TooManyRequests,
                 "the node has more requests waiting than it takes; try again shortly",
             )),
-            Err(TrySendError::Disconnected(_)) => Err(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            )),
+            Err(TrySendError::Disconnected(_)) => Err(shutting_down()),
         }
     }
 }

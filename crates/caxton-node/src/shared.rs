@@ -69,10 +69,7 @@ impl Shared {
     /// Why no request is taken now, if none is.
     pub(crate) fn refuses(&self) -> Option<Refusal> {
         if self.closing.load(Ordering::Relaxed) {
-            return Some(Refusal::new(
-                ErrorCode::ShuttingDown,
-                "the node is shutting down",
-            ));
+            return Some(shutting_down());
         }
         match self.store.health() {
             Health::Good => None,
@@ -95,4 +92,9 @@ impl Shared {
         })?;
         handle.send(message)
     }
+}
+
+/// The answer to whoever asks while the node ends.
+pub(crate) fn shutting_down() -> Refusal {
+    Refusal::new(ErrorCode::ShuttingDown, "the node is shutting down")
 }
