@@ -14,6 +14,7 @@ mod message;
 mod name;
 mod performative;
 mod permission;
+pub mod planted;
 mod profile;
 mod raw_json;
 mod record;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{ByteSize, ErrorCode, Micros, nearest};
+use crate::{
+    ByteSize, ErrorCode, Micros, nearest,
+    planted::{Planted, is_planted},
+};
 
 /// The value of a limit that does not bind.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -271,6 +274,9 @@ impl Limits {
     /// The value of a limit, [`UNLIMITED`] if it does not bind.
     #[must_use]
     pub fn get(&self, name: LimitName) -> u64 {
+        if is_planted(Planted::WithoutLimit(name)) {
+            return UNLIMITED;
+        }
         self.values.get(name as usize).copied().unwrap_or(UNLIMITED)
     }
     /// Sets one. Any value is valid in itself; [`Self::checked_against`] judges it.
