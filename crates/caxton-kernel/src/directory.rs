@@ -13,7 +13,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, Capabilities, LimitName, Subscription, Timestamp,
+    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Subscription,
+    Timestamp,
 };
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
@@ -79,7 +80,7 @@ impl Listing {
 
 #[derive(Debug, Default)]
 struct Inner {
-    agents: HashMap<AgentId, Listing>,
+    agents: ById<Listing>,
     names: HashMap<Arc<str>, AgentId>,
     capabilities: BTreeMap<Arc<str>, BTreeSet<AgentId>>,
     turn: HashMap<Arc<str>, u64>,
@@ -241,12 +242,20 @@ impl Directory {
     /// The agent of that id or name.
     #[must_use]
     pub fn resolve(&self, text: &str) -> Option<Listing> {
+        self.look(text, Listing::clone)
+    }
+    /// Looks at the agent of that id or name where it stands: no clone, but the lock is held.
+    pub(crate) fn look<T>(&self, text: &str, at: impl FnOnce(&Listing) -> T) -> Option<T> {
         let inner = self.read();
         let id = text
             .parse()
             .ok()
             .or_else(|| inner.names.get(text).copied())?;
-        inner.agents.get(&id).cloned()
+        inner.agents.get(&id).map(at)
+    }
+    /// Looks at the agent of that id where it stands.
+    pub(crate) fn look_at<T>(&self, id: AgentId, at: impl FnOnce(&Listing) -> T) -> Option<T> {
+        self.read().agents.get(&id).map(at)
     }
     /// Whether a name belongs to an agent, or is reserved for one.
     #[must_use]

@@ -43,8 +43,8 @@ fn known(directory: &Directory, name: &str) -> Option<Destination> {
     if let Some(id) = route::built_in(name) {
         return Some(Destination::Agent(id));
     }
-    if let Some(listing) = directory.resolve(name) {
-        return Some(Destination::Agent(listing.spec.id));
+    if let Some(id) = directory.look(name, |listing| listing.spec.id) {
+        return Some(Destination::Agent(id));
     }
     (!is_reserved_name(name) && directory.knows_client(name))
         .then(|| Destination::Client(name.into()))

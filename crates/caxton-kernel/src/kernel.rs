@@ -1,13 +1,13 @@
 //! One shard's kernel: its parts, one step, and how a decision becomes a record.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use caxton_model::{
-    AgentId, Capabilities, Delivery, Destination, Durability, Entry, Message, MessageKey, Record,
-    Sent, State, Timestamp,
+    AgentId, ById, Capabilities, Delivery, Destination, Durability, Entry, Message, MessageKey,
+    Record, Sent, State, Timestamp,
 };
 
 use crate::{
@@ -37,7 +37,7 @@ pub struct Kernel {
     pub(crate) options: KernelOptions,
     pub(crate) directory: Directory,
     pub(crate) state: State,
-    pub(crate) live: HashMap<AgentId, Live>,
+    pub(crate) live: ById<Live>,
     pub(crate) deploying: BTreeMap<AgentId, Deploying>,
     pub(crate) alarms: Alarms,
     pub(crate) now: Timestamp,
@@ -64,7 +64,7 @@ impl Kernel {
             options,
             directory,
             state,
-            live: HashMap::new(),
+            live: ById::default(),
             deploying: BTreeMap::new(),
             alarms: Alarms::default(),
             now: Timestamp::default(),
@@ -228,13 +228,16 @@ impl Kernel {
         let here = self.options.shard;
         match to {
             Destination::Agent(id) if is_built_in(*id) => {
-                match self.directory.resolve(&message.sender) {
-                    Some(listing) => listing.shard,
+                match self
+                    .directory
+                    .look(&message.sender, |listing| listing.shard)
+                {
+                    Some(shard) => shard,
                     None => shard_of_client(&message.sender, self.directory.shards()),
                 }
             }
             Destination::Agent(id) if self.live.contains_key(id) => here,
-            Destination::Agent(id) => self.directory.get(*id).map_or(here, |l| l.shard),
+            Destination::Agent(id) => self.directory.look_at(*id, |l| l.shard).unwrap_or(here),
             Destination::Client(name) => shard_of_client(name, self.directory.shards()),
             Destination::Dead { .. } => here,
         }

@@ -83,7 +83,7 @@ impl Kernel {
         };
         let now = self.now;
         let old: Vec<MessageKey> = state
-            .replies
+            .replies()
             .iter()
             .filter(|mail| now.since(mail.at) >= REPLY_KEPT)
             .map(|mail| mail.key)
@@ -97,7 +97,7 @@ impl Kernel {
     /// Sets the alarm for a client's oldest reply.
     pub(crate) fn watch_replies(&mut self, client: &Arc<str>) {
         let oldest = self.state.clients.get(client);
-        let oldest = oldest.and_then(|state| state.replies.iter().map(|mail| mail.at).min());
+        let oldest = oldest.and_then(|state| state.replies().iter().map(|mail| mail.at).min());
         let alarm = Alarm::Replies(Arc::clone(client));
         match oldest {
             Some(at) => self.alarms.set(alarm, at.after(REPLY_KEPT)),
@@ -110,7 +110,7 @@ impl Kernel {
         let Some(state) = self.state.clients.get(client) else {
             return;
         };
-        keys.retain(|key| state.replies.iter().any(|mail| mail.key == *key));
+        keys.retain(|key| state.replies().iter().any(|mail| mail.key == *key));
         if !keys.is_empty() {
             let client = Arc::clone(client);
             self.commit(Record::RepliesDropped { client, keys }, true);

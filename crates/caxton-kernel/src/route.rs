@@ -17,6 +17,27 @@ pub(crate) enum Found {
     Nobody,
 }
 
+/// What a receiver's text can name at all.
+pub(crate) enum Address {
+    /// One of the host's own agents.
+    BuiltIn(AgentId),
+    /// An address on another node.
+    Remote,
+    /// An agent or a client of this node.
+    Here,
+}
+
+/// Reads a receiver's text, without looking whether anybody is there.
+pub(crate) fn address(text: &str) -> Address {
+    if let Some(id) = built_in(text) {
+        return Address::BuiltIn(id);
+    }
+    if text.contains('@') {
+        return Address::Remote;
+    }
+    Address::Here
+}
+
 /// The host's own agent of that name or id.
 pub(crate) fn built_in(text: &str) -> Option<AgentId> {
     match text {
@@ -33,15 +54,13 @@ pub(crate) const fn built_in_name(id: AgentId) -> &'static str {
 
 /// Looks a receiver up.
 pub(crate) fn find(directory: &Directory, text: &str) -> Found {
-    if let Some(id) = built_in(text) {
-        return Found::BuiltIn(id);
-    }
-    if text.contains('@') {
-        return Found::Remote;
-    }
-    match directory.resolve(text) {
-        Some(listing) => Found::Agent(Box::new(listing)),
-        None => Found::Nobody,
+    match address(text) {
+        Address::BuiltIn(id) => Found::BuiltIn(id),
+        Address::Remote => Found::Remote,
+        Address::Here => match directory.resolve(text) {
+            Some(listing) => Found::Agent(Box::new(listing)),
+            None => Found::Nobody,
+        },
     }
 }
 

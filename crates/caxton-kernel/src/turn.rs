@@ -57,10 +57,8 @@ pub(crate) struct TurnStart<'a> {
 impl TurnCtx {
     pub(crate) fn new(start: &TurnStart<'_>) -> Self {
         let by_init = matches!(start.input, TurnInput::Init(_));
-        let mut ids = start.spec.id.0.to_le_bytes().to_vec();
-        ids.extend(start.turn.to_le_bytes());
-        ids.extend(start.seed.to_le_bytes());
-        let seed = stable_hash(&ids);
+        let ids = [start.spec.id.0, start.turn, start.seed].map(u64::to_le_bytes);
+        let seed = stable_hash(ids.as_flattened());
         let input = match start.input {
             TurnInput::Message(mail) => Some(mail.message.clone()),
             _ => None,

@@ -6,7 +6,7 @@ use caxton_model::{Destination, ErrorCode, HostCode, LimitName, Receiver};
 
 use crate::{
     Listing, TurnCtx,
-    route::{self, Found},
+    route::{self, Address},
 };
 
 impl TurnCtx {
@@ -23,34 +23,36 @@ impl TurnCtx {
     }
 
     fn route_one(&self, name: &Arc<str>, bytes: u64) -> Result<Destination, HostCode> {
-        match route::find(&self.directory, name) {
-            Found::Remote => Err(HostCode::Unavailable),
-            Found::BuiltIn(id) => {
+        match route::address(name) {
+            Address::Remote => return Err(HostCode::Unavailable),
+            Address::BuiltIn(id) => {
                 let text = route::built_in_name(id);
-                if self.wrote_to_us(text) || self.spec.grants.allows_message_to(text, true) {
-                    Ok(Destination::Agent(id))
-                } else {
-                    Err(HostCode::Denied)
-                }
+                let may = self.wrote_to_us(text) || self.spec.grants.allows_message_to(text, true);
+                return may
+                    .then_some(Destination::Agent(id))
+                    .ok_or(HostCode::Denied);
             }
-            Found::Agent(listing) => {
-                if !self.may_send_to(&listing) {
-                    return Err(HostCode::Denied);
-                }
-                self.takes(&listing, bytes)?;
-                Ok(Destination::Agent(listing.spec.id))
+            Address::Here => {}
+        }
+        let agent = self.directory.look(name, |listing| {
+            if !self.may_send_to(listing) {
+                return Err(HostCode::Denied);
             }
-            Found::Nobody => {
-                let asked = self.input.as_ref().is_some_and(|input| {
-                    input.sender == *name || input.reply_to.as_ref() == Some(name)
-                });
-                let known = asked || self.directory.knows_client(name);
-                if known && route::may_be_client(name) {
-                    Ok(Destination::Client(Arc::clone(name)))
-                } else {
-                    Err(HostCode::NotFound)
-                }
-            }
+            self.takes(listing, bytes)?;
+            Ok(Destination::Agent(listing.spec.id))
+        });
+        if let Some(agent) = agent {
+            return agent;
+        }
+        let asked = self
+            .input
+            .as_ref()
+            .is_some_and(|input| input.sender == *name || input.reply_to.as_ref() == Some(name));
+        let known = asked || self.directory.knows_client(name);
+        if known && route::may_be_client(name) {
+            Ok(Destination::Client(Arc::clone(name)))
+        } else {
+            Err(HostCode::NotFound)
         }
     }
 

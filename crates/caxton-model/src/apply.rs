@@ -130,8 +130,8 @@ impl State {
             Record::RepliesDropped { client, keys } => {
                 self.touch(Part::Client(Arc::clone(client)));
                 if let Some(state) = self.clients.get_mut(client) {
-                    state.replies.retain(|reply| !keys.contains(&reply.key));
-                    if state.replies.is_empty() {
+                    state.take(keys);
+                    if state.replies().is_empty() {
                         self.clients.remove(client);
                     }
                 }

@@ -3,6 +3,7 @@
 //! Shared by host and guests; builds for wasm32; knows no engine, no runtime, no disk.
 
 mod apply;
+mod by_id;
 mod capability;
 mod code;
 mod conversations;
@@ -11,6 +12,7 @@ mod error_code;
 mod fault;
 mod limits;
 mod message;
+mod message_json;
 mod name;
 mod performative;
 mod permission;
@@ -24,6 +26,7 @@ mod suggest;
 mod time;
 mod units;
 
+pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use code::HostCode;
 pub use digest::{Digest, DigestError};

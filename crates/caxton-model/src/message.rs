@@ -1,15 +1,12 @@
 //! FIPA ACL messages: read once, checked, written once; the bytes then travel as they are.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::Engine as _;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, value::RawValue};
 
-use crate::{ErrorCode, Performative, RawJson, Timestamp, UnknownPerformative};
+use crate::{ErrorCode, Performative, RawJson, Timestamp, UnknownPerformative, message_json};
 
 /// Levels of nesting that message JSON may have.
 ///
@@ -19,15 +16,15 @@ pub const JSON_DEPTH_MAX: usize = 64;
 /// Receivers one message may name.
 ///
 /// Each is a delivery of its own; more is what broadcasts are for.
-const RECEIVERS_MAX: usize = 1_000;
+pub(crate) const RECEIVERS_MAX: usize = 1_000;
 
 /// Bytes of one of the text fields (`conversation_id`, `reply_with`, …).
 ///
 /// They are kept as keys in memory; a long one is a flood, not a name.
-const FIELD_BYTES_MAX: usize = 1_024;
+pub(crate) const FIELD_BYTES_MAX: usize = 1_024;
 
 /// Fields unknown to FIPA that one message may carry.
-const EXTRA_FIELDS_MAX: usize = 100;
+pub(crate) const EXTRA_FIELDS_MAX: usize = 100;
 
 /// A message with plain public fields, as clients and guests write and read it.
 ///
@@ -99,7 +96,7 @@ pub struct Message {
 #[derive(PartialEq, Eq)]
 struct Inner {
     fields: Fields,
-    json: Box<str>,
+    json: String,
 }
 
 /// The parts of a message the host looks at.
@@ -248,15 +245,15 @@ impl Fields {
         if json_depth_exceeds(bytes, JSON_DEPTH_MAX) {
             return Err(MessageError::TooDeep);
         }
-        Wire::read(serde_json::from_slice::<Wire<'_>>(bytes)?)
+        let fields = message_json::read(bytes)?;
+        fields.check_encoding()?;
+        Ok(fields)
     }
 
     /// Writes the bytes that travel. The message can't be changed after that.
     #[must_use]
     pub fn seal(self) -> Message {
-        let json = serde_json::to_string(&WireOut(&self))
-            .unwrap_or_default()
-            .into_boxed_str();
+        let json = message_json::write(&self);
         Message {
             inner: Arc::new(Inner { fields: self, json }),
         }
@@ -264,11 +261,14 @@ impl Fields {
 }
 
 impl Message {
-    /// Reads a message that was sealed before: one from the journal.
+    /// Reads a message that was sealed before: one from the journal. It keeps its bytes.
     ///
     /// Errors: [`MessageError`]; then the bytes were not written by [`Fields::seal`].
-    pub fn from_sealed(json: &str) -> Result<Self, MessageError> {
-        Fields::parse(json.as_bytes(), u64::MAX).map(Fields::seal)
+    pub fn from_sealed(json: String) -> Result<Self, MessageError> {
+        let fields = Fields::parse(json.as_bytes(), u64::MAX)?;
+        Ok(Self {
+            inner: Arc::new(Inner { fields, json }),
+        })
     }
     /// The whole message as JSON.
     #[must_use]
@@ -333,10 +333,10 @@ impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let raw = Box::<RawValue>::deserialize(deserializer)?;
-            Self::from_sealed(raw.get()).map_err(de::Error::custom)
+            Self::from_sealed(raw.get().to_owned()).map_err(de::Error::custom)
         } else {
             let text = String::deserialize(deserializer)?;
-            Self::from_sealed(&text).map_err(de::Error::custom)
+            Self::from_sealed(text).map_err(de::Error::custom)
         }
     }
 }
@@ -376,186 +376,6 @@ pub fn json_depth_exceeds(bytes: &[u8], max: usize) -> bool {
     false
 }
 
-/// A message's fields, borrowed from the bytes; each at most once.
-#[derive(Default)]
-struct Wire<'a> {
-    known: BTreeMap<&'static str, &'a RawValue>,
-    extra: Vec<(String, &'a RawValue)>,
-}
-
-const KNOWN: [&str; 13] = [
-    "performative",
-    "sender",
-    "receiver",
-    "content",
-    "conversation_id",
-    "reply_with",
-    "in_reply_to",
-    "reply_by",
-    "reply_to",
-    "protocol",
-    "ontology",
-    "language",
-    "encoding",
-];
-
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Wire<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object with the fields of a FIPA message")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
-                let mut wire = Wire::default();
-                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-                    let value: &'de RawValue = map.next_value()?;
-                    let twice = match KNOWN.into_iter().find(|known| *known == key) {
-                        Some(known) => wire.known.insert(known, value).is_some(),
-                        None => {
-                            let twice = wire.extra.iter().any(|(name, _)| *name == key);
-                            wire.extra.push((key.clone().into_owned(), value));
-                            twice
-                        }
-                    };
-                    if twice {
-                        return Err(de::Error::custom(format!(
-                            "field `{key}` stands there twice"
-                        )));
-                    }
-                    if wire.extra.len() > EXTRA_FIELDS_MAX {
-                        let max = EXTRA_FIELDS_MAX;
-                        return Err(de::Error::custom(format!("more than {max} unknown fields")));
-                    }
-                }
-                Ok(wire)
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-impl Wire<'_> {
-    fn text(&self, field: &'static str) -> Result<Option<Arc<str>>, MessageError> {
-        let wrong = |reason: String| MessageError::Field {
-            field: field.to_owned(),
-            reason,
-        };
-        let Some(raw) = self.known.get(field) else {
-            return Ok(None);
-        };
-        let text: Option<Cow<'_, str>> = serde_json::from_str(raw.get())
-            .map_err(|_| wrong(format!("expected a text, got {}", head(raw.get()))))?;
-        match text {
-            Some(text) if text.len() > FIELD_BYTES_MAX => Err(wrong(format!(
-                "at most {FIELD_BYTES_MAX} bytes, got {}",
-                text.len()
-            ))),
-            text => Ok(text.map(|text| Arc::from(&*text))),
-        }
-    }
-
-    fn receiver(&self) -> Result<Receiver, MessageError> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Capability {
-            capability: String,
-        }
-        const EXPECTED: &str =
-            "expected an agent's id or name, a list of them, or {\"capability\": \"name\"}";
-        let wrong = |reason: String| MessageError::Field {
-            field: "receiver".to_owned(),
-            reason,
-        };
-        let raw = self
-            .known
-            .get("receiver")
-            .ok_or(MessageError::Missing { field: "receiver" })?;
-        let short = |text: &str| !text.is_empty() && text.len() <= FIELD_BYTES_MAX;
-        if let Ok(one) = serde_json::from_str::<String>(raw.get()) {
-            return if short(&one) {
-                Ok(Receiver::One(one.into()))
-            } else {
-                Err(wrong(format!("{EXPECTED}; got {}", head(raw.get()))))
-            };
-        }
-        if let Ok(list) = serde_json::from_str::<Vec<String>>(raw.get()) {
-            if list.is_empty() || list.len() > RECEIVERS_MAX || !list.iter().all(|r| short(r)) {
-                return Err(wrong(format!(
-                    "1 to {RECEIVERS_MAX} names, got {}",
-                    list.len()
-                )));
-            }
-            return Ok(Receiver::List(list.into_iter().map(Into::into).collect()));
-        }
-        match serde_json::from_str::<Capability>(raw.get()) {
-            Ok(named) if short(&named.capability) => {
-                Ok(Receiver::Capability(named.capability.into()))
-            }
-            _ => Err(wrong(format!("{EXPECTED}; got {}", head(raw.get())))),
-        }
-    }
-
-    fn reply_by(&self) -> Result<Option<(RawJson, Timestamp)>, MessageError> {
-        let Some(raw) = self.known.get("reply_by").filter(|raw| raw.get() != "null") else {
-            return Ok(None);
-        };
-        let at = match serde_json::from_str::<Value>(raw.get()) {
-            Ok(Value::String(text)) => Timestamp::parse(&text),
-            Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
-            _ => None,
-        };
-        match at {
-            Some(at) => Ok(Some((RawJson::from(*raw), at))),
-            None => Err(MessageError::Field {
-                field: "reply_by".to_owned(),
-                reason: format!(
-                    "expected a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970; got {}",
-                    head(raw.get())
-                ),
-            }),
-        }
-    }
-
-    fn read(self) -> Result<Fields, MessageError> {
-        let performative: Performative = self
-            .text("performative")?
-            .ok_or(MessageError::Missing {
-                field: "performative",
-            })?
-            .parse()?;
-        let (reply_by_text, reply_by) = self.reply_by()?.unzip();
-        let fields = Fields {
-            performative,
-            sender: self.text("sender")?.unwrap_or_default(),
-            receiver: self.receiver()?,
-            content: self
-                .known
-                .get("content")
-                .map(|raw| RawJson::from(*raw))
-                .unwrap_or_default(),
-            conversation_id: self.text("conversation_id")?,
-            reply_with: self.text("reply_with")?,
-            in_reply_to: self.text("in_reply_to")?,
-            reply_by_text,
-            reply_by,
-            reply_to: self.text("reply_to")?,
-            protocol: self.text("protocol")?,
-            ontology: self.text("ontology")?,
-            language: self.text("language")?,
-            encoding: self.text("encoding")?,
-            extra: self
-                .extra
-                .iter()
-                .map(|(name, raw)| (name.as_str().into(), RawJson::from(*raw)))
-                .collect(),
-        };
-        fields.check_encoding()?;
-        Ok(fields)
-    }
-}
-
 impl Fields {
     fn check_encoding(&self) -> Result<(), MessageError> {
         let is_base64 = self
@@ -578,51 +398,6 @@ impl Fields {
             field: "content".to_owned(),
             reason: "`encoding` says base64, but it is no text of base64".to_owned(),
         })
-    }
-}
-
-/// The beginning of a text, to show in an error.
-fn head(text: &str) -> String {
-    let mut head: String = text.chars().take(40).collect();
-    if head.len() < text.len() {
-        head.push('…');
-    }
-    head
-}
-
-struct WireOut<'a>(&'a Fields);
-
-impl Serialize for WireOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap as _;
-        let fields = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("performative", fields.performative.as_str())?;
-        map.serialize_entry("sender", &fields.sender)?;
-        map.serialize_entry("receiver", &fields.receiver)?;
-        map.serialize_entry("content", &fields.content)?;
-        let texts = [
-            ("conversation_id", &fields.conversation_id),
-            ("reply_with", &fields.reply_with),
-            ("in_reply_to", &fields.in_reply_to),
-            ("reply_to", &fields.reply_to),
-            ("protocol", &fields.protocol),
-            ("ontology", &fields.ontology),
-            ("language", &fields.language),
-            ("encoding", &fields.encoding),
-        ];
-        for (name, text) in texts {
-            if let Some(text) = text {
-                map.serialize_entry(name, text)?;
-            }
-        }
-        if let Some(reply_by) = &fields.reply_by_text {
-            map.serialize_entry("reply_by", reply_by)?;
-        }
-        for (name, value) in &fields.extra {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
     }
 }
 
@@ -654,7 +429,10 @@ mod tests {
             message.json(),
             r#"{"performative":"request","sender":"me","receiver":"you","content":{ "n": 1.50 },"reply_by":"2026-01-31T12:00:00Z","x-trace":{"a":[1, 2]}}"#
         );
-        assert_eq!(Message::from_sealed(message.json()).unwrap(), message);
+        assert_eq!(
+            Message::from_sealed(message.json().to_owned()).unwrap(),
+            message
+        );
         let plain: FipaMessage = serde_json::from_str(message.json()).unwrap();
         assert_eq!(plain.extra.len(), 1);
     }
@@ -704,7 +482,7 @@ mod tests {
             ),
             (
                 r#"{"performative":"inform","receiver":"a","reply_with":5}"#,
-                "expected a text, got 5",
+                "invalid type: integer `5`, expected a text as `reply_with`",
             ),
             (
                 r#"{"performative":"inform","receiver":"a","reply_by":"soon"}"#,

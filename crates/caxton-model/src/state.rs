@@ -10,8 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentSpec, AgentStatus, Capabilities, Destination, DfSubscription, ErrorCode, Fault,
-    Message, MessageKey, Micros, Subscription, Timestamp,
+    AgentId, AgentSpec, AgentStatus, ById, Capabilities, Destination, DfSubscription, ErrorCode,
+    Fault, Message, MessageKey, Micros, Subscription, Timestamp,
 };
 
 /// Replies that wait for one outside client.
@@ -132,11 +132,13 @@ pub struct AgentState {
     pub state_keys: u64,
 }
 
-/// An outside client's mailbox.
+/// An outside client's mailbox. Written as its replies alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "VecDeque<Pending>", into = "VecDeque<Pending>")]
 pub struct ClientState {
-    /// Replies, oldest first.
-    pub replies: VecDeque<Pending>,
+    replies: VecDeque<Pending>,
+    /// The sum over them, kept so that no reply has to add up all before it.
+    bytes: u64,
 }
 
 /// A message that could not be delivered.
@@ -237,7 +239,7 @@ pub enum Part {
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Agents by id.
-    pub agents: HashMap<AgentId, AgentState>,
+    pub agents: ById<AgentState>,
     /// Outside clients by name.
     pub clients: BTreeMap<Arc<str>, ClientState>,
     /// Dead letters by key.
@@ -275,18 +277,46 @@ pub fn destination_text(to: &Destination) -> Arc<str> {
     }
 }
 
+impl From<VecDeque<Pending>> for ClientState {
+    fn from(replies: VecDeque<Pending>) -> Self {
+        let bytes = replies.iter().map(|mail| mail.message.bytes()).sum();
+        Self { replies, bytes }
+    }
+}
+
+impl From<ClientState> for VecDeque<Pending> {
+    fn from(state: ClientState) -> Self {
+        state.replies
+    }
+}
+
 impl ClientState {
+    /// Replies, oldest first.
+    #[must_use]
+    pub const fn replies(&self) -> &VecDeque<Pending> {
+        &self.replies
+    }
     /// Adds a reply; the oldest go where there is no room.
     pub(crate) fn put(&mut self, mail: Pending) {
+        self.bytes += mail.message.bytes();
         self.replies.push_back(mail);
-        let mut bytes: u64 = self.replies.iter().map(|mail| mail.message.bytes()).sum();
         while self.replies.len() > CLIENT_REPLIES_MAX
-            || (bytes > CLIENT_REPLY_BYTES_MAX && self.replies.len() > 1)
+            || (self.bytes > CLIENT_REPLY_BYTES_MAX && self.replies.len() > 1)
         {
             if let Some(oldest) = self.replies.pop_front() {
-                bytes -= oldest.message.bytes();
+                self.bytes -= oldest.message.bytes();
             }
         }
+    }
+    /// Takes replies out.
+    pub(crate) fn take(&mut self, keys: &[MessageKey]) {
+        self.replies.retain(|mail| {
+            let goes = keys.contains(&mail.key);
+            if goes {
+                self.bytes -= mail.message.bytes();
+            }
+            !goes
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod agents;
 mod clock;
+mod counted;
 mod host;
 pub mod journal;
 mod memory;

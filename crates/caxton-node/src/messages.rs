@@ -99,7 +99,7 @@ impl Node {
             .inspect(shard, move |view| {
                 let client = view.kernel.state().clients.get(name.as_str());
                 client
-                    .map(|c| c.replies.iter().cloned().collect::<Vec<_>>())
+                    .map(|c| c.replies().iter().cloned().collect::<Vec<_>>())
                     .unwrap_or_default()
             })
             .await?;

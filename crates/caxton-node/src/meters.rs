@@ -2,16 +2,13 @@
 //!
 //! The families' names are a golden file of the server's; see `docs/api/metrics.txt`.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use caxton_engine::{MetricKind, Usage};
-use caxton_model::{AgentId, AgentSpec, Fault, HostCode, LimitName, Timestamp};
+use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
 
 /// Names of metrics one guest may have.
 ///
@@ -44,13 +41,13 @@ impl AgentMeters {
 /// All meters of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
-    agents: Mutex<HashMap<AgentId, AgentMeters>>,
+    agents: Mutex<ById<AgentMeters>>,
     /// The most memory one instance has had. Unit: bytes.
     memory_peak: AtomicU64,
 }
 
 impl Meters {
-    fn agents(&self) -> MutexGuard<'_, HashMap<AgentId, AgentMeters>> {
+    fn agents(&self) -> MutexGuard<'_, ById<AgentMeters>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// Notes what a turn used.

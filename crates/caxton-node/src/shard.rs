@@ -4,7 +4,7 @@
 //! guest, so that a guest that computes for long delays nobody by more than a slice.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -19,11 +19,12 @@ use std::{
 use caxton_engine::{Instance, Linked};
 use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEffects, TurnEnd};
 use caxton_model::{
-    AgentId, AgentSpec, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
+    AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
 };
 
 use crate::{
     clock,
+    counted::Counted,
     memory::AgentMemory,
     request::NumberedEvent,
     shared::{Shared, shutting_down},
@@ -71,7 +72,7 @@ pub(crate) enum ShardMessage {
 /// What questions see.
 pub(crate) struct ShardView<'a> {
     pub(crate) kernel: &'a Kernel,
-    slots: &'a HashMap<AgentId, Slot>,
+    slots: &'a ById<Slot>,
 }
 
 impl ShardView<'_> {
@@ -117,6 +118,7 @@ struct Slot {
     linked: Option<Linked>,
     memory: Arc<Mutex<AgentMemory>>,
     turn: Option<Turn>,
+    waker: Arc<TurnWaker>,
 }
 
 /// A turn that runs or is about to.
@@ -124,7 +126,6 @@ struct Turn {
     number: u64,
     spec: Arc<AgentSpec>,
     future: Pin<Box<dyn Future<Output = TurnDone> + Send>>,
-    waker: Arc<TurnWaker>,
     /// Whether its last slice ended by pre-emption.
     preempted: bool,
     /// When it could have begun.
@@ -146,7 +147,7 @@ pub(crate) struct Shard {
     kernel: Kernel,
     inbox: Receiver<ShardMessage>,
     signal: Arc<Signal>,
-    slots: HashMap<AgentId, Slot>,
+    slots: ById<Slot>,
     /// Turns not begun.
     fresh: VecDeque<AgentId>,
     /// Turns whose host wait has ended.
@@ -160,6 +161,7 @@ pub(crate) struct Shard {
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
+    counted: Counted,
     close_by: Option<Instant>,
     last_peer: Option<Instant>,
 }
@@ -181,7 +183,7 @@ impl Shard {
             kernel,
             inbox,
             signal,
-            slots: HashMap::new(),
+            slots: ById::default(),
             fresh: VecDeque::new(),
             resumed: VecDeque::new(),
             preempted: VecDeque::new(),
@@ -190,6 +192,7 @@ impl Shard {
             published: Vec::new(),
             written: HashSet::new(),
             trimmed: Instant::now(),
+            counted: Counted::default(),
             close_by: None,
             last_peer: None,
         }
@@ -301,16 +304,13 @@ impl Shard {
         let mut woken = Vec::new();
         self.signal.take_woken(&mut woken);
         for agent in woken {
-            let Some(turn) = self
-                .slots
-                .get_mut(&agent)
-                .and_then(|slot| slot.turn.as_mut())
-            else {
+            let Some(slot) = self.slots.get_mut(&agent) else {
                 continue;
             };
-            if !turn.waker.clear() {
+            if !slot.waker.clear() {
                 continue;
             }
+            let Some(turn) = &slot.turn else { continue };
             if turn.preempted {
                 self.preempted.push_back(agent);
             } else {
@@ -326,17 +326,16 @@ impl Shard {
         };
         let Some(turn) = &mut slot.turn else { return };
         if !std::mem::replace(&mut turn.begun, true) {
-            metrics::histogram!("caxton_shard_wait_seconds")
-                .record(turn.due.elapsed().as_secs_f64());
+            self.counted.wait.record(turn.due.elapsed().as_secs_f64());
         }
-        let waker = Waker::from(Arc::clone(&turn.waker));
+        let waker = Waker::from(Arc::clone(&slot.waker));
         let mut context = Context::from_waker(&waker);
         let polled = catch_unwind(AssertUnwindSafe(|| turn.future.as_mut().poll(&mut context)));
         match polled {
-            Ok(Poll::Pending) => turn.preempted = turn.waker.is_woken(),
+            Ok(Poll::Pending) => turn.preempted = slot.waker.is_woken(),
             Ok(Poll::Ready(done)) => {
                 let spec = Arc::clone(&turn.spec);
-                metrics::histogram!("caxton_turn_seconds").record(turn.due.elapsed().as_secs_f64());
+                self.counted.turn.record(turn.due.elapsed().as_secs_f64());
                 slot.turn = None;
                 slot.linked = done.linked;
                 self.set_instance(agent, done.instance);
@@ -377,12 +376,12 @@ impl Shard {
     }
 
     fn turn_ended(&mut self, spec: &AgentSpec, end: TurnEnd) {
-        metrics::counter!("caxton_turns_total").increment(1);
+        self.counted.turns.increment(1);
         #[allow(
             clippy::cast_precision_loss,
             reason = "microseconds of a turn need no 53 bits"
         )]
-        metrics::histogram!("caxton_execution_seconds").record(end.cpu_micros as f64 / 1e6);
+        self.counted.execution.record(end.cpu_micros as f64 / 1e6);
         if end.result.is_ok() && !self.is_journalled(spec) {
             self.commit(end.agent, &end.effects.writes, u64::MAX);
         }
@@ -416,7 +415,6 @@ impl Shard {
     }
 
     fn perform(&mut self, effect: Effect) {
-        let shared = Arc::clone(&self.shared);
         match effect {
             Effect::Journal(entry) => self.publish(entry),
             Effect::Run(run) => self.begin(*run),
@@ -444,7 +442,7 @@ impl Shard {
                 self.set_instance(agent, None);
                 self.slots.remove(&agent);
                 self.written.remove(&agent);
-                shared.meters.forget(agent);
+                self.shared.meters.forget(agent);
             }
             Effect::Forward { shard, delivery } => {
                 if let Some(outbox) = self.outboxes.get_mut(usize::from(shard)) {
@@ -482,7 +480,7 @@ impl Shard {
                 });
             }
             Effect::Publish(event) => {
-                count(&event);
+                self.counted.event(&event);
                 self.published.push(event);
             }
         }
@@ -527,6 +525,7 @@ impl Shard {
             linked: None,
             memory: Arc::new(Mutex::new(AgentMemory::new(&spec.limits, clock::now()))),
             turn: None,
+            waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
         });
         let had_instance = slot.instance.is_some();
         let state = self.kernel.state().agents.get(&agent);
@@ -548,7 +547,6 @@ impl Shard {
             number,
             spec,
             future: Box::pin(turn::run(job)),
-            waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
             preempted: false,
             due: Instant::now(),
             begun: false,
@@ -631,20 +629,11 @@ impl Shard {
             late = inbox.try_recv().ok();
             late.is_some()
         });
+        // Whoever counts may have come meanwhile.
+        self.counted = Counted::default();
         if let Some(message) = late {
             self.take(message);
         }
-    }
-}
-
-/// Counts what watchers are told.
-fn count(event: &NodeEvent) {
-    match event {
-        NodeEvent::Sent { .. } => metrics::counter!("caxton_messages_total").increment(1),
-        NodeEvent::DeadLetter { .. } => {
-            metrics::counter!("caxton_dead_letters_total").increment(1);
-        }
-        NodeEvent::Status { .. } | NodeEvent::Fault { .. } => {}
     }
 }
 

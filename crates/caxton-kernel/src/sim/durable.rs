@@ -49,7 +49,7 @@ impl Durable {
             lines.push(format!("agent {id} {agent:?}"));
         }
         for (name, client) in &state.clients {
-            let replies = client.replies.iter().filter(|mail| self.has(mail.key));
+            let replies = client.replies().iter().filter(|mail| self.has(mail.key));
             lines.extend(replies.map(|mail| format!("reply {name} {mail:?}")));
         }
         let letters = state.dead.values().filter(|letter| self.has(letter.key));

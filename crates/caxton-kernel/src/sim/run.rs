@@ -379,7 +379,7 @@ impl Life {
         let shard = usize::from(shard_of_client(name, self.world.directory.shards()));
         let state = self.world.kernels.get(shard).map(|kernel| kernel.state());
         let replies = state.and_then(|state| state.clients.get(&client));
-        let keys = replies.map(|c| c.replies.iter().map(|mail| mail.key).collect());
+        let keys = replies.map(|c| c.replies().iter().map(|mail| mail.key).collect());
         let keys = keys.unwrap_or_default();
         self.world.step(shard, Event::DropReplies { client, keys });
     }

@@ -351,7 +351,10 @@ impl Script {
             let state = kernel.state();
             let agents = state.agents.values();
             let agent = agents.filter(|agent| agent.spec.name.as_str() == name);
-            let replies = state.clients.get(name).map(|client| client.replies.iter());
+            let replies = state
+                .clients
+                .get(name)
+                .map(|client| client.replies().iter());
             let mail = agent.flat_map(|agent| agent.mailbox.iter());
             for mail in mail.chain(replies.into_iter().flatten()) {
                 let trace = mail.message.extra.iter();
@@ -369,7 +372,7 @@ impl Script {
         let shards = self.world.directory.shards();
         let shard = usize::from(crate::shard_of_client(&client, shards));
         let state = self.world.kernels[shard].state().clients.get(&client);
-        let keys = state.map(|s| s.replies.iter().map(|r| r.key).collect());
+        let keys = state.map(|s| s.replies().iter().map(|r| r.key).collect());
         let keys = keys.unwrap_or_default();
         self.world.step(shard, Event::DropReplies { client, keys });
     }
@@ -386,7 +389,7 @@ impl Script {
             ["replies", client] => {
                 let all = self.world.kernels.iter().map(|kernel| {
                     let state = kernel.state().clients.get(*client);
-                    state.map_or(0, |state| state.replies.len())
+                    state.map_or(0, |state| state.replies().len())
                 });
                 all.sum::<usize>().to_string()
             }

@@ -223,7 +223,7 @@ impl World {
         };
         Record::RepliesDropped {
             client: Arc::clone(client),
-            keys: state.replies.iter().map(|mail| mail.key).collect(),
+            keys: state.replies().iter().map(|mail| mail.key).collect(),
         }
     }
 

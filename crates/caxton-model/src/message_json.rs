@@ -1,0 +1,365 @@
+//! Message JSON, read in one walk and written in one.
+//!
+//! Every message of every agent comes through here twice, so nothing is taken apart that nobody
+//! looks at: content and unknown fields stay text, names are borrowed until they are kept.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, MapAccess, SeqAccess},
+};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    Fields, MessageError, RawJson, Receiver, Timestamp,
+    message::{EXTRA_FIELDS_MAX, FIELD_BYTES_MAX, RECEIVERS_MAX},
+};
+
+const RECEIVER_EXPECTED: &str =
+    "expected an agent's id or name, a list of them, or {\"capability\": \"name\"}";
+
+/// The fields that are plain texts, in the order in which [`Wire`] keeps them.
+const TEXTS: [&str; 9] = [
+    "sender",
+    "conversation_id",
+    "reply_with",
+    "in_reply_to",
+    "reply_to",
+    "protocol",
+    "ontology",
+    "language",
+    "encoding",
+];
+
+/// What was read, before it is judged as a whole.
+#[derive(Default)]
+struct Wire<'a> {
+    performative: Option<Cow<'a, str>>,
+    receiver: Option<Receiver>,
+    content: Option<&'a RawValue>,
+    reply_by: Option<&'a RawValue>,
+    texts: [Option<Arc<str>>; TEXTS.len()],
+    extra: Vec<(Arc<str>, &'a RawValue)>,
+    /// Which known fields stood there, null ones too: one bit each.
+    seen: u32,
+}
+
+/// Reads a message's fields out of JSON whose size and depth were checked.
+pub(crate) fn read(bytes: &[u8]) -> Result<Fields, MessageError> {
+    let wire: Wire<'_> = serde_json::from_slice(bytes)?;
+    let Some(performative) = wire.performative else {
+        return Err(MessageError::Missing {
+            field: "performative",
+        });
+    };
+    let (reply_by_text, reply_by) = reply_by(wire.reply_by)?.unzip();
+    let [
+        sender,
+        conversation_id,
+        reply_with,
+        in_reply_to,
+        reply_to,
+        protocol,
+        ontology,
+        language,
+        encoding,
+    ] = wire.texts;
+    Ok(Fields {
+        performative: performative.parse()?,
+        sender: sender.unwrap_or_default(),
+        receiver: wire
+            .receiver
+            .ok_or(MessageError::Missing { field: "receiver" })?,
+        content: wire.content.map(RawJson::from).unwrap_or_default(),
+        conversation_id,
+        reply_with,
+        in_reply_to,
+        reply_by_text,
+        reply_by,
+        reply_to,
+        protocol,
+        ontology,
+        language,
+        encoding,
+        extra: wire
+            .extra
+            .into_iter()
+            .map(|(name, raw)| (name, RawJson::from(raw)))
+            .collect(),
+    })
+}
+
+fn reply_by(raw: Option<&RawValue>) -> Result<Option<(RawJson, Timestamp)>, MessageError> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok(None);
+    };
+    let at = match serde_json::from_str::<Value>(raw.get()) {
+        Ok(Value::String(text)) => Timestamp::parse(&text),
+        Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
+        _ => None,
+    };
+    match at {
+        Some(at) => Ok(Some((RawJson::from(raw), at))),
+        None => Err(MessageError::Field {
+            field: "reply_by".to_owned(),
+            reason: format!(
+                "expected a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970; got {}",
+                head(raw.get())
+            ),
+        }),
+    }
+}
+
+/// The beginning of a text, to show in an error.
+fn head(text: &str) -> String {
+    let mut head: String = text.chars().take(40).collect();
+    if head.len() < text.len() {
+        head.push('…');
+    }
+    head
+}
+
+impl<'de> Wire<'de> {
+    /// Takes the value of the field `key`; answers whether it stood there before.
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        let bit = match key {
+            "performative" => {
+                self.performative = map.next_value_seed(Text("performative"))?;
+                0
+            }
+            "receiver" => {
+                self.receiver = Some(map.next_value::<Wanted>()?.0);
+                1
+            }
+            "content" => {
+                self.content = Some(map.next_value()?);
+                2
+            }
+            "reply_by" => {
+                self.reply_by = Some(map.next_value()?);
+                3
+            }
+            _ => {
+                let known = TEXTS.iter().zip(&mut self.texts).zip(4_u32..);
+                let Some(((name, place), bit)) = known.into_iter().find(|((n, _), _)| **n == key)
+                else {
+                    let before = self.extra.iter().any(|(name, _)| &**name == key);
+                    self.extra.push((key.into(), map.next_value()?));
+                    return Ok(before);
+                };
+                *place = map.next_value_seed(Text(name))?.map(Arc::from);
+                bit
+            }
+        };
+        let before = self.seen & (1 << bit) != 0;
+        self.seen |= 1 << bit;
+        Ok(before)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Wire<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object with the fields of a FIPA message")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
+                let mut wire = Wire::default();
+                while let Some(key) = map.next_key_seed(Text("a field's name"))? {
+                    let key = key.unwrap_or_default();
+                    if wire.take(&key, &mut map)? {
+                        return Err(de::Error::custom(format!(
+                            "field `{key}` stands there twice"
+                        )));
+                    }
+                    if wire.extra.len() > EXTRA_FIELDS_MAX {
+                        let max = EXTRA_FIELDS_MAX;
+                        return Err(de::Error::custom(format!("more than {max} unknown fields")));
+                    }
+                }
+                Ok(wire)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A text or null, borrowed where it has no escapes; the name is for the error.
+struct Text(&'static str);
+
+impl Text {
+    fn fits<E: de::Error>(&self, text: &str) -> Result<(), E> {
+        if text.len() <= FIELD_BYTES_MAX {
+            return Ok(());
+        }
+        let (name, bytes) = (self.0, text.len());
+        Err(E::custom(format!(
+            "field `{name}`: at most {FIELD_BYTES_MAX} bytes, got {bytes}"
+        )))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Option<Cow<'de, str>>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Text {
+    type Value = Option<Cow<'de, str>>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a text as `{}`", self.0)
+    }
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        self.fits(text)?;
+        Ok(Some(Cow::Borrowed(text)))
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        self.fits(text)?;
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+/// A receiver in one of its three forms.
+struct Wanted(Receiver);
+
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        fn name<E: de::Error>(text: &str) -> Result<Arc<str>, E> {
+            if !text.is_empty() && text.len() <= FIELD_BYTES_MAX {
+                return Ok(text.into());
+            }
+            let got = head(text);
+            Err(E::custom(format!(
+                "field `receiver`: {RECEIVER_EXPECTED}; got \"{got}\""
+            )))
+        }
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Wanted;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let expected = RECEIVER_EXPECTED.trim_start_matches("expected ");
+                write!(f, "{expected} as `receiver`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wanted, E> {
+                name(text).map(|name| Wanted(Receiver::One(name)))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted, A::Error> {
+                let mut names = Vec::new();
+                while let Some(text) = seq.next_element_seed(Text("receiver"))? {
+                    names.push(name(&text.unwrap_or_default())?);
+                    if names.len() > RECEIVERS_MAX {
+                        break;
+                    }
+                }
+                if names.is_empty() || names.len() > RECEIVERS_MAX {
+                    return Err(de::Error::custom(format!(
+                        "field `receiver`: 1 to {RECEIVERS_MAX} names"
+                    )));
+                }
+                Ok(Wanted(Receiver::List(names)))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted, A::Error> {
+                let mut capability = None;
+                while let Some(key) = map.next_key_seed(Text("receiver"))? {
+                    if key.as_deref() != Some("capability") || capability.is_some() {
+                        return Err(de::Error::custom(format!(
+                            "field `receiver`: {RECEIVER_EXPECTED}"
+                        )));
+                    }
+                    let text = map.next_value_seed(Text("receiver"))?;
+                    capability = Some(name(&text.unwrap_or_default())?);
+                }
+                match capability {
+                    Some(capability) => Ok(Wanted(Receiver::Capability(capability))),
+                    None => Err(de::Error::custom(format!(
+                        "field `receiver`: {RECEIVER_EXPECTED}"
+                    ))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Writes the bytes that travel.
+pub(crate) fn write(fields: &Fields) -> String {
+    // Names of the fields, quotes and commas come to less than this.
+    const FRAME: usize = 160;
+    let texts = [
+        ("conversation_id", &fields.conversation_id),
+        ("reply_with", &fields.reply_with),
+        ("in_reply_to", &fields.in_reply_to),
+        ("reply_to", &fields.reply_to),
+        ("protocol", &fields.protocol),
+        ("ontology", &fields.ontology),
+        ("language", &fields.language),
+        ("encoding", &fields.encoding),
+    ];
+    let mut out = String::with_capacity(FRAME + fields.content.as_str().len());
+    out.push_str("{\"performative\":\"");
+    out.push_str(fields.performative.as_str());
+    out.push_str("\",\"sender\":");
+    text(&mut out, &fields.sender);
+    out.push_str(",\"receiver\":");
+    receiver(&mut out, &fields.receiver);
+    out.push_str(",\"content\":");
+    out.push_str(fields.content.as_str());
+    for (name, value) in texts {
+        if let Some(value) = value {
+            out.push_str(",\"");
+            out.push_str(name);
+            out.push_str("\":");
+            text(&mut out, value);
+        }
+    }
+    if let Some(reply_by) = &fields.reply_by_text {
+        out.push_str(",\"reply_by\":");
+        out.push_str(reply_by.as_str());
+    }
+    for (name, value) in &fields.extra {
+        out.push(',');
+        text(&mut out, name);
+        out.push(':');
+        out.push_str(value.as_str());
+    }
+    out.push('}');
+    out
+}
+
+fn receiver(out: &mut String, to: &Receiver) {
+    match to {
+        Receiver::One(name) => text(out, name),
+        Receiver::List(names) => {
+            for (index, name) in names.iter().enumerate() {
+                out.push(if index == 0 { '[' } else { ',' });
+                text(out, name);
+            }
+            out.push(']');
+        }
+        Receiver::Capability(name) => {
+            out.push_str("{\"capability\":");
+            text(out, name);
+            out.push('}');
+        }
+    }
+}
+
+fn text(out: &mut String, text: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // A text always has a JSON form.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+}
