@@ -54,8 +54,9 @@ pub struct FipaMessage<R = Value> {
     /// The `reply_with` of the message this answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// When the sender stops waiting.
+    /// When the sender stops waiting; what was written as microseconds is read as a date.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::time::date_or_micros")]
     pub reply_by: Option<String>,
     /// Who the answer goes to, if not the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -506,7 +507,7 @@ impl Wire<'_> {
             Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
             _ => None,
         };
-        match at {
+        match at.filter(|at| at.has_date()) {
             Some(at) => Ok(Some((RawJson::from(*raw), at))),
             None => Err(MessageError::Field {
                 field: "reply_by".to_owned(),
@@ -642,6 +643,21 @@ mod tests {
 
     fn parse(text: &str) -> Result<Message, MessageError> {
         Fields::parse(text.as_bytes(), 1 << 20).map(Fields::seal)
+    }
+
+    #[test]
+    fn what_the_host_takes_as_a_time_clients_can_read() {
+        let json = r#"{"performative":"inform","receiver":"a","reply_by":1767225600000000}"#;
+        let sealed = Fields::parse(json.as_bytes(), 1 << 20).unwrap().seal();
+        let plain: FipaMessage = serde_json::from_str(sealed.json()).unwrap();
+        assert_eq!(
+            plain.reply_by.as_deref(),
+            Some("2026-01-01T00:00:00.000000Z")
+        );
+        let again = Fields::parse(&serde_json::to_vec(&plain).unwrap(), 1 << 20).unwrap();
+        assert_eq!(again.reply_by, sealed.reply_by);
+        let far = json.replace("1767225600000000", "9223372036854775807");
+        assert!(Fields::parse(far.as_bytes(), 1 << 20).is_err());
     }
 
     #[test]
