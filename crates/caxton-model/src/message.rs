@@ -9,12 +9,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::{ErrorCode, Performative, RawJson, Timestamp, UnknownPerformative};
-
-/// Levels of nesting that message JSON may have.
-///
-/// Parsers recurse; 64 is far over what messages need and far under what a stack bears.
-pub const JSON_DEPTH_MAX: usize = 64;
+use crate::{
+    ErrorCode, JSON_DEPTH_MAX, Performative, RawJson, Timestamp, UnknownPerformative,
+    json_depth_exceeds, json_text::has_half_character,
+};
 
 /// Receivers one message may name.
 ///
@@ -153,6 +151,11 @@ pub enum MessageError {
     /// Nested too deep.
     #[error("message JSON is nested deeper than {JSON_DEPTH_MAX} levels")]
     TooDeep,
+    /// A text that not every reader of JSON can read.
+    #[error(
+        "an escape such as \\ud83d stands for half a character; write both halves, or the character"
+    )]
+    HalfCharacter,
     /// Not JSON, or a field of the wrong type.
     #[error("not a message: {0}")]
     Json(#[from] serde_json::Error),
@@ -249,6 +252,9 @@ impl Fields {
         if json_depth_exceeds(bytes, JSON_DEPTH_MAX) {
             return Err(MessageError::TooDeep);
         }
+        if has_half_character(bytes) {
+            return Err(MessageError::HalfCharacter);
+        }
         Wire::read(serde_json::from_slice::<Wire<'_>>(bytes)?)
     }
 
@@ -340,41 +346,6 @@ impl<'de> Deserialize<'de> for Message {
             Self::from_sealed(&text).map_err(de::Error::custom)
         }
     }
-}
-
-/// Whether JSON bytes nest deeper than `max`, found without parsing and without recursion.
-#[must_use]
-pub fn json_depth_exceeds(bytes: &[u8], max: usize) -> bool {
-    // Nothing is deeper than it has openings. Counting them is many times faster than following
-    // them, and most messages end here.
-    let openings = bytes.iter().filter(|b| matches!(b, b'{' | b'['));
-    if openings.count() <= max {
-        return false;
-    }
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > max {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// A message's fields, borrowed from the bytes; each at most once.
