@@ -8,7 +8,7 @@ use crate::step::cargo_with;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How often the node is killed.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 30)]
     kills: u32,
     /// Decides when; printed, so that a run can be repeated as far as the machine allows.
     #[arg(long)]
@@ -27,7 +27,8 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
             "--package",
             "caxton",
             "--test",
-            "crash",
+            "it",
+            "crash::",
             "--",
             "--nocapture",
         ],

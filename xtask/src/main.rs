@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod crash;
 mod docs;
+mod fuzz;
 mod guests;
 mod sim;
 mod step;
@@ -48,6 +49,8 @@ enum Chore {
     },
     /// Kill a loaded node again and again, and count what became of every acknowledged message.
     Crash(crash::Args),
+    /// Look for inputs on which a parser of outside bytes breaks its word.
+    Fuzz(fuzz::Args),
     /// Run the kernel's simulator.
     Sim(sim::Args),
 }
@@ -75,6 +78,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
             bench::run(&root, &args.iter().map(String::as_str).collect::<Vec<_>>())
         }
         Chore::Crash(args) => crash::run(&root, &args),
+        Chore::Fuzz(args) => fuzz::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),
     }
 }

@@ -40,12 +40,13 @@ mod wasi;
 mod worker;
 
 pub use cache::{Cache, CacheEntry, CacheError, CacheStats};
+pub use caxton_package::{FreedBy, ProcessorInfo};
 pub use compile::{CompileError, Compiled};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use host::{Fetch, HostCalls, LogLevel, MetricKind};
 pub use instance::{Call, CallDone, Instance, Returned, Started};
 pub use link::{LinkError, Linked};
-pub use process::{FreedBy, Processed, ProcessorInfo};
+pub use process::Processed;
 pub use raw::forbid_executable_memory;
 pub use symbol::Frames;
 pub use usage::Usage;

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits};
-use caxton_package::Form;
-use serde::{Deserialize, Serialize};
+use caxton_package::{CStringFault, Form, FreedBy, ProcessorInfo, c_string};
 use wasmtime::{Instance, Memory, Store, TypedFunc};
 
 use crate::{
@@ -14,34 +13,6 @@ use crate::{
     store::{self, run},
     wasi::{Exit, WasiState},
 };
-
-/// Who frees a C-string processor's output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FreedBy {
-    /// The host calls `deallocate(out, len + 1)`.
-    Host,
-    /// The guest, in its own time.
-    #[default]
-    Guest,
-}
-
-/// What a processor says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ProcessorInfo {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Who frees its output.
-    pub output_freed_by: FreedBy,
-    /// What it is made of.
-    pub dependencies: Vec<String>,
-    /// Content types it takes; empty: any.
-    #[serde(skip_deserializing)]
-    pub formats: Vec<String>,
-}
 
 /// How a processor's call went.
 pub struct Processed {
@@ -126,16 +97,11 @@ impl Linked {
             let (instance, memory) = store::instantiate(store, self).await?;
             let memory = memory.ok_or_else(no_processor)?;
             let at = &self.inner.exports;
-            let mut info = ProcessorInfo::default();
-            if let Some(json) = text(store, &instance, memory, at.get_module_info.as_ref()).await? {
-                info =
-                    serde_json::from_slice(&json).map_err(|e| bad_info("get_module_info", &e))?;
-            }
+            let info = text(store, &instance, memory, at.get_module_info.as_ref()).await?;
             let formats = at.get_supported_formats.as_ref();
-            if let Some(json) = text(store, &instance, memory, formats).await? {
-                info.formats = serde_json::from_slice(&json)
-                    .map_err(|error| bad_info("get_supported_formats", &error))?;
-            }
+            let formats = text(store, &instance, memory, formats).await?;
+            let read = ProcessorInfo::read(info.as_deref(), formats.as_deref());
+            let info = read.map_err(|reason| Stop::new(ErrorCode::BadReturn, reason))?;
             Ok(info)
         })
     }
@@ -195,13 +161,6 @@ impl Linked {
 
 fn no_processor() -> Stop {
     Stop::new(ErrorCode::UnsupportedModule, "this module is no processor")
-}
-
-fn bad_info(function: &str, error: &serde_json::Error) -> Stop {
-    Stop::new(
-        ErrorCode::BadReturn,
-        format!("`{function}` returned no JSON of its kind: {error}"),
-    )
 }
 
 /// What can be refused before the guest runs.
@@ -265,28 +224,23 @@ fn c_string_at(
     ptr: i32,
     bytes_max: u64,
 ) -> wasmtime::Result<Vec<u8>> {
-    let bytes = memory.data(store);
-    let Some(rest) = bytes.get(ptr.cast_unsigned() as usize..) else {
-        let text = format!(
-            "the guest returned {:#x}, outside its memory",
-            ptr.cast_unsigned()
-        );
-        return Err(Stop::new(ErrorCode::BadPointer, text).into());
-    };
-    // One more than allowed, so that too long and unterminated are told apart.
-    let most = usize::try_from(bytes_max.saturating_add(1)).unwrap_or(usize::MAX);
-    let window = rest.get(..most).unwrap_or(rest);
-    match window.iter().position(|byte| *byte == 0) {
-        Some(end) => Ok(window.get(..end).unwrap_or_default().to_vec()),
-        None if rest.len() > window.len() => {
+    let at = ptr.cast_unsigned();
+    let stop = match c_string(memory.data(store), at, bytes_max) {
+        Ok(bytes) => return Ok(bytes.to_vec()),
+        Err(CStringFault::Outside) => Stop::new(
+            ErrorCode::BadPointer,
+            format!("the guest returned {at:#x}, outside its memory"),
+        ),
+        Err(CStringFault::TooLong) => {
             let asked = "and the output has more";
-            Err(Stop::limit(LimitName::PayloadBytes, bytes_max, asked).into())
+            Stop::limit(LimitName::PayloadBytes, bytes_max, asked)
         }
-        None => {
-            let text = "the guest returned a string without its terminating NUL";
-            Err(Stop::new(ErrorCode::BadReturn, text).into())
-        }
-    }
+        Err(CStringFault::Unterminated) => Stop::new(
+            ErrorCode::BadReturn,
+            "the guest returned a string without its terminating NUL",
+        ),
+    };
+    Err(stop.into())
 }
 
 struct Processor<'a> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Performative, RawJson, json_depth_exceeds, message::JSON_DEPTH_MAX};
+use crate::{JSON_DEPTH_MAX, Performative, RawJson, json_depth_exceeds};
 
 /// Services one agent may register.
 ///

@@ -10,6 +10,7 @@ mod conversations;
 mod digest;
 mod error_code;
 mod fault;
+mod json_text;
 mod limits;
 mod message;
 mod message_json;
@@ -32,10 +33,9 @@ pub use code::HostCode;
 pub use digest::{Digest, DigestError};
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fault::{Fault, Frame};
+pub use json_text::{JSON_DEPTH_MAX, json_depth_exceeds};
 pub use limits::{AskedLimits, Kind, LimitName, Limits, LimitsError, UNLIMITED};
-pub use message::{
-    Fields, FipaMessage, JSON_DEPTH_MAX, Message, MessageError, Receiver, json_depth_exceeds,
-};
+pub use message::{Fields, FipaMessage, Message, MessageError, Receiver};
 pub use name::{AgentId, AgentName, NameError, Namespace, RESERVED_NAMES, is_reserved_name};
 pub use performative::{Performative, UnknownPerformative};
 pub use permission::{Grants, ImportClass, Permission, PermissionError, glob};

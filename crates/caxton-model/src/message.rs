@@ -6,12 +6,10 @@ use base64::Engine as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, value::RawValue};
 
-use crate::{ErrorCode, Performative, RawJson, Timestamp, UnknownPerformative, message_json};
-
-/// Levels of nesting that message JSON may have.
-///
-/// Parsers recurse; 64 is far over what messages need and far under what a stack bears.
-pub const JSON_DEPTH_MAX: usize = 64;
+use crate::{
+    ErrorCode, JSON_DEPTH_MAX, Performative, RawJson, Timestamp, UnknownPerformative,
+    json_depth_exceeds, json_text::has_half_character, message_json,
+};
 
 /// Receivers one message may name.
 ///
@@ -51,8 +49,9 @@ pub struct FipaMessage<R = Value> {
     /// The `reply_with` of the message this answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// When the sender stops waiting.
+    /// When the sender stops waiting; what was written as microseconds is read as a date.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::time::date_or_micros")]
     pub reply_by: Option<String>,
     /// Who the answer goes to, if not the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +148,11 @@ pub enum MessageError {
     /// Nested too deep.
     #[error("message JSON is nested deeper than {JSON_DEPTH_MAX} levels")]
     TooDeep,
+    /// A text that not every reader of JSON can read.
+    #[error(
+        "an escape such as \\ud83d stands for half a character; write both halves, or the character"
+    )]
+    HalfCharacter,
     /// Not JSON, or a field of the wrong type.
     #[error("not a message: {0}")]
     Json(#[from] serde_json::Error),
@@ -244,6 +248,9 @@ impl Fields {
         }
         if json_depth_exceeds(bytes, JSON_DEPTH_MAX) {
             return Err(MessageError::TooDeep);
+        }
+        if has_half_character(bytes) {
+            return Err(MessageError::HalfCharacter);
         }
         let fields = message_json::read(bytes)?;
         fields.check_encoding()?;
@@ -341,41 +348,6 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// Whether JSON bytes nest deeper than `max`, found without parsing and without recursion.
-#[must_use]
-pub fn json_depth_exceeds(bytes: &[u8], max: usize) -> bool {
-    // Nothing is deeper than it has openings. Counting them is many times faster than following
-    // them, and most messages end here.
-    let openings = bytes.iter().filter(|b| matches!(b, b'{' | b'['));
-    if openings.count() <= max {
-        return false;
-    }
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > max {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
 impl Fields {
     fn check_encoding(&self) -> Result<(), MessageError> {
         let is_base64 = self
@@ -417,6 +389,21 @@ mod tests {
 
     fn parse(text: &str) -> Result<Message, MessageError> {
         Fields::parse(text.as_bytes(), 1 << 20).map(Fields::seal)
+    }
+
+    #[test]
+    fn what_the_host_takes_as_a_time_clients_can_read() {
+        let json = r#"{"performative":"inform","receiver":"a","reply_by":1767225600000000}"#;
+        let sealed = Fields::parse(json.as_bytes(), 1 << 20).unwrap().seal();
+        let plain: FipaMessage = serde_json::from_str(sealed.json()).unwrap();
+        assert_eq!(
+            plain.reply_by.as_deref(),
+            Some("2026-01-01T00:00:00.000000Z")
+        );
+        let again = Fields::parse(&serde_json::to_vec(&plain).unwrap(), 1 << 20).unwrap();
+        assert_eq!(again.reply_by, sealed.reply_by);
+        let far = json.replace("1767225600000000", "9223372036854775807");
+        assert!(Fields::parse(far.as_bytes(), 1 << 20).is_err());
     }
 
     #[test]

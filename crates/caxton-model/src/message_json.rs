@@ -99,7 +99,7 @@ fn reply_by(raw: Option<&RawValue>) -> Result<Option<(RawJson, Timestamp)>, Mess
         Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
         _ => None,
     };
-    match at {
+    match at.filter(|at| at.has_date()) {
         Some(at) => Ok(Some((RawJson::from(raw), at))),
         None => Err(MessageError::Field {
             field: "reply_by".to_owned(),

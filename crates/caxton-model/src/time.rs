@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Micros;
 
@@ -24,6 +24,11 @@ impl Timestamp {
                 .saturating_add(i64::try_from(delay.0).unwrap_or(i64::MAX)),
         )
     }
+    /// Whether it lies in the years 0 to 9999, so that it can be written as a date.
+    #[must_use]
+    pub const fn has_date(self) -> bool {
+        self.0 >= -62_167_219_200_000_000 && self.0 < 253_402_300_800_000_000
+    }
     /// How long ago `earlier` was, zero if it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Micros {
@@ -40,6 +45,23 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format_rfc3339(*self))
     }
+}
+
+/// Reads a date as it is written, and microseconds since 1970 as a date.
+pub(crate) fn date_or_micros<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Date(String),
+        Micros(Timestamp),
+    }
+    let written = Option::<Written>::deserialize(deserializer)?;
+    Ok(written.map(|written| match written {
+        Written::Date(text) => text,
+        Written::Micros(at) => at.to_string(),
+    }))
 }
 
 /// The date as RFC 3339 in UTC with microseconds.
@@ -118,7 +140,8 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     }
     let secs = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
         - offset_minutes * 60;
-    Some(Timestamp(secs * 1_000_000 + micros))
+    // An offset may lead out of the years that can be written.
+    Some(Timestamp(secs * 1_000_000 + micros)).filter(|at| at.has_date())
 }
 
 fn split_offset(time: &str) -> Option<(&str, i64)> {
@@ -174,6 +197,8 @@ mod tests {
             "2026-01-01T25:00:00Z",
             "2026-01-01",
             "20é60101T0",
+            "0000-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59-01:00",
         ] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }

@@ -21,6 +21,7 @@ mod tickets;
 mod turn;
 mod waiters;
 
+pub use caxton_store::{File, Files, RealFiles, StoreOptions};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

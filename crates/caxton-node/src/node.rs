@@ -309,7 +309,7 @@ fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
     };
     let store_options = StoreOptions {
         on_fatal: on_fatal(),
-        ..StoreOptions::default()
+        ..options.store.clone()
     };
     let (store, recovered) = Store::open(dir, store_options).map_err(|error| StartError::Data {
         path: dir.clone(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use caxton_model::{EngineKind, Limits};
+use caxton_store::StoreOptions;
 
 /// How a node runs. Every field has a safe default.
 #[derive(Debug, Clone)]
@@ -24,6 +25,9 @@ pub struct NodeOptions {
     pub cache_bytes_max: u64,
     /// Whether sampled guest stacks are written for `perf`.
     pub perf_map: bool,
+    /// How the data directory is kept. What happens when the journal fails is the node's to say: it
+    /// ends the process.
+    pub store: StoreOptions,
 }
 
 impl Default for NodeOptions {
@@ -38,6 +42,7 @@ impl Default for NodeOptions {
             agents_max: 100_000,
             cache_bytes_max: 2 << 30,
             perf_map: false,
+            store: StoreOptions::default(),
         }
     }
 }

@@ -204,6 +204,8 @@ impl Shard {
         // Host functions that wait (sleep, store reads) find their timers and threads there.
         let io = self.shared.io.clone();
         let _entered = io.enter();
+        // Mail that waited when the last process ended waits for nobody to ask.
+        self.step(Event::Tick);
         while !self.is_over() {
             let busy = self.round();
             if !busy {

@@ -2,6 +2,7 @@
 //!
 //! Parses hostile input; knows no engine and runs nothing.
 
+mod guest_result;
 mod manifest;
 mod manifest_document;
 mod manifest_permissions;
@@ -16,6 +17,7 @@ mod report;
 mod signature;
 mod verify;
 
+pub use guest_result::{CStringFault, FreedBy, ProcessorInfo, c_string};
 pub use manifest::{ActionSection, AgentSection, Manifest, PackageName, read_limits};
 pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};
 pub use manifest_permissions::PermissionRequest;

@@ -276,7 +276,8 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
         .take(line.saturating_sub(1))
         .map(str::len)
         .sum();
-    (before + column.saturating_sub(1)).min(text.len())
+    // Within a character of several bytes, where that begins: no text can be cut elsewhere.
+    text.floor_char_boundary(before + column.saturating_sub(1))
 }
 
 #[cfg(test)]
@@ -321,6 +322,16 @@ mod tests {
             problems,
         };
         assert_eq!(error.position(error.problems[0].span.start).0, 3);
+    }
+
+    #[test]
+    fn an_error_within_a_character_points_at_its_beginning() {
+        let text = "{\"\u{feff}\n\": 1}";
+        let problems = parse(text).unwrap_err();
+        assert!(
+            text.is_char_boundary(problems[0].span.start),
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Disk {
         make_dir(dir)?;
         let lock = lock(dir)?;
         make_dir(&journal_dir)?;
-        let files: Arc<dyn Files> = Arc::new(RealFiles::new(&journal_dir));
+        let files = (options.files)(&journal_dir);
         let listing = list(&*files)?;
         let mut recovered = Recovered::default();
         let folder = dir.join("checkpoint");

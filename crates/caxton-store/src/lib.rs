@@ -55,7 +55,7 @@ pub use frame::{Chain, decode_entry};
 pub use health::{Health, StoreFailed};
 pub use metrics::StoreMetrics;
 pub use open_error::{Damage, OpenError, TornTail};
-pub use options::{OnFatal, StoreOptions};
+pub use options::{FilesAt, OnFatal, StoreOptions};
 pub use show::{Show, ShowFilter, show};
 pub use store::{KeySize, ReadError, Recovered, Store};
 pub use verify::{VerifyReport, verify};

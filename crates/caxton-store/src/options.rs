@@ -1,11 +1,14 @@
 //! How a store is opened: sizes, pauses, and who hears of a failure.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use crate::StoreFailed;
+use crate::{Files, RealFiles, StoreFailed};
 
 /// Called once, when the journal can't go on; the process should end and recover.
 pub type OnFatal = Arc<dyn Fn(&StoreFailed) + Send + Sync>;
+
+/// Gives the file layer over the journal's folder, which is there by then.
+pub type FilesAt = Arc<dyn Fn(&Path) -> Arc<dyn Files> + Send + Sync>;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -30,6 +33,9 @@ pub struct StoreOptions {
     pub open_check_bytes: u64,
     /// The identity of a journal that is made new. `None`: random.
     pub journal_id: Option<[u8; 32]>,
+    /// The file layer that the journal is written through. Default: the operating system's; another
+    /// is for tests that watch or fail it.
+    pub files: FilesAt,
     /// Called when the journal fails; it should end the process.
     pub on_fatal: OnFatal,
 }
@@ -46,6 +52,7 @@ impl Default for StoreOptions {
             checkpoint_bytes: 64 << 20,
             open_check_bytes: 256 << 20,
             journal_id: None,
+            files: Arc::new(|folder| Arc::new(RealFiles::new(folder))),
             on_fatal: Arc::new(|failed| tracing::error!(%failed, "the journal can't go on")),
         }
     }

@@ -84,6 +84,7 @@ fn node_options(config: &NodeConfig) -> NodeOptions {
         agents_max: config.agents_max,
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
+        ..NodeOptions::default()
     }
 }
 

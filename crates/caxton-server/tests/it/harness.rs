@@ -60,6 +60,14 @@ impl Harness {
             shards: 1,
             ..NodeOptions::default()
         };
+        Self::over(options, limits).await
+    }
+
+    pub(crate) async fn of(options: NodeOptions) -> Self {
+        Self::over(options, ServerLimits::default()).await
+    }
+
+    async fn over(options: NodeOptions, limits: ServerLimits) -> Self {
         let node = Node::start(options).await.unwrap();
         let server = serve(node.clone(), options_with(limits)).await.unwrap();
         Self { node, server }

@@ -18,5 +18,6 @@ mod harness;
 mod idempotency;
 mod messages;
 mod seeds;
+mod slow_disk;
 mod streams;
 mod tls;

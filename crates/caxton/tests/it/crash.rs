@@ -1,7 +1,10 @@
-//! A loaded node is killed again and again: each acknowledged message is in effect exactly once.
+//! A loaded node is killed again and again: each acknowledged message is in effect exactly once, on
+//! every agent it came to, and so are its timer and its reply.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,23 +13,25 @@ use std::{
 };
 
 use caxton_client::{
-    AgentConfig, CaxtonClient, ClientError, DeployAgentRequest, FipaMessage,
+    AgentConfig, CaxtonClient, ClientError, DeployAgentRequest, FipaMessage, MailFilter,
     api::{AskedValue, SendOptions},
 };
 
-use crate::{command::guest, node::NodeProcess};
+use crate::node::{NodeProcess, up};
 
-const AGENTS: usize = 6;
-const SENDERS: usize = 4;
-
-/// What became of each message.
-#[derive(Default)]
-struct Ledger {
-    /// Acknowledged, by agent.
-    acknowledged: [u64; AGENTS],
-    /// Sent when the node died: it may have been accepted or not.
-    unknown: BTreeMap<String, usize>,
-}
+/// Pairs of agents: each `head` passes on to its `tail` what comes from outside.
+const PAIRS: u64 = 3;
+const SENDERS: u64 = 4;
+/// Names that the senders of one round send under, so that no client's mailbox (1,000) overflows.
+const CLIENTS: u64 = 8;
+/// Each so many messages sets a timer, too.
+const TIMER_EACH: u64 = 4;
+/// Each so many rounds lasts until a checkpoint (every 2 s) is about to be written.
+const LONG_EACH: u64 = 6;
+/// Each so many rounds kills the node that is just starting, too.
+const START_EACH: u64 = 3;
+/// Longer than anything here takes on a busy machine; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Numbers that follow from a seed.
 struct Random(u64);
@@ -51,13 +56,9 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-fn name(agent: usize) -> String {
-    format!("counter-{agent}")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_messages_survive_kills_once_in_effect() {
-    let kills = number("CRASH_KILLS", 10);
+    let kills = number("CRASH_KILLS", 30);
     let seed = number(
         "CRASH_SEED",
         u64::from(std::process::id()) * 2_654_435_761 + 1,
@@ -67,62 +68,117 @@ async fn acknowledged_messages_survive_kills_once_in_effect() {
     let home = tempfile::tempdir().unwrap();
     let mut node = NodeProcess::start_in(home.path(), &[]);
     deploy(&node.client()).await;
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let mut all = Totals::default();
     let next = Arc::new(AtomicU64::new(1));
-    let mut slowest = Duration::ZERO;
-    let mut retried = 0;
     let begun = Instant::now();
-    for _ in 0..kills {
-        let load = Load::start(&node.client(), &ledger, &next);
-        tokio::time::sleep(Duration::from_millis(20 + random.below(400))).await;
+    let (mut killed, mut round) = (0, 0);
+    while killed < kills {
+        round += 1;
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let load = Load::start(&node.client(), round, &ledger, &next);
+        let (least, spread) = match round % LONG_EACH {
+            0 => (1_900, 400),
+            _ => (20, 400),
+        };
+        tokio::time::sleep(Duration::from_millis(least + random.below(spread))).await;
         node.kill();
+        killed += 1;
         load.stop().await;
+        if round % START_EACH == 0 && killed < kills {
+            kill_at_start(home.path(), Duration::from_millis(random.below(120))).await;
+            killed += 1;
+        }
         node = NodeProcess::start_in(home.path(), &[]);
-        slowest = slowest.max(node.started_in);
-        retried += retry_unknown(&node.client(), &ledger).await;
+        all.slowest_start = all.slowest_start.max(node.started_in);
+        let client = node.client();
+        all.retried += retry_unknown(&client, round, &ledger).await;
+        let acknowledged = std::mem::take(&mut ledger.lock().unwrap().acknowledged);
+        check_replies(&client, round, &acknowledged).await;
+        all.acknowledged.extend(acknowledged);
     }
     let took = begun.elapsed();
-    settle(&node.client()).await;
-    let acknowledged = ledger.lock().unwrap().acknowledged;
-    let counted = counts(&node.client()).await;
-    let sum: u64 = acknowledged.iter().sum();
+    let last = next.load(Ordering::SeqCst);
+    settle(&node.client(), last, &all.acknowledged).await;
+    // As it is now, so it is after an orderly end.
+    assert_eq!(node.terminate(), 0);
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let wrong = wrong_marks(&node.client(), last, &all.acknowledged).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let count = all.acknowledged.len();
     println!(
-        "crash: {sum} acknowledged messages over {kills} kills in {:.1} s, {retried} of them by a \
-         retry; slowest start {:.2} s",
+        "crash: {count} acknowledged messages over {killed} kills in {:.1} s, {} of them by a \
+         retry; each marked once at two agents and answered once, {} timers fired once; slowest \
+         start {:.2} s",
         took.as_secs_f64(),
-        slowest.as_secs_f64()
+        all.retried,
+        all.acknowledged
+            .iter()
+            .filter(|tag| has_timer(**tag))
+            .count(),
+        all.slowest_start.as_secs_f64()
     );
-    assert!(sum > kills, "the node was hardly loaded: {sum} messages");
-    assert_eq!(
-        counted, acknowledged,
-        "counted beside acknowledged, by agent"
+    assert!(
+        count as u64 > kills,
+        "the node was hardly loaded: {count} messages"
     );
+}
+
+/// What the whole run saw.
+#[derive(Default)]
+struct Totals {
+    acknowledged: BTreeSet<u64>,
+    retried: usize,
+    slowest_start: Duration,
+}
+
+/// What became of one round's messages, by their tags.
+#[derive(Default)]
+struct Ledger {
+    acknowledged: BTreeSet<u64>,
+    /// Sent when the node died: they may have been accepted or not.
+    unknown: BTreeSet<u64>,
+}
+
+fn has_timer(tag: u64) -> bool {
+    tag % TIMER_EACH == 0
 }
 
 async fn deploy(client: &CaxtonClient) {
-    let module = std::fs::read(guest("counter-c")).unwrap();
-    for agent in 0..AGENTS {
-        let mut config = AgentConfig {
-            name: name(agent),
-            ..AgentConfig::default()
-        };
-        config
-            .limits
-            .insert("messages_per_second".to_owned(), AskedValue::Unlimited);
-        let request = DeployAgentRequest {
-            wasm_module: module.clone(),
-            config,
-        };
-        client.deploy_agent(request).await.unwrap();
+    let module = wat::parse_str(include_str!("tally.wat")).unwrap();
+    for pair in 0..PAIRS {
+        for name in [format!("head-{pair}"), format!("tail-{pair}")] {
+            let mut config = AgentConfig {
+                name,
+                ..AgentConfig::default()
+            };
+            config
+                .limits
+                .insert("messages_per_second".to_owned(), AskedValue::Unlimited);
+            let request = DeployAgentRequest {
+                wasm_module: module.clone(),
+                config,
+            };
+            client.deploy_agent(request).await.unwrap();
+        }
     }
 }
 
-fn message(agent: usize) -> FipaMessage {
+fn client_name(round: u64, tag: u64) -> String {
+    format!("load-{round}-{}", tag % CLIENTS)
+}
+
+fn message(round: u64, tag: u64) -> FipaMessage {
+    let pair = tag % PAIRS;
+    let mut content = serde_json::json!({ "tag": tag, "to": format!("tail-{pair}") });
+    if has_timer(tag) {
+        content["after"] = (tag * 7_919 % 300_000).into();
+    }
     FipaMessage {
         performative: "request".to_owned(),
-        sender: "load".to_owned(),
-        receiver: name(agent).into(),
-        content: serde_json::json!({ "count": true }),
+        sender: client_name(round, tag),
+        receiver: format!("head-{pair}").into(),
+        content,
+        reply_with: Some(tag.to_string()),
         ..FipaMessage::default()
     }
 }
@@ -138,7 +194,12 @@ impl Load {
         clippy::disallowed_methods,
         reason = "a test's senders, joined at its end"
     )]
-    fn start(client: &CaxtonClient, ledger: &Arc<Mutex<Ledger>>, next: &Arc<AtomicU64>) -> Self {
+    fn start(
+        client: &CaxtonClient,
+        round: u64,
+        ledger: &Arc<Mutex<Ledger>>,
+        next: &Arc<AtomicU64>,
+    ) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let senders = (0..SENDERS)
             .map(|_| {
@@ -150,10 +211,8 @@ impl Load {
                 );
                 tokio::spawn(async move {
                     while !stopped.load(Ordering::SeqCst) {
-                        let number = next.fetch_add(1, Ordering::SeqCst);
-                        let agent = usize::try_from(number).unwrap() % AGENTS;
-                        let id = format!("crash-{number}");
-                        if !send(&client, &ledger, agent, id).await {
+                        let tag = next.fetch_add(1, Ordering::SeqCst);
+                        if !send(&client, round, tag, &ledger).await {
                             break;
                         }
                     }
@@ -170,41 +229,50 @@ impl Load {
     }
 }
 
-/// Sends one message; whether the node still answers.
-async fn send(client: &CaxtonClient, ledger: &Mutex<Ledger>, agent: usize, id: String) -> bool {
-    let options = SendOptions {
-        message_id: Some(id.clone()),
+fn options(tag: u64) -> SendOptions {
+    SendOptions {
+        message_id: Some(format!("crash-{tag}")),
         wait_ms: None,
-    };
-    match client.send_with(&message(agent), &options).await {
+    }
+}
+
+/// Sends one message; whether the node still answers.
+async fn send(client: &CaxtonClient, round: u64, tag: u64, ledger: &Mutex<Ledger>) -> bool {
+    match client.send_with(&message(round, tag), &options(tag)).await {
         Ok(sent) => {
             assert_eq!(serde_json::to_value(sent.acknowledged).unwrap(), "durable");
-            ledger.lock().unwrap().acknowledged[agent] += 1;
+            ledger.lock().unwrap().acknowledged.insert(tag);
             true
         }
-        // Refused (a full mailbox): not accepted, so it must not be counted.
+        // Refused (a full mailbox): not accepted, so it must leave no mark.
         Err(ClientError::Refused(problem)) => {
             assert!(matches!(problem.status, 429 | 503), "{problem}");
             true
         }
         Err(_) => {
-            ledger.lock().unwrap().unknown.insert(id, agent);
+            ledger.lock().unwrap().unknown.insert(tag);
             false
         }
     }
 }
 
+/// Kills a node while it opens its directory, or just after.
+async fn kill_at_start(data: &Path, after: Duration) {
+    let mut child = up(data).stdout(Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(after).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// Sends again what nobody knows of, under the same ids, until each is acknowledged.
-async fn retry_unknown(client: &CaxtonClient, ledger: &Mutex<Ledger>) -> u64 {
+async fn retry_unknown(client: &CaxtonClient, round: u64, ledger: &Mutex<Ledger>) -> usize {
     let unknown = std::mem::take(&mut ledger.lock().unwrap().unknown);
-    let count = unknown.len() as u64;
-    for (id, agent) in unknown {
-        let options = SendOptions {
-            message_id: Some(id),
-            wait_ms: None,
-        };
+    for tag in &unknown {
         loop {
-            match client.send_with(&message(agent), &options).await {
+            match client
+                .send_with(&message(round, *tag), &options(*tag))
+                .await
+            {
                 Ok(_) => break,
                 Err(ClientError::Refused(problem)) if matches!(problem.status, 429 | 503) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -212,44 +280,103 @@ async fn retry_unknown(client: &CaxtonClient, ledger: &Mutex<Ledger>) -> u64 {
                 Err(error) => panic!("a retry was refused: {error}"),
             }
         }
-        ledger.lock().unwrap().acknowledged[agent] += 1;
+        ledger.lock().unwrap().acknowledged.insert(*tag);
     }
-    count
+    unknown.len()
 }
 
-/// Waits until every mailbox is empty and every agent idle.
-async fn settle(client: &CaxtonClient) {
-    let until = Instant::now() + Duration::from_secs(30);
-    for agent in 0..AGENTS {
-        let mut before = None;
+/// Waits until each message of a round has its reply, and looks that no reply came twice.
+async fn check_replies(client: &CaxtonClient, round: u64, acknowledged: &BTreeSet<u64>) {
+    let until = Instant::now() + PATIENCE;
+    for number in 0..CLIENTS {
+        let expected: BTreeMap<u64, u32> = acknowledged
+            .iter()
+            .filter(|tag| *tag % CLIENTS == number)
+            .map(|tag| (*tag, 1))
+            .collect();
+        let filter = MailFilter {
+            receiver: Some(client_name(round, number)),
+            ..MailFilter::default()
+        };
+        assert!(expected.len() < 1_000, "more than a client's mailbox holds");
         loop {
-            let detail = client.agent(&name(agent)).await.unwrap();
-            let now = (detail.agent.mailbox.messages, detail.counters.turns);
-            if now.0 == 0 && before == Some(now) {
+            let mut replies = BTreeMap::<u64, u32>::new();
+            for mail in client.messages(&filter).await.unwrap() {
+                let tag = mail.message.in_reply_to.as_ref().unwrap().parse();
+                *replies.entry(tag.unwrap()).or_default() += 1;
+            }
+            if replies == expected {
                 break;
             }
-            before = Some(now);
-            if Instant::now() > until {
-                let mail = client.agent_messages(&name(agent)).await;
-                panic!(
-                    "{}: mail is left: {now:?} of {detail:#?}: {mail:#?}",
-                    name(agent)
-                );
-            }
+            let more = replies
+                .iter()
+                .any(|(tag, times)| *times > 1 || !expected.contains_key(tag));
+            assert!(
+                !more && Instant::now() < until,
+                "replies to {filter:?}: {replies:?} instead of {expected:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-/// What each agent has counted, out of its state.
-async fn counts(client: &CaxtonClient) -> [u64; AGENTS] {
-    let mut counts = [0; AGENTS];
-    for (agent, count) in counts.iter_mut().enumerate() {
-        let value = client
-            .agent_state_value(&name(agent), "count")
-            .await
-            .unwrap_or_default();
-        *count = String::from_utf8(value).unwrap().parse().unwrap_or(0);
+/// Waits until every message and timer has left its mark.
+async fn settle(client: &CaxtonClient, last: u64, acknowledged: &BTreeSet<u64>) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let wrong = wrong_marks(client, last, acknowledged).await;
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < until, "{wrong:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    counts
+}
+
+/// Every tag that is not marked as often as it should be, by agent and kind of mark.
+async fn wrong_marks(
+    client: &CaxtonClient,
+    last: u64,
+    acknowledged: &BTreeSet<u64>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut wrong = BTreeMap::new();
+    for pair in 0..PAIRS {
+        for (agent, kind) in [("head", 'm'), ("tail", 'm'), ("head", 'f'), ("tail", 'f')] {
+            let agent = format!("{agent}-{pair}");
+            let marks = marks(client, &agent, kind, last).await;
+            let bad: Vec<String> = (0..=last)
+                .filter_map(|tag| {
+                    let timed = kind == 'm' || has_timer(tag) && agent.starts_with("head");
+                    let once = tag % PAIRS == pair && timed && acknowledged.contains(&tag);
+                    let found = marks.get(&tag).copied().unwrap_or(0);
+                    (found != u32::from(once))
+                        .then(|| format!("{tag}: {found} instead of {}", u32::from(once)))
+                })
+                .take(20)
+                .collect();
+            if !bad.is_empty() {
+                wrong.insert(format!("{agent} {kind}"), bad);
+            }
+        }
+    }
+    wrong
+}
+
+/// The marks of one kind that an agent keeps in its state, by tag.
+async fn marks(client: &CaxtonClient, agent: &str, kind: char, last: u64) -> BTreeMap<u64, u32> {
+    let mut marks = BTreeMap::new();
+    for page in 0..=last / 1_000 {
+        let key = format!("{kind}{page:04}");
+        let Ok(digits) = client.agent_state_value(agent, &key).await else {
+            // No page: no mark on it, which is wrong if there should be one.
+            continue;
+        };
+        for (at, digit) in digits.iter().enumerate() {
+            let count = u32::from(digit - b'0');
+            if count > 0 {
+                marks.insert(page * 1_000 + at as u64, count);
+            }
+        }
+    }
+    marks
 }

@@ -11,6 +11,7 @@
 mod command;
 mod config;
 mod crash;
+mod disk;
 mod node;
 mod offline;
 mod online;

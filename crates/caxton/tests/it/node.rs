@@ -1,9 +1,10 @@
 //! A node as a process of its own: started, found by its one line, stopped, killed.
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,16 @@ pub(crate) struct NodeProcess {
     _home: Option<TempDir>,
 }
 
+/// The call that starts a node over a directory.
+pub(crate) fn up(data: &Path) -> Command {
+    let mut command = program(data);
+    command
+        .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+        .arg(data)
+        .stdin(Stdio::null());
+    command
+}
+
 impl NodeProcess {
     /// A node with a new directory.
     pub(crate) fn start() -> Self {
@@ -31,16 +42,16 @@ impl NodeProcess {
     }
     /// A node over a directory; it may have run there before.
     pub(crate) fn start_in(data: &Path, more: &[&str]) -> Self {
+        Self::start_by(up(data).args(more), data)
+    }
+    /// The same; what it says on stderr goes into a file.
+    pub(crate) fn start_said(data: &Path, said: &Path) -> Self {
+        Self::start_by(up(data).stderr(File::create(said).unwrap()), data)
+    }
+    /// A node by a call of [`up`], with more of its own.
+    pub(crate) fn start_by(command: &mut Command, data: &Path) -> Self {
         let begun = Instant::now();
-        let mut child = program(data)
-            .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
-            .arg(data)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -74,19 +85,24 @@ impl NodeProcess {
         let token = std::fs::read_to_string(self.data.join("admin-token")).unwrap();
         CaxtonClient::with_token(&self.url, token.trim()).unwrap()
     }
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
     /// SIGTERM; the number it ends with.
-    pub(crate) fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(self) -> i32 {
         let pid = self.child.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(killed.success());
+        self.ended()
+    }
+    /// Waits until it ends of its own; the number it ends with.
+    pub(crate) fn ended(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

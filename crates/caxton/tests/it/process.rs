@@ -78,8 +78,14 @@ fn damage_in_the_journal_is_found_and_refuses_the_start() {
 fn a_directory_is_used_by_one_node_and_an_address_too() {
     let node = NodeProcess::start();
     let data = node.data.display().to_string();
+    let holder = format!("process {}", node.pid());
     caxton(&["up", "--listen", "127.0.0.1:0", "--data", &data])
-        .fails(1, &["another node", "help: "]);
+        .fails(1, &["is used by another node", &holder, "help: "]);
+    // The first one does not mind.
+    node.caxton(&["agent", "deploy", &guest("counter-c"), "--name", "counter"])
+        .ok();
+    node.caxton(&["send", "counter", "{}", "--wait", "20s"])
+        .ok();
     let address = node.url.strip_prefix("http://").unwrap();
     let other = tempfile::tempdir().unwrap();
     caxton(&[

@@ -1,0 +1,95 @@
+//! What is looked at in JSON before it is parsed, because parsers do not, or not safely.
+
+/// Levels of nesting that message JSON may have.
+///
+/// Parsers recurse; 64 is far over what messages need and far under what a stack bears.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Whether JSON bytes nest deeper than `max`, found without parsing and without recursion.
+#[must_use]
+pub fn json_depth_exceeds(bytes: &[u8], max: usize) -> bool {
+    // Nothing is deeper than it has openings. Counting them is many times faster than following
+    // them, and most messages end here.
+    let openings = bytes.iter().filter(|b| matches!(b, b'{' | b'['));
+    if openings.count() <= max {
+        return false;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > max {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether an escape stands for half a character: JSON's grammar allows it, but it is no text, and
+/// a reader that makes texts of all it reads can't read the whole.
+pub(crate) fn has_half_character(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    let mut first_half = false;
+    // Escapes are rare: most messages end at the first look.
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if first_half && at > 0 {
+            return true;
+        }
+        let escape = rest.get(at + 1..).unwrap_or_default();
+        let unit = match escape.first() {
+            Some(b'u') => escape.get(1..5).and_then(hex),
+            _ => None,
+        };
+        match (unit, first_half) {
+            (Some(0xdc00..=0xdfff), true) => first_half = false,
+            (Some(0xdc00..=0xdfff), false) | (_, true) => return true,
+            (Some(0xd800..=0xdbff), false) => first_half = true,
+            _ => {}
+        }
+        let length = if unit.is_some() { 5 } else { 1 };
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    first_half
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(digits).ok()?;
+    u32::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_character_is_found_and_a_whole_one_is_none() {
+        for (json, half) in [
+            (r#""text""#, false),
+            (r#""\\ud83d""#, false),
+            (r#""\ud83d\ude00 \u00e9\n""#, false),
+            (r#""\ud83d""#, true),
+            (r#""\ud83dx\ude00""#, true),
+            (r#""\ude00""#, true),
+            (r#""\ud83d\ud83d\ude00""#, true),
+            (r#""\ud83d\n""#, true),
+            (r#""\u12"#, false),
+        ] {
+            assert_eq!(has_half_character(json.as_bytes()), half, "{json}");
+        }
+    }
+}
