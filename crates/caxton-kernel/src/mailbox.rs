@@ -5,6 +5,7 @@ use std::sync::Arc;
 use caxton_model::{
     AgentId, AgentState, AgentStatus, Delivery, Destination, ErrorCode, InputRef, LimitName,
     Message, MessageKey, Pending, Record, destination_text,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -100,6 +101,11 @@ impl Kernel {
             limits.get(LimitName::MailboxBytes),
         );
         let waiting = agent.mailbox.len() as u64;
+        let messages = if is_planted(Planted::WidenQueue) {
+            2 * messages + 1
+        } else {
+            messages
+        };
         let full = if message.performative.is_last_word() {
             waiting > messages
         } else {

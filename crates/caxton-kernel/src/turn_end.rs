@@ -3,6 +3,7 @@
 use caxton_model::{
     AgentId, AgentStatus, ErrorCode, Fault, InputRef, Pending, Record, Sent, StartReason,
     TurnRecord, TurnResult,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -67,7 +68,8 @@ impl Kernel {
             return;
         };
         live.idle_since = self.now;
-        live.instance = end.instance_kept && end.result.is_ok() && !live.drop_after;
+        let is_good = end.instance_kept && end.result.is_ok();
+        live.instance = (is_good || is_planted(Planted::ReuseFaultedInstance)) && !live.drop_after;
         if end.instance_kept && !live.instance {
             self.effects.push(Effect::DropInstance { agent: id });
         }

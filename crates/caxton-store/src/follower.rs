@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_model::{AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult};
+use caxton_model::{
+    AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult,
+    planted::{Planted, is_planted},
+};
 
 use crate::{
     Chain, Files, OnFatal, StoreFailed, StoreOptions,
@@ -91,7 +94,11 @@ impl Follower {
             }
             _ => {}
         }
-        self.state.replay(entry);
+        if is_planted(Planted::ForgetWatermark) {
+            self.state.replay(&not_used_up(entry));
+        } else {
+            self.state.replay(entry);
+        }
         self.note_touched();
     }
 
@@ -167,6 +174,15 @@ impl Follower {
         self.state.expire_conversations(self.newest);
         self.note_touched();
     }
+}
+
+/// A turn as it would be if its input were still to be worked on.
+fn not_used_up(entry: &Entry) -> Entry {
+    let mut entry = entry.clone();
+    if let Record::Turn(turn) = &mut entry.record {
+        turn.consumed = false;
+    }
+    entry
 }
 
 /// What the checkpoint's thread and its users share.
