@@ -48,7 +48,7 @@ enum Chore {
     },
     /// Kill a loaded node again and again, and count what became of every acknowledged message.
     Crash(crash::Args),
-    /// Run the kernel's simulator.
+    /// Run the simulator of kernel, store and disk.
     Sim(sim::Args),
 }
 

@@ -142,6 +142,10 @@ impl Audit {
             let how = format!("{key} was refused twice");
             return Err(Breach::new(Rule::OnceInEffect, how));
         }
+        if !self.sent.contains_key(&key) {
+            let how = format!("{key} was refused before it was sent");
+            return Err(Breach::new(Rule::CauseBeforeEffect, how));
+        }
         let dead = |to: &Destination| matches!(to, Destination::Dead { .. });
         let buried = sent.iter().any(|one| one.to.iter().any(dead));
         let told = sent.iter().any(caxton_model::Sent::is_on_its_way);

@@ -81,6 +81,7 @@ pub fn run(seed: u64) -> Result<Report, Box<Broken>> {
         world: World::new(shards, machine.0, BEGIN),
         specs: BTreeMap::new(),
         bad_inits: BTreeMap::new(),
+        haste: 0,
         next_agent: 10,
         tickets: 0,
         numbers: 0,
@@ -88,6 +89,8 @@ pub fn run(seed: u64) -> Result<Report, Box<Broken>> {
         crashes: 0,
         records: 0,
     };
+    let haste = [95, 80, 50, 20];
+    life.haste = life.rng.pick(&haste).copied().unwrap_or_default();
     for step in 0..STEPS {
         let result = life.step().and_then(|()| life.world.check());
         result.map_err(|breach| life.broken(seed, step, breach))?;
@@ -109,6 +112,8 @@ pub(crate) struct Life {
     pub(crate) specs: BTreeMap<AgentId, Arc<AgentSpec>>,
     /// How many of a hundred inits of each agent fail.
     pub(crate) bad_inits: BTreeMap<AgentId, usize>,
+    /// In how many steps of a hundred a shard does at once what it decided.
+    haste: usize,
     pub(crate) next_agent: u64,
     pub(crate) tickets: u64,
     pub(crate) numbers: u64,
@@ -158,10 +163,10 @@ impl Life {
             990..995 => return self.crash(Crash::Kill),
             _ => return self.crash(Crash::Power),
         }
-        // Mostly a shard does at once what it decided.
         for shard in 0..self.world.shards.len() {
-            if self.rng.percent(80) {
+            if self.rng.percent(self.haste) {
                 self.world.perform(shard, usize::MAX);
+                self.world.wake(shard);
             }
         }
         Ok(())
@@ -250,6 +255,9 @@ impl Life {
     fn write(&mut self) -> Result<(), Breach> {
         for _ in 0..=self.rng.below(4) {
             match self.world.machine.write() {
+                Ok(true) if !self.world.takes_requests() => {
+                    self.world.say(format_args!("no room: turns stop"));
+                }
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(failed) => {

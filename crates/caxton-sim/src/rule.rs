@@ -27,7 +27,7 @@ pub enum Rule {
     OneFate,
     /// What can't be delivered is among the dead letters, and its sender was told.
     DeadLetterKept,
-    /// Mailboxes, and the journal's queue, are bounded.
+    /// Mailboxes hold no more than they may.
     QueuesBounded,
     /// An instance that faulted is never used again.
     FaultedInstanceGone,

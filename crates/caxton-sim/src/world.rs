@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) given: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     /// What stood in mailboxes when the process began, as far as it still does.
     pub(crate) left_over: BTreeMap<AgentId, usize>,
+    /// When the process began.
+    pub(crate) booted: Timestamp,
     count: u16,
 }
 
@@ -91,6 +93,7 @@ impl World {
             breach: None,
             given: BTreeMap::new(),
             left_over: BTreeMap::new(),
+            booted: now,
             count: shards,
         };
         world.boot(State::default());
@@ -100,6 +103,7 @@ impl World {
     /// Starts the kernels over what was recovered.
     pub(crate) fn boot(&mut self, mut state: State) {
         state.forget_memory_agents();
+        self.booted = self.now;
         self.running.clear();
         self.wires.clear();
         self.given.clear();
@@ -208,6 +212,16 @@ impl World {
         for shard in 0..self.shards.len() {
             self.step(shard, Event::Tick);
         }
+    }
+
+    /// Time for a shard in which something is due; answers whether there was.
+    pub(crate) fn wake(&mut self, shard: usize) -> bool {
+        let wake = self.shards.get(shard).and_then(|s| s.kernel.next_wake());
+        let is_due = wake.is_some_and(|wake| wake <= self.now);
+        if is_due {
+            self.step(shard, Event::Tick);
+        }
+        is_due
     }
 
     /// Does the next few things that a shard has decided.
@@ -462,14 +476,29 @@ impl World {
             let how = format!("{id} has {waiting} messages, and may have {most}");
             return Err(Breach::new(Rule::QueuesBounded, how));
         }
-        let is_late = agent.status == AgentStatus::Restarting
-            && shard.effects.is_empty()
-            && !self.running.contains_key(&id)
-            && self.supervision.is_due(id, shard.ticked);
-        if is_late {
-            let how = format!("the pause of {id} is over, and it is not tried again");
-            return Err(Breach::new(Rule::SupervisionAsWritten, how));
+        let rests = shard.effects.is_empty() && !self.running.contains_key(&id);
+        if rests && !self.is_wished(id) && shard.ticked >= self.booted {
+            self.check_rest(shard, id, agent)?;
         }
         Ok(())
+    }
+
+    /// An agent without a turn has nothing to do.
+    fn check_rest(&self, shard: &Shard, id: AgentId, agent: &AgentState) -> Result<(), Breach> {
+        match agent.status {
+            AgentStatus::Restarting if self.supervision.is_due(id, shard.ticked) => {
+                let how = format!("the pause of {id} is over, and it is not tried again");
+                Err(Breach::new(Rule::SupervisionAsWritten, how))
+            }
+            AgentStatus::Running if !agent.mailbox.is_empty() => {
+                let how = format!("{id} has mail and does nothing");
+                Err(Breach::new(Rule::NothingForgotten, how))
+            }
+            AgentStatus::Running if agent.timers.values().any(|t| t.due <= shard.ticked) => {
+                let how = format!("a timer of {id} was due and does not ring");
+                Err(Breach::new(Rule::DueIsDone, how))
+            }
+            _ => Ok(()),
+        }
     }
 }
