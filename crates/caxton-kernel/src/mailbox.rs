@@ -54,10 +54,10 @@ impl Kernel {
                     attempts: 0,
                 };
                 self.state.deliver(delivery);
+                // One that was long on its way may be older than those that are here.
                 let alarm = Alarm::Replies(Arc::clone(&client));
-                if !self.alarms.is_set(&alarm) {
-                    self.alarms.set(alarm, mail.at.after(retention::REPLY_KEPT));
-                }
+                self.alarms
+                    .set_by(alarm, mail.at.after(retention::REPLY_KEPT));
                 self.effects.push(Effect::ClientMail { client, mail });
             }
             Destination::Agent(id) if is_built_in(id) => {

@@ -19,7 +19,7 @@ use crate::{
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
 
 /// Steps of a life before it comes to rest: enough for several crashes.
-const STEPS: usize = 300;
+const STEPS: usize = 500;
 
 /// Bytes of the transcript that are shown with a rule that did not hold.
 const TRANSCRIPT_BYTES: usize = 6_000;
@@ -145,22 +145,22 @@ impl Life {
 
     fn step(&mut self) -> Result<(), Breach> {
         match self.rng.below(1_000) {
-            0..50 => self.deploy(),
-            50..250 => self.post(),
-            250..310 => self.begin_some_turn(),
-            310..560 => self.end_some_turn(),
-            560..640 => self.perform_some(),
-            640..780 => self.deliver(),
-            780..820 => self.pass_time(),
-            820..870 => self.operate(),
-            870..878 => self.dead_letters(),
-            878..886 => self.read(),
-            886..946 => return self.write(),
-            946..956 => return self.checkpoint(),
-            956..962 => return self.sync_head(),
-            962..985 => self.hear(),
-            985..990 => self.disturb(),
-            990..995 => return self.crash(Crash::Kill),
+            0..40 => self.deploy(),
+            40..240 => self.post(),
+            240..280 => self.begin_some_turn(),
+            280..540 => self.end_some_turn(),
+            540..620 => self.perform_some(),
+            620..770 => self.deliver(),
+            770..810 => self.pass_time(),
+            810..850 => self.operate(),
+            850..858 => self.dead_letters(),
+            858..866 => self.read(),
+            866..936 => return self.write(),
+            936..946 => return self.checkpoint(),
+            946..952 => return self.sync_head(),
+            952..988 => self.hear(),
+            988..993 => self.disturb(),
+            993..996 => return self.crash(Crash::Kill),
             _ => return self.crash(Crash::Power),
         }
         for shard in 0..self.world.shards.len() {

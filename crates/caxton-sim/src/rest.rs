@@ -41,7 +41,8 @@ impl Life {
         let published = replayed(&self.world.machine.published);
         self.world.audit.fates(&published)?;
         let before = kept(&self.world);
-        self.crash(Crash::Kill)?;
+        self.crashes += 1;
+        self.world.crash(Crash::Kill, &mut self.rng)?;
         same(&before, &kept(&self.world))
     }
 

@@ -34,8 +34,19 @@ impl Supervision {
     /// An operator wants something of an agent.
     pub(crate) fn wish(&mut self, ticket: Ticket, agent: AgentId) {
         self.wishes.insert(ticket, agent);
+    }
+
+    /// A stop is taken: nothing is tried again, and no instance is made anew.
+    pub(crate) fn stops(&mut self, agent: AgentId) {
+        self.ends_pause(agent);
         if let Some(watched) = self.watched.get_mut(&agent) {
             watched.must_be_made_anew = false;
+        }
+    }
+
+    /// An update is taken: it waits for no pause.
+    pub(crate) fn ends_pause(&mut self, agent: AgentId) {
+        if let Some(watched) = self.watched.get_mut(&agent) {
             watched.not_before = None;
         }
     }

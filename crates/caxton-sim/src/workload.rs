@@ -176,13 +176,21 @@ impl Life {
         self.world.perform(shard, usize::MAX);
         let status = self.world.agent(agent).map(|agent| agent.status);
         let stands = matches!(status, Some(AgentStatus::Stopped | AgentStatus::Failed));
-        if !matches!(event, Event::Passivate { .. }) && !self.world.is_wished(agent) {
-            self.world.supervision.wish(ticket, agent);
-            if stands && matches!(event, Event::Start { .. }) {
-                self.world.supervision.starts(agent);
-            }
+        if matches!(event, Event::Passivate { .. }) || self.world.is_wished(agent) {
+            return self.world.step(shard, event);
         }
+        let supervision = &mut self.world.supervision;
+        supervision.wish(ticket, agent);
+        match event {
+            Event::Stop { .. } => supervision.stops(agent),
+            Event::Start { .. } if stands => supervision.starts(agent),
+            _ => {}
+        }
+        let updates = matches!(event, Event::Update { .. } | Event::Rollback { .. });
         self.world.step(shard, event);
+        if updates && self.world.supervision.has_wish(agent) {
+            self.world.supervision.ends_pause(agent);
+        }
     }
 
     pub(crate) fn dead_letters(&mut self) {

@@ -338,11 +338,14 @@ impl World {
         id: AgentId,
         guest: impl FnOnce(&mut TurnCtx, &TurnInput) -> Did,
     ) {
-        let Some(turn) = self.running.remove(&id) else {
+        let Some(shard) = self.running.get(&id).map(|turn| turn.shard) else {
             return;
         };
-        let (shard, run) = (turn.shard, turn.run);
+        // Its end may have been decided already.
         self.perform(shard, usize::MAX);
+        let Some(Turn { run, .. }) = self.running.remove(&id) else {
+            return;
+        };
         let mut ctx = *run.ctx;
         let did = guest(&mut ctx, &run.input);
         let mut effects = ctx.finish();
@@ -388,7 +391,10 @@ impl World {
             self.supervision.good(id);
             AgentStatus::Running
         } else {
-            let living = state.agents.values().map(|agent| &*agent.spec);
+            // Whoever works off its mail before a stop does so in the instance it has.
+            let stays = |agent: &&AgentState| agent.status != AgentStatus::Draining;
+            let living = state.agents.values().filter(stays);
+            let living = living.map(|agent| &*agent.spec);
             let living = living.filter(|peer: &&AgentSpec| {
                 self.instances.has(peer.id) || self.running.contains_key(&peer.id)
             });

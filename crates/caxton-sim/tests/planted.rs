@@ -17,6 +17,10 @@ fn find(planted: Planted) -> Option<Box<Broken>> {
     plant(Some(planted));
     let found = (1..=SEEDS).find_map(|seed| run(seed).err());
     plant(None);
+    // What was found is what was planted: without it the same life keeps every rule.
+    if let Some(Err(broken)) = found.as_ref().map(|broken| run(broken.seed)) {
+        panic!("{planted:?}: nothing is planted, and yet\n{broken}");
+    }
     found
 }
 
@@ -45,10 +49,4 @@ fn every_planted_fault_is_found_within_a_thousand_seeds() {
         }
     }
     assert_eq!(missed, [], "not found within {SEEDS} seeds");
-    // The same seeds, with nothing planted.
-    for seed in 1..=20 {
-        if let Err(broken) = run(seed) {
-            panic!("{broken}");
-        }
-    }
 }
