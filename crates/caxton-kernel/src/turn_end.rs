@@ -161,10 +161,12 @@ impl Kernel {
         let durable = self.is_durable(id);
         let input = InputRef::Init(reason);
         let fault = init_fault(&end);
-        let updating = matches!(
-            self.live.get(&id).and_then(|live| live.wish.as_ref()),
-            Some(Wish::Update(_))
-        );
+        // An update that came while the old version's init ran has its own still before it.
+        let updating = reason == StartReason::Update
+            && matches!(
+                self.live.get(&id).and_then(|live| live.wish.as_ref()),
+                Some(Wish::Update(_))
+            );
         if let Some(fault) = fault {
             if let Some(live) = self.live.get_mut(&id)
                 && std::mem::take(&mut live.instance)

@@ -706,7 +706,12 @@ fn replies_wait_a_quarter_of_an_hour_or_until_they_are_read() {
 #[test]
 fn a_reply_that_was_long_on_its_way_is_not_kept_longer() {
     let mut run = Script::new(2);
-    for line in ["deploy a", "deploy b", "post c -> a request", "post c -> b request"] {
+    for line in [
+        "deploy a",
+        "deploy b",
+        "post c -> a request",
+        "post c -> b request",
+    ] {
         run.line(line);
         run.world.deliver_all();
     }
