@@ -13,7 +13,8 @@ use caxton_kernel::{
     Directory, Effect, Event, Kernel, KernelOptions, RunTurn, TurnCtx, TurnEnd, TurnInput, split,
 };
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, LimitName, MessageKey, State, Timestamp,
+    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, LimitName, MessageKey, StartReason,
+    State, Timestamp,
 };
 use caxton_store::Health;
 
@@ -355,8 +356,12 @@ impl World {
         if !instance_kept {
             self.instances.fault(id);
         }
-        let is_init = matches!(run.input, TurnInput::Init(_));
-        let watched = is_init && self.agent(id).is_some() && !self.is_wished(id);
+        // An update's own init counts neither way.
+        let counts = match run.input {
+            TurnInput::Init(reason) => reason != StartReason::Update,
+            _ => false,
+        };
+        let watched = counts && self.agent(id).is_some() && !self.is_wished(id);
         let was_good = matches!(did.result, Ok(0));
         let end = TurnEnd {
             agent: id,
@@ -367,6 +372,9 @@ impl World {
             instance_kept,
         };
         let effects = self.decide(shard, Event::TurnEnded(Box::new(end)));
+        if counts && was_good {
+            self.supervision.good(id);
+        }
         if watched {
             self.compare_supervision(shard, id, was_good);
         }
@@ -388,7 +396,6 @@ impl World {
             return;
         };
         let expected = if was_good {
-            self.supervision.good(id);
             AgentStatus::Running
         } else {
             // Whoever works off its mail before a stop does so in the instance it has.
