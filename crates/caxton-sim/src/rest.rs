@@ -105,7 +105,7 @@ fn nothing_is_overdue(world: &World) -> Result<(), Breach> {
         }
         for (name, client) in &state.clients {
             if let Some(old) = client
-                .replies
+                .replies()
                 .iter()
                 .find(|m| now.since(m.at) >= REPLY_KEPT)
             {
@@ -154,7 +154,7 @@ fn kept(world: &World) -> Kept {
             kept.agents.insert(*id, agent);
         }
         for (name, client) in &state.clients {
-            let keys = client.replies.iter().map(|mail| mail.key).filter(has);
+            let keys = client.replies().iter().map(|mail| mail.key).filter(has);
             kept.replies.extend(keys.map(|key| (Arc::clone(name), key)));
         }
         kept.dead.extend(state.dead.keys().copied().filter(has));

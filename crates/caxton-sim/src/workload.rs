@@ -227,7 +227,7 @@ impl Life {
             .get(shard)
             .map(|shard| shard.kernel.state());
         let replies = state.and_then(|state| state.clients.get(&client));
-        let keys = replies.map(|c| c.replies.iter().map(|mail| mail.key).collect());
+        let keys = replies.map(|c| c.replies().iter().map(|mail| mail.key).collect());
         let keys = keys.unwrap_or_default();
         self.world.step(shard, Event::DropReplies { client, keys });
     }

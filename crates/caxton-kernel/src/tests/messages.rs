@@ -720,7 +720,7 @@ fn a_reply_that_was_long_on_its_way_is_not_kept_longer() {
     run.world.now = run.world.now.after(Micros::secs(10 * 60));
     run.line(r#"turn b ok reply inform {"n": 2}"#);
     run.world.deliver_all();
-    let replies = |run: &Script| run.world.kernels[0].state().clients["c"].replies.len();
+    let replies = |run: &Script| run.world.kernels[0].state().clients["c"].replies().len();
     assert_eq!(replies(&run), 2);
     run.line("tick 6m");
     assert_eq!(replies(&run), 1);
