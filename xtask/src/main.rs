@@ -51,7 +51,7 @@ enum Chore {
     Crash(crash::Args),
     /// Look for inputs on which a parser of outside bytes breaks its word.
     Fuzz(fuzz::Args),
-    /// Run the kernel's simulator.
+    /// Run the simulator of kernel, store and disk.
     Sim(sim::Args),
 }
 

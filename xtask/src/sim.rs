@@ -1,34 +1,49 @@
-//! Runs the kernel's seeded simulator for longer than the ordinary suite does.
+//! Runs the seeded simulator, and the proof that it finds what is planted.
 
 use std::path::Path;
 
-use crate::step::cargo_with;
+use crate::step::cargo;
+
+/// Seeds that an ordinary run of everything lives through.
+const SEEDS: u64 = 10_000;
 
 /// `cargo xtask sim`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many seeds.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = SEEDS)]
     seeds: u64,
     /// The first seed; a failing run names the one to repeat.
     #[arg(long, default_value_t = 1)]
     from: u64,
 }
 
-/// Runs the simulator's test with these numbers.
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            seeds: SEEDS,
+            from: 1,
+        }
+    }
+}
+
+/// Lives these seeds.
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     let (seeds, from) = (args.seeds.to_string(), args.from.to_string());
-    cargo_with(
-        root,
-        &[
-            "test",
-            "--release",
-            "--package",
-            "caxton-kernel",
-            "sim",
-            "--",
-            "--nocapture",
-        ],
-        &[("SIM_SEEDS", seeds.as_str()), ("SIM_FROM", from.as_str())],
-    )
+    let run = ["run", "--release", "--package", "caxton-sim", "--"];
+    cargo(root, &[&run[..], &[&seeds, &from]].concat())
+}
+
+/// Plants each fault in a build of its own, and sees it found.
+pub(crate) fn planted(root: &Path) -> anyhow::Result<()> {
+    let build = ["test", "--release", "--package", "caxton-sim"];
+    let what = [
+        "--features",
+        "planted",
+        "--test",
+        "planted",
+        "--",
+        "--nocapture",
+    ];
+    cargo(root, &[&build[..], &what[..]].concat())
 }

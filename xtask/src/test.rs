@@ -40,6 +40,10 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         steps.run("templates laid out, tested and built", crate::try_templates);
     }
     crate::check::add(&mut steps, root);
+    steps.run("simulator", || crate::sim::run(root, &Default::default()));
+    steps.run("simulator finds what is planted", || {
+        crate::sim::planted(root)
+    });
     steps.run("measurements", || crate::bench::run(root, &["--quick"]));
     steps.print();
     steps.run("tests", || {

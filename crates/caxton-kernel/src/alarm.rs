@@ -42,6 +42,12 @@ impl Alarms {
         self.due.insert(alarm.clone(), due);
         self.order.insert((due, alarm));
     }
+    /// Sets one, unless the same one is due by then anyway.
+    pub(crate) fn set_by(&mut self, alarm: Alarm, due: Timestamp) {
+        if self.due.get(&alarm).is_none_or(|set| due < *set) {
+            self.set(alarm, due);
+        }
+    }
     /// Takes one back.
     pub(crate) fn clear(&mut self, alarm: &Alarm) {
         if let Some(due) = self.due.remove(alarm) {

@@ -8,6 +8,7 @@ use std::{
 use caxton_model::{
     AgentId, ById, Capabilities, Delivery, Destination, Durability, Entry, Message, MessageKey,
     Record, Sent, State, Timestamp,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -172,7 +173,10 @@ impl Kernel {
             index: 0,
         };
         self.watch_requests(&entry.record);
-        let deliveries = self.state.apply(&entry, journalled);
+        let mut deliveries = self.state.apply(&entry, journalled);
+        if is_planted(Planted::DeliverEarly) {
+            self.dispatch(std::mem::take(&mut deliveries));
+        }
         if journalled {
             self.effects.push(Effect::Journal(Arc::clone(&entry)));
         }

@@ -30,8 +30,6 @@ mod turn_end;
 mod turn_route;
 mod update;
 
-#[cfg(any(test, feature = "sim"))]
-pub mod sim;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use caxton_model::{
     AgentId, AgentState, AgentStatus, Delivery, Destination, ErrorCode, InputRef, LimitName,
     Message, MessageKey, Pending, Record, destination_text,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -53,10 +54,10 @@ impl Kernel {
                     attempts: 0,
                 };
                 self.state.deliver(delivery);
+                // One that was long on its way may be older than those that are here.
                 let alarm = Alarm::Replies(Arc::clone(&client));
-                if !self.alarms.is_set(&alarm) {
-                    self.alarms.set(alarm, mail.at.after(retention::REPLY_KEPT));
-                }
+                self.alarms
+                    .set_by(alarm, mail.at.after(retention::REPLY_KEPT));
                 self.effects.push(Effect::ClientMail { client, mail });
             }
             Destination::Agent(id) if is_built_in(id) => {
@@ -100,6 +101,11 @@ impl Kernel {
             limits.get(LimitName::MailboxBytes),
         );
         let waiting = agent.mailbox.len() as u64;
+        let messages = if is_planted(Planted::WidenQueue) {
+            2 * messages + 1
+        } else {
+            messages
+        };
         let full = if message.performative.is_last_word() {
             waiting > messages
         } else {

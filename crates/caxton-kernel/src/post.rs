@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    Destination, ErrorCode, LimitName, Message, MessageKey, Micros, RawJson, Receiver, Record, Sent,
+    Destination, ErrorCode, LimitName, Message, MessageKey, Micros, RawJson, Receiver, Record,
+    Sent,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -39,6 +41,7 @@ impl Kernel {
         if let Some(seen) = message_id
             .as_ref()
             .and_then(|id| self.seen_before(client, id))
+            .filter(|_| !is_planted(Planted::SkipDedupe))
         {
             return seen;
         }

@@ -57,7 +57,13 @@ impl Kernel {
                 }
                 self.stopped(id, "its init failed while it worked off its mail");
             }
-            Some(Wish::Update(_)) | None => self.pause_or_give_up(id, fault),
+            // The new version is tried at once; the old one's failure no longer matters.
+            Some(update @ Wish::Update(_)) => {
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.wish = Some(update);
+                }
+            }
+            None => self.pause_or_give_up(id, fault),
         }
     }
 

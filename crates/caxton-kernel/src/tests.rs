@@ -1,12 +1,15 @@
 //! Scenarios: what is done, and the transcript of what it led to.
 
 mod agents_of_the_host;
+mod durable;
 mod lifecycle;
 mod messages;
+mod nonsense;
 mod performatives;
 mod recovery;
 mod script;
 mod sending;
-mod simulated;
+mod show;
 mod supervision;
 mod timers;
+mod world;

@@ -3,6 +3,7 @@
 use caxton_model::{
     AgentId, AgentStatus, ErrorCode, Fault, InputRef, Pending, Record, Sent, StartReason,
     TurnRecord, TurnResult,
+    planted::{Planted, is_planted},
 };
 
 use crate::{
@@ -67,7 +68,8 @@ impl Kernel {
             return;
         };
         live.idle_since = self.now;
-        live.instance = end.instance_kept && end.result.is_ok() && !live.drop_after;
+        let is_good = end.instance_kept && end.result.is_ok();
+        live.instance = (is_good || is_planted(Planted::ReuseFaultedInstance)) && !live.drop_after;
         if end.instance_kept && !live.instance {
             self.effects.push(Effect::DropInstance { agent: id });
         }
@@ -159,10 +161,12 @@ impl Kernel {
         let durable = self.is_durable(id);
         let input = InputRef::Init(reason);
         let fault = init_fault(&end);
-        let updating = matches!(
-            self.live.get(&id).and_then(|live| live.wish.as_ref()),
-            Some(Wish::Update(_))
-        );
+        // An update that came while the old version's init ran has its own still before it.
+        let updating = reason == StartReason::Update
+            && matches!(
+                self.live.get(&id).and_then(|live| live.wish.as_ref()),
+                Some(Wish::Update(_))
+            );
         if let Some(fault) = fault {
             if let Some(live) = self.live.get_mut(&id)
                 && std::mem::take(&mut live.instance)

@@ -10,6 +10,7 @@ use crate::{
     AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
     Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record,
     State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    planted::{Planted, is_planted},
     state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX, POST_IDS_MAX},
 };
 
@@ -259,7 +260,9 @@ impl State {
                 }
             }
             (InputRef::Timer { id, .. }, _) => {
-                agent.timers.remove(id);
+                if !is_planted(Planted::DoubleTimer) {
+                    agent.timers.remove(id);
+                }
             }
             (InputRef::Init(_) | InputRef::Migrate(_) | InputRef::Shutdown, _) => {}
         }
@@ -365,6 +368,9 @@ impl State {
 
     /// Puts a letter among the dead ones; the oldest goes where there is no room.
     pub fn bury(&mut self, letter: DeadLetter) {
+        if is_planted(Planted::LoseDeadLetter) {
+            return;
+        }
         self.touch(Part::Dead(letter.key));
         self.dead_order.push_back(letter.key);
         self.dead.insert(letter.key, letter);

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use caxton_model::{AgentId, Part, State};
+use caxton_model::{AgentId, MessageKey, Part, State};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -48,6 +48,16 @@ impl Meta {
             place,
             chain,
             seqs,
+        }
+    }
+}
+
+impl Meta {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        match postcard::take_from_bytes::<u32>(bytes) {
+            Ok((CHECKPOINT_FORMAT, _)) => decode(META_KEY, bytes),
+            Ok((other, _)) => Err(CheckpointError::Format(other)),
+            Err(error) => Err(unreadable(META_KEY, &error.to_string())),
         }
     }
 }
@@ -91,6 +101,115 @@ pub(crate) struct Changes<'a> {
     pub(crate) meta: Option<&'a Meta>,
 }
 
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// The parts of the state, and up to where they go.
+    Parts,
+    /// What agents stored.
+    Values,
+}
+
+impl Changes<'_> {
+    /// Names every key that changes, with its new value; those of removed agents come before.
+    pub(crate) fn each(
+        &self,
+        write: &mut dyn FnMut(Table, Vec<u8>, Option<&[u8]>),
+    ) -> Result<(), CheckpointError> {
+        for (part, place) in self.parts {
+            let key = part_key(part);
+            let mut value = place.to_le_bytes().to_vec();
+            match encode_part(self.state, part, &mut value) {
+                None => write(Table::Parts, key, None),
+                Some(Ok(())) => write(Table::Parts, key, Some(&value)),
+                Some(Err(error)) => return Err(unreadable(&key, &error.to_string())),
+            }
+        }
+        for (agent, written) in self.values {
+            for (key, value) in written {
+                write(Table::Values, value_key(*agent, key), value.as_deref());
+            }
+        }
+        if let Some(meta) = self.meta {
+            let mut bytes = Vec::new();
+            encode_value(meta, &mut bytes)
+                .map_err(|error| unreadable(META_KEY, &error.to_string()))?;
+            write(Table::Parts, META_KEY.to_vec(), Some(&bytes));
+        }
+        Ok(())
+    }
+}
+
+/// A state that is read, a part at a time.
+pub(crate) struct Loading {
+    state: State,
+    dead: Vec<(u64, MessageKey)>,
+    posts: Vec<(u64, (Arc<str>, Arc<str>))>,
+}
+
+impl Default for Loading {
+    fn default() -> Self {
+        Self {
+            state: State::tracked(),
+            dead: Vec::new(),
+            posts: Vec::new(),
+        }
+    }
+}
+
+impl Loading {
+    /// Takes what stands under one key of [`Table::Parts`].
+    pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        if key == META_KEY {
+            return Ok(());
+        }
+        let part = part_of(key).ok_or_else(|| unreadable(key, "it is no part's key"))?;
+        let place = u64_at(value, 0);
+        let body = value.get(8..).unwrap_or_default();
+        let state = &mut self.state;
+        match part {
+            Part::Agent(id) => {
+                state.agents.insert(id, decode(key, body)?);
+            }
+            Part::Client(name) => {
+                state.clients.insert(name, decode(key, body)?);
+            }
+            Part::Dead(name) => {
+                self.dead.push((place, name));
+                state.dead.insert(name, decode(key, body)?);
+            }
+            Part::Post(client, id) => {
+                let name = (Arc::clone(&client), Arc::clone(&id));
+                self.posts.push((place, name));
+                state.posts.insert((client, id), decode(key, body)?);
+            }
+            Part::Conversation(id) => {
+                state.conversations.insert(id, decode(key, body)?);
+            }
+            Part::Open(asker, reply_with) => {
+                state.open.insert((asker, reply_with), decode(key, body)?);
+            }
+            Part::DfSubscriptions => state.df_subscriptions = decode(key, body)?,
+            Part::Held => state.held = decode(key, body)?,
+        }
+        Ok(())
+    }
+
+    /// The state, once every key was taken.
+    pub(crate) fn finish(mut self, meta: Option<Meta>) -> State {
+        self.dead.sort_unstable();
+        self.posts.sort_unstable();
+        let mut state = self.state;
+        state.dead_order = self.dead.into_iter().map(|(_, name)| name).collect();
+        state.posts_order = self.posts.into_iter().map(|(_, name)| name).collect();
+        state.conversation_bytes = state.conversations.values().map(|c| c.bytes).sum();
+        if let Some(meta) = meta {
+            state.seqs = meta.seqs;
+        }
+        state
+    }
+}
+
 /// The open database.
 pub(crate) struct Checkpoint {
     database: Database,
@@ -119,59 +238,17 @@ impl Checkpoint {
         let Some(bytes) = self.parts.get(META_KEY)? else {
             return Ok(None);
         };
-        match postcard::take_from_bytes::<u32>(&bytes) {
-            Ok((CHECKPOINT_FORMAT, _)) => decode(META_KEY, &bytes).map(Some),
-            Ok((other, _)) => Err(CheckpointError::Format(other)),
-            Err(error) => Err(unreadable(META_KEY, &error.to_string())),
-        }
+        Meta::decode(&bytes).map(Some)
     }
 
     /// The whole state as of [`Self::meta`].
     pub(crate) fn load(&self) -> Result<State, CheckpointError> {
-        let mut state = State::tracked();
-        let (mut dead, mut posts) = (Vec::new(), Vec::new());
+        let mut loading = Loading::default();
         for pair in self.parts.iter() {
             let (key, value) = pair.into_inner()?;
-            if &*key == META_KEY {
-                continue;
-            }
-            let part = part_of(&key).ok_or_else(|| unreadable(&key, "it is no part's key"))?;
-            let place = u64_at(&value, 0);
-            let body = value.get(8..).unwrap_or_default();
-            match part {
-                Part::Agent(id) => {
-                    state.agents.insert(id, decode(&key, body)?);
-                }
-                Part::Client(name) => {
-                    state.clients.insert(name, decode(&key, body)?);
-                }
-                Part::Dead(name) => {
-                    dead.push((place, name));
-                    state.dead.insert(name, decode(&key, body)?);
-                }
-                Part::Post(client, id) => {
-                    posts.push((place, (Arc::clone(&client), Arc::clone(&id))));
-                    state.posts.insert((client, id), decode(&key, body)?);
-                }
-                Part::Conversation(id) => {
-                    state.conversations.insert(id, decode(&key, body)?);
-                }
-                Part::Open(asker, reply_with) => {
-                    state.open.insert((asker, reply_with), decode(&key, body)?);
-                }
-                Part::DfSubscriptions => state.df_subscriptions = decode(&key, body)?,
-                Part::Held => state.held = decode(&key, body)?,
-            }
+            loading.take(&key, &value)?;
         }
-        dead.sort_unstable();
-        posts.sort_unstable();
-        state.dead_order = dead.into_iter().map(|(_, name)| name).collect();
-        state.posts_order = posts.into_iter().map(|(_, name)| name).collect();
-        state.conversation_bytes = state.conversations.values().map(|c| c.bytes).sum();
-        if let Some(meta) = self.meta()? {
-            state.seqs = meta.seqs;
-        }
-        Ok(state)
+        Ok(loading.finish(self.meta()?))
     }
 
     /// Writes all changes as one batch; durable when it returns.
@@ -184,30 +261,16 @@ impl Checkpoint {
                 batch.remove(&self.values, pair.key()?);
             }
         }
-        for (part, place) in changes.parts {
-            let key = part_key(part);
-            let mut value = place.to_le_bytes().to_vec();
-            match encode_part(changes.state, part, &mut value) {
-                None => batch.remove(&self.parts, key),
-                Some(Ok(())) => batch.insert(&self.parts, key, value),
-                Some(Err(error)) => return Err(unreadable(&key, &error.to_string())),
+        changes.each(&mut |table, key, value| {
+            let keyspace = match table {
+                Table::Parts => &self.parts,
+                Table::Values => &self.values,
+            };
+            match value {
+                Some(value) => batch.insert(keyspace, key, value),
+                None => batch.remove(keyspace, key),
             }
-        }
-        for (agent, written) in changes.values {
-            for (key, value) in written {
-                let key = value_key(*agent, key);
-                match value {
-                    Some(value) => batch.insert(&self.values, key, value.as_ref()),
-                    None => batch.remove(&self.values, key),
-                }
-            }
-        }
-        if let Some(meta) = changes.meta {
-            let mut bytes = Vec::new();
-            encode_value(meta, &mut bytes)
-                .map_err(|error| unreadable(META_KEY, &error.to_string()))?;
-            batch.insert(&self.parts, META_KEY, bytes);
-        }
+        })?;
         Ok(batch.commit()?)
     }
 

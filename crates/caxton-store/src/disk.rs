@@ -76,28 +76,22 @@ impl Disk {
             known: opened.known,
             check_known,
         };
-        let (place, chain) = opened.known.unwrap_or_default();
-        let mut follower = Follower::new(opened.state, place, chain);
         let checkpoint = opened.checkpoint;
-        let (writer, found) =
-            JournalWriter::open(Arc::clone(&files), &journal_options, &mut |_, entry| {
-                follower.apply(&entry);
-                recovered.replayed += 1;
-                if follower.value_bytes() >= options.checkpoint_bytes {
-                    let written = follower.write_values(&checkpoint);
-                    return written.map_err(|error| format!("the checkpoint: {error}"));
-                }
-                Ok(())
-            })?;
-        follower.set_chain(found.chain);
-        follower.write(&checkpoint).map_err(checkpoint_failed)?;
-        recovered.place = found.place;
-        recovered.torn = found.torn;
-        recovered.notices.extend(found.notices);
-        recovered.state = State {
-            touched: None,
-            ..follower.state.clone()
+        let mut bound_memory = |follower: &mut Follower| {
+            if follower.value_bytes() < options.checkpoint_bytes {
+                return Ok(());
+            }
+            let written = follower.write_values(&checkpoint);
+            written.map_err(|error| format!("the checkpoint: {error}"))
         };
+        let (writer, mut follower) = recover(
+            &files,
+            &journal_options,
+            opened.state,
+            &mut recovered,
+            &mut bound_memory,
+        )?;
+        follower.write(&checkpoint).map_err(checkpoint_failed)?;
         let scrub = if check_known {
             Ok(None)
         } else {
@@ -139,8 +133,9 @@ impl Disk {
         let lag = durable.saturating_sub(self.follow.applied_place.load(Ordering::Relaxed));
         let unwritten = durable.saturating_sub(self.follow.place.load(Ordering::Relaxed));
         self.health() == Health::Good
-            && gauges.queued_records.load(Ordering::Relaxed) < self.queue_records_max
-            && gauges.queued_bytes.load(Ordering::Relaxed) < self.queue_bytes_max
+            && self
+                .journal
+                .keeps_up(self.queue_records_max, self.queue_bytes_max)
             && lag < CHECKPOINT_LAG_FACTOR * self.queue_records_max
             && (unwritten < FAILING_LAG_MAX || self.follow.writes.load(Ordering::Relaxed))
     }
@@ -193,6 +188,32 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Reads the journal behind a checkpoint: the state as of the last durable record.
+pub(crate) fn recover(
+    files: &Arc<dyn Files>,
+    options: &JournalOptions,
+    state: State,
+    recovered: &mut Recovered,
+    after_each: &mut dyn FnMut(&mut Follower) -> Result<(), String>,
+) -> Result<(JournalWriter, Follower), OpenError> {
+    let (place, chain) = options.known.unwrap_or_default();
+    let mut follower = Follower::new(state, place, chain);
+    let (writer, found) = JournalWriter::open(Arc::clone(files), options, &mut |_, entry| {
+        follower.apply(&entry);
+        recovered.replayed += 1;
+        after_each(&mut follower)
+    })?;
+    follower.set_chain(found.chain);
+    recovered.place = found.place;
+    recovered.torn = found.torn;
+    recovered.notices.extend(found.notices);
+    recovered.state = State {
+        touched: None,
+        ..follower.state.clone()
+    };
+    Ok((writer, follower))
 }
 
 fn make_dir(dir: &Path) -> Result<(), OpenError> {

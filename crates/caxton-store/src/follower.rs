@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_model::{AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult};
+use caxton_model::{
+    AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult,
+    planted::{Planted, is_planted},
+};
 
 use crate::{
     Chain, Files, OnFatal, StoreFailed, StoreOptions,
@@ -54,6 +57,15 @@ impl Follower {
         }
     }
 
+    /// Takes the records of the next group.
+    pub(crate) fn follow(&mut self, group: &Durable) {
+        for entry in &group.entries {
+            self.apply(entry);
+        }
+        self.set_chain(group.chain);
+        debug_assert_eq!(self.place, group.last_place);
+    }
+
     /// Takes the record that has the next place.
     pub(crate) fn apply(&mut self, entry: &Entry) {
         self.place += 1;
@@ -82,7 +94,11 @@ impl Follower {
             }
             _ => {}
         }
-        self.state.replay(entry);
+        if is_planted(Planted::ForgetWatermark) {
+            self.state.replay(&not_used_up(entry));
+        } else {
+            self.state.replay(entry);
+        }
         self.note_touched();
     }
 
@@ -112,8 +128,16 @@ impl Follower {
 
     /// Writes what changed; on an error it stays changed.
     pub(crate) fn write(&mut self, checkpoint: &Checkpoint) -> Result<Meta, CheckpointError> {
+        self.write_with(|changes| checkpoint.write(changes))
+    }
+
+    /// Hands what changed to whoever writes it.
+    pub(crate) fn write_with(
+        &mut self,
+        write: impl FnOnce(&Changes<'_>) -> Result<(), CheckpointError>,
+    ) -> Result<Meta, CheckpointError> {
         let meta = self.meta();
-        checkpoint.write(&Changes {
+        write(&Changes {
             state: &self.state,
             parts: &self.parts,
             values: &self.values,
@@ -146,10 +170,19 @@ impl Follower {
     }
 
     /// Forgets conversations that have fallen silent.
-    fn prune(&mut self) {
+    pub(crate) fn prune(&mut self) {
         self.state.expire_conversations(self.newest);
         self.note_touched();
     }
+}
+
+/// A turn as it would be if its input were still to be worked on.
+fn not_used_up(entry: &Entry) -> Entry {
+    let mut entry = entry.clone();
+    if let Record::Turn(turn) = &mut entry.record {
+        turn.consumed = false;
+    }
+    entry
 }
 
 /// What the checkpoint's thread and its users share.
@@ -283,11 +316,7 @@ impl Run {
             let timeout = (self.follower.place > self.written).then_some(wait);
             let taken = self.follow.queue.take(&mut groups, timeout);
             for group in groups.drain(..) {
-                for entry in &group.entries {
-                    self.follower.apply(entry);
-                }
-                self.follower.set_chain(group.chain);
-                debug_assert_eq!(self.follower.place, group.last_place);
+                self.follower.follow(&group);
                 let place = self.follower.place;
                 self.follow.applied_place.store(place, Ordering::Relaxed);
             }
@@ -372,46 +401,54 @@ impl Run {
         Ok(())
     }
 
-    /// Counts segments, and removes the oldest that the checkpoint has passed while there are more
-    /// bytes than are to be kept.
     fn keep_segments(&mut self) {
-        let Ok(mut segments) = self.segments() else {
-            return;
-        };
-        let mut bytes: u64 = segments.iter().map(|(_, _, bytes)| bytes).sum();
-        while let [(oldest, _, size), (_, next_first, _), ..] = segments.as_slice() {
-            let passed = *next_first <= self.written + 1;
-            if bytes <= self.journal_bytes_max || !passed {
-                break;
-            }
-            if let Err(error) = self.files.remove(&segment_name(*oldest)) {
-                tracing::warn!(%error, segment = oldest, "can't remove an old segment");
-                break;
-            }
-            bytes -= size;
-            segments.remove(0);
+        if let Ok((count, bytes)) =
+            keep_segments(&*self.files, self.written, self.journal_bytes_max)
+        {
+            self.follow.journal_bytes.store(bytes, Ordering::Relaxed);
+            self.follow.segments.store(count, Ordering::Relaxed);
         }
-        self.follow.journal_bytes.store(bytes, Ordering::Relaxed);
-        self.follow
-            .segments
-            .store(segments.len() as u64, Ordering::Relaxed);
     }
+}
 
-    /// Number, first place and size of each segment, oldest first.
-    fn segments(&self) -> io::Result<Vec<(u64, u64, u64)>> {
-        let mut segments = Vec::new();
-        for name in self.files.names()? {
-            let Some(number) = segment_number(&name) else {
-                continue;
-            };
-            let file = self.files.open(&name)?;
-            let mut bytes = [0; SEGMENT_HEADER_BYTES];
-            file.read_full_at(&mut bytes, 0)?;
-            // One that is just being made has no header yet; it is the newest and is kept.
-            let first = SegmentHeader::decode(&bytes).map_or(u64::MAX, |h| h.first_place);
-            segments.push((number, first, file.size()?));
+/// Counts segments and their bytes, and removes the oldest that the checkpoint has passed while
+/// there are more bytes than are to be kept.
+pub(crate) fn keep_segments(
+    files: &dyn Files,
+    written: u64,
+    bytes_max: u64,
+) -> io::Result<(u64, u64)> {
+    let mut segments = segments(files)?;
+    let mut bytes: u64 = segments.iter().map(|(_, _, bytes)| bytes).sum();
+    while let [(oldest, _, size), (_, next_first, _), ..] = segments.as_slice() {
+        let passed = *next_first <= written + 1;
+        if bytes <= bytes_max || !passed {
+            break;
         }
-        segments.sort_unstable();
-        Ok(segments)
+        if let Err(error) = files.remove(&segment_name(*oldest)) {
+            tracing::warn!(%error, segment = oldest, "can't remove an old segment");
+            break;
+        }
+        bytes -= size;
+        segments.remove(0);
     }
+    Ok((segments.len() as u64, bytes))
+}
+
+/// Number, first place and size of each segment, oldest first.
+fn segments(files: &dyn Files) -> io::Result<Vec<(u64, u64, u64)>> {
+    let mut segments = Vec::new();
+    for name in files.names()? {
+        let Some(number) = segment_number(&name) else {
+            continue;
+        };
+        let file = files.open(&name)?;
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        file.read_full_at(&mut bytes, 0)?;
+        // One that is just being made has no header yet; it is the newest and is kept.
+        let first = SegmentHeader::decode(&bytes).map_or(u64::MAX, |h| h.first_place);
+        segments.push((number, first, file.size()?));
+    }
+    segments.sort_unstable();
+    Ok(segments)
 }

@@ -1,6 +1,6 @@
 //! Which crate may know which: the architecture's arrows, and the fire-walls of `deny.toml`.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
@@ -8,12 +8,16 @@ use serde::Deserialize;
 use super::Complaint;
 
 /// The workspace's crates and what each may use of the others. Anything else is a breach.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("caxton-model", &[]),
     ("caxton-package", &["caxton-model"]),
     ("caxton-engine", &["caxton-model", "caxton-package"]),
     ("caxton-kernel", &["caxton-model"]),
     ("caxton-store", &["caxton-model"]),
+    (
+        "caxton-sim",
+        &["caxton-model", "caxton-kernel", "caxton-store"],
+    ),
     (
         "caxton-node",
         &[
@@ -56,10 +60,11 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that must run anywhere and decide nothing by clock, socket or thread.
-const WITHOUT_RUNTIME: [&str; 5] = [
+const WITHOUT_RUNTIME: [&str; 6] = [
     "caxton-model",
     "caxton-package",
     "caxton-kernel",
+    "caxton-sim",
     "caxton-api",
     "caxton-sdk",
 ];
@@ -71,6 +76,8 @@ struct Metadata {
 #[derive(Debug, Deserialize)]
 struct Package {
     name: String,
+    #[serde(default)]
+    features: BTreeMap<String, Vec<String>>,
     dependencies: Vec<Dependency>,
 }
 #[derive(Debug, Deserialize)]
@@ -78,7 +85,12 @@ struct Dependency {
     name: String,
     /// `None`: an ordinary one.
     kind: Option<String>,
+    #[serde(default)]
+    features: Vec<String>,
 }
+
+/// The feature under which tests plant faults.
+const PLANTED: &str = "planted";
 
 /// The part of `deny.toml` that says who may name what.
 #[derive(Debug, Deserialize)]
@@ -133,6 +145,11 @@ fn judge(packages: &[Package], bans: &[Ban], complaints: &mut Vec<Complaint>) {
             complain("is a new crate; give it its place in xtask/src/tidy/edges.rs".to_owned());
             continue;
         };
+        for way in ways_to_plant(package) {
+            complain(format!(
+                "{way} enables `{PLANTED}`: only a command of a test may, and only by a feature of that name"
+            ));
+        }
         let ordinary = package
             .dependencies
             .iter()
@@ -155,9 +172,51 @@ fn judge(packages: &[Package], bans: &[Ban], complaints: &mut Vec<Complaint>) {
     }
 }
 
+/// What in a manifest would build planted faults without being told to.
+fn ways_to_plant(package: &Package) -> Vec<String> {
+    let plants = |feature: &String| feature == PLANTED || feature.ends_with("/planted");
+    let dependencies = package.dependencies.iter();
+    let features = package.features.iter();
+    dependencies
+        .filter(|dependency| dependency.features.iter().any(plants))
+        .map(|dependency| format!("the dependency `{}`", dependency.name))
+        .chain(
+            features
+                .filter(|(name, enabled)| *name != PLANTED && enabled.iter().any(plants))
+                .map(|(name, _)| format!("the feature `{name}`")),
+        )
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_shipped_is_built_with_planted_faults() {
+        let mut package = package("caxton-sim", &["caxton-model"]);
+        let features = [
+            ("default", "caxton-model/planted"),
+            ("planted", "caxton-model/planted"),
+            ("slow", "planted"),
+        ];
+        package.features = features
+            .map(|(name, enables)| (name.to_owned(), vec![enables.to_owned()]))
+            .into();
+        package.dependencies[0].features = vec!["planted".to_owned()];
+        let mut complaints = Vec::new();
+        judge(&[package], &[], &mut complaints);
+        let said: Vec<_> = complaints.iter().map(|c| c.what.as_str()).collect();
+        let how = "only a command of a test may, and only by a feature of that name";
+        assert_eq!(
+            said,
+            [
+                format!("the dependency `caxton-model` enables `planted`: {how}"),
+                format!("the feature `default` enables `planted`: {how}"),
+                format!("the feature `slow` enables `planted`: {how}"),
+            ]
+        );
+    }
 
     fn package(name: &str, uses: &[&str]) -> Package {
         let dependencies = uses
@@ -165,10 +224,12 @@ mod tests {
             .map(|name| Dependency {
                 name: (*name).to_owned(),
                 kind: None,
+                features: Vec::new(),
             })
             .collect();
         Package {
             name: name.to_owned(),
+            features: BTreeMap::new(),
             dependencies,
         }
     }

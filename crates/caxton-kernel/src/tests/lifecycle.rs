@@ -697,3 +697,54 @@ fn the_late_end_of_a_turn_that_was_cut_off_is_ignored() {
         "#]],
     );
 }
+
+#[test]
+fn an_init_of_the_old_version_is_not_taken_for_the_new_ones() {
+    check(
+        r#"
+        deploy a
+        post c -> a request
+        turn a trap
+        post c -> a request
+        update a version=2.0.0
+        turn a ok
+        turn a ok
+        turn a ok
+        show a
+        "#,
+        expect![[r#"
+            deploy a
+            post c -> a request
+              journal 0-4 posted [request agent:10]
+              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 message c -> a request null conv=c-0-4
+            turn a trap
+              event a faulted: trap: the guest met its trap
+              journal 0-5 turn 2 fault trap [failure client:c]
+              mail for c: a -> c failure {"error":"the guest met its trap","code":"trap","agent":"a"} conv=c-0-4 re=c-0-4
+            post c -> a request
+              journal 0-6 posted [request agent:10]
+              answer 3: posted m-0-6-0 conv=c-0-6 to 1 durable
+              run a 3 init AfterFault
+            update a version=2.0.0
+            turn a ok
+              journal 0-7 instance-started
+              journal 0-8 turn 3 returned 0
+              drop instance a
+              run a 4 init Update
+            turn a ok
+              journal 0-9 updated
+              journal 0-10 instance-started
+              journal 0-11 turn 4 returned 0
+              run a 5 migrate from 1.0.0
+            turn a ok
+              journal 0-12 turn 5 returned 0
+              journal 0-13 status-changed
+              event a is Running: updated to 2.0.0
+              answer 4: Running
+              run a 6 message c -> a request null conv=c-0-6
+            show a
+              Running version 2.0.0 turns 5 errors 0 faults 1 mail 1 timers [] subscriptions 0 state 0
+        "#]],
+    );
+}

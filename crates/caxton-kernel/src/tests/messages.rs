@@ -1,8 +1,9 @@
 //! Posts, turns and replies.
 
+use caxton_model::Micros;
 use expect_test::expect;
 
-use super::script::check;
+use super::script::{Script, check};
 
 #[test]
 fn a_request_from_outside_is_answered() {
@@ -700,6 +701,29 @@ fn replies_wait_a_quarter_of_an_hour_or_until_they_are_read() {
               0
         "#]],
     );
+}
+
+#[test]
+fn a_reply_that_was_long_on_its_way_is_not_kept_longer() {
+    let mut run = Script::new(2);
+    for line in [
+        "deploy a",
+        "deploy b",
+        "post c -> a request",
+        "post c -> b request",
+    ] {
+        run.line(line);
+        run.world.deliver_all();
+    }
+    // `a` lives on another shard than `c` and `b`.
+    run.line(r#"turn a ok reply inform {"n": 1}"#);
+    run.world.now = run.world.now.after(Micros::secs(10 * 60));
+    run.line(r#"turn b ok reply inform {"n": 2}"#);
+    run.world.deliver_all();
+    let replies = |run: &Script| run.world.kernels[0].state().clients["c"].replies().len();
+    assert_eq!(replies(&run), 2);
+    run.line("tick 6m");
+    assert_eq!(replies(&run), 1);
 }
 
 #[test]

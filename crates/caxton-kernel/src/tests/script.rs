@@ -8,10 +8,8 @@ use caxton_model::{
     Timestamp,
 };
 
-use crate::{
-    Event, Post, Ticket, TurnCtx, TurnEffects, TurnEnd,
-    sim::{World, show_message},
-};
+use super::{show::show_message, world::World};
+use crate::{Event, Post, Ticket, TurnCtx, TurnEffects, TurnEnd};
 
 /// When every scenario begins: 2026-01-01.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);

@@ -9,11 +9,12 @@ use std::{
 };
 
 use super::{
-    faulty::Faulty,
     journal::{assert_entries, open},
     sample::usual_turn,
 };
-use crate::{Health, StoreFailed, StoreOptions, WriteError, journal::Journal, queue::Queue};
+use crate::{
+    FaultyFiles, Health, StoreFailed, StoreOptions, WriteError, journal::Journal, queue::Queue,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -25,7 +26,7 @@ fn notify(journal: &Journal) -> Told {
     told
 }
 
-fn start(files: &Faulty) -> (Arc<Journal>, Receiver<StoreFailed>) {
+fn start(files: &FaultyFiles) -> (Arc<Journal>, Receiver<StoreFailed>) {
     let (tell, fatal) = channel();
     let tell = std::sync::Mutex::new(tell);
     let options = StoreOptions {
@@ -47,7 +48,7 @@ fn wait_for(what: impl Fn() -> bool) {
 
 #[test]
 fn without_room_nothing_is_lost_and_it_goes_on_when_there_is() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (journal, fatal) = start(&files);
     files.set_room(Some(files.used() + 5_000));
     let entries: Vec<_> = (1..=60).map(|seq| Arc::new(usual_turn(seq))).collect();
@@ -72,7 +73,7 @@ fn without_room_nothing_is_lost_and_it_goes_on_when_there_is() {
 
 #[test]
 fn a_store_that_is_closed_while_it_is_full_says_so_to_whoever_waits() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (journal, fatal) = start(&files);
     files.set_room(Some(files.used()));
     for seq in 1..=60 {
@@ -89,7 +90,7 @@ fn a_store_that_is_closed_while_it_is_full_says_so_to_whoever_waits() {
 
 #[test]
 fn a_failed_sync_is_fatal_and_nobody_is_told_that_it_was_durable() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (journal, fatal) = start(&files);
     journal.append(Arc::new(usual_turn(1)));
     assert_eq!(notify(&journal).recv_timeout(PATIENCE), Ok(Ok(())));
@@ -111,7 +112,7 @@ fn a_failed_sync_is_fatal_and_nobody_is_told_that_it_was_durable() {
 
 #[test]
 fn a_group_that_found_no_room_is_written_by_a_later_try() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (mut writer, _, _) = open(&files).unwrap();
     let mut all = Vec::new();
     for seq in 1..=100 {
@@ -132,7 +133,7 @@ fn a_group_that_found_no_room_is_written_by_a_later_try() {
 
 #[test]
 fn a_notification_that_panics_does_not_stop_the_journal() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (journal, fatal) = start(&files);
     journal.append(Arc::new(usual_turn(1)));
     journal.notify(Box::new(|_| panic!("on purpose")));
@@ -143,7 +144,7 @@ fn a_notification_that_panics_does_not_stop_the_journal() {
 
 #[test]
 fn many_records_share_one_sync() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let writer = open(&files).unwrap().0;
     let before = files.syncs();
     let journal = {

@@ -93,7 +93,7 @@ fn a_flip_behind_the_known_places_is_found_and_one_before_them_by_the_check() {
     let place = ends[60];
     let mut chain = None;
     let copy = files.copy();
-    let (mut writer, _, _) = open(&super::faulty::Faulty::default()).unwrap();
+    let (mut writer, _, _) = open(&crate::FaultyFiles::default()).unwrap();
     let mut from = 0;
     for end in &ends[..=60] {
         writer.append_group(&all[from..*end as usize]).unwrap();

@@ -8,12 +8,11 @@ use caxton_model::*;
 use expect_test::expect_file;
 
 use super::{
-    faulty::Faulty,
     journal::{OPTIONS, open_with},
     sample::{message, spec, turn, write},
 };
 use crate::{
-    JournalOptions, decode_entry,
+    FaultyFiles, JournalOptions, decode_entry,
     frame::{encode_value, segment_name},
 };
 
@@ -31,7 +30,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn the_worked_example_of_the_specification() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let options = JournalOptions {
         segment_bytes: 512,
         ..OPTIONS

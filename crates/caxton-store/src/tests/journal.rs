@@ -5,12 +5,9 @@ use std::sync::Arc;
 use caxton_model::Entry;
 use proptest::prelude::*;
 
-use super::{
-    faulty::Faulty,
-    sample::{Random, World, turn, usual_turn, write},
-};
+use super::sample::{Random, World, turn, usual_turn, write};
 use crate::{
-    Files, JournalFound, JournalOptions, JournalWriter, OpenError,
+    FaultyFiles, Files, JournalFound, JournalOptions, JournalWriter, OpenError,
     frame::{GROUP_HEADER_BYTES, SEGMENT_HEADER_BYTES, encode_record, segment_name, split_record},
     verify::verify_files,
 };
@@ -24,7 +21,10 @@ pub(super) const OPTIONS: JournalOptions = JournalOptions {
 
 pub(super) type Opened = (JournalWriter, JournalFound, Vec<Entry>);
 
-pub(super) fn open_with(files: &Faulty, options: &JournalOptions) -> Result<Opened, OpenError> {
+pub(super) fn open_with(
+    files: &FaultyFiles,
+    options: &JournalOptions,
+) -> Result<Opened, OpenError> {
     let mut entries = Vec::new();
     let (writer, found) =
         JournalWriter::open(Arc::new(files.clone()), options, &mut |_, entry| {
@@ -34,12 +34,12 @@ pub(super) fn open_with(files: &Faulty, options: &JournalOptions) -> Result<Open
     Ok((writer, found, entries))
 }
 
-pub(super) fn open(files: &Faulty) -> Result<Opened, OpenError> {
+pub(super) fn open(files: &FaultyFiles) -> Result<Opened, OpenError> {
     open_with(files, &OPTIONS)
 }
 
 /// A journal of this many groups of a few records each, and where each group ends.
-pub(super) fn filled(seed: u64, groups: usize) -> (Faulty, Vec<Arc<Entry>>, Vec<u64>) {
+pub(super) fn filled(seed: u64, groups: usize) -> (FaultyFiles, Vec<Arc<Entry>>, Vec<u64>) {
     filled_with(seed, groups, &OPTIONS)
 }
 
@@ -47,8 +47,8 @@ fn filled_with(
     seed: u64,
     groups: usize,
     options: &JournalOptions,
-) -> (Faulty, Vec<Arc<Entry>>, Vec<u64>) {
-    let files = Faulty::default();
+) -> (FaultyFiles, Vec<Arc<Entry>>, Vec<u64>) {
+    let files = FaultyFiles::default();
     let mut world = World::new(seed);
     let (mut writer, _, _) = open_with(&files, options).unwrap();
     let (mut all, mut ends) = (Vec::new(), Vec::new());
@@ -87,7 +87,7 @@ fn what_was_written_is_read_again_over_many_segments() {
 
 #[test]
 fn a_journal_goes_on_where_it_ended_any_number_of_times() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let mut world = World::new(2);
     let mut all = Vec::new();
     for _ in 0..40 {
@@ -101,7 +101,7 @@ fn a_journal_goes_on_where_it_ended_any_number_of_times() {
 
 #[test]
 fn a_record_larger_than_a_segment_gets_a_segment_that_fits() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     let (mut writer, _, _) = open(&files).unwrap();
     let large = Arc::new(turn(0, 1, 5, vec![write("k", &"v".repeat(100_000))]));
     writer.append_group(std::slice::from_ref(&large)).unwrap();
@@ -113,7 +113,7 @@ fn a_record_larger_than_a_segment_gets_a_segment_that_fits() {
 
 #[test]
 fn writes_that_take_only_a_few_bytes_at_a_time_are_finished() {
-    let files = Faulty::default();
+    let files = FaultyFiles::default();
     files.write_at_most(7);
     let (mut writer, _, _) = open(&files).unwrap();
     let entries: Vec<_> = (1..20).map(|seq| Arc::new(usual_turn(seq))).collect();
@@ -166,7 +166,7 @@ fn after_power_loss_all_that_was_durable_is_there_and_nothing_half() {
             .map(|seq| Arc::new(usual_turn(seq)))
             .collect();
         assert!(writer.append_group(&on_its_way).is_err());
-        let after = files.after_power_loss(&mut random);
+        let after = files.after_power_loss(&mut || random.one_in(2));
         let (_, found, entries) = open(&after).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         all.extend(on_its_way);
         let whole = entries.len();
@@ -180,7 +180,7 @@ fn after_power_loss_all_that_was_durable_is_there_and_nothing_half() {
 }
 
 /// Writes groups until the disk crashes; answers what was acknowledged.
-fn write_until_crash(files: &Faulty, all: &[Arc<Entry>], done: usize) -> usize {
+fn write_until_crash(files: &FaultyFiles, all: &[Arc<Entry>], done: usize) -> usize {
     let (mut writer, found, _) = match open(files) {
         Ok(opened) => opened,
         Err(error) => {
@@ -211,7 +211,7 @@ fn no_moment_of_power_loss_loses_what_was_acknowledged() {
     loop {
         for seed in 0..20 {
             let mut random = Random(changes * 100 + seed);
-            let files = Faulty::default();
+            let files = FaultyFiles::default();
             files.crash_after(changes);
             let mut acknowledged = write_until_crash(&files, &all, 0);
             let finished = !files.has_crashed();
@@ -220,12 +220,12 @@ fn no_moment_of_power_loss_loses_what_was_acknowledged() {
                 files = if random.one_in(3) {
                     files.copy()
                 } else {
-                    files.after_power_loss(&mut random)
+                    files.after_power_loss(&mut || random.one_in(2))
                 };
                 files.crash_after(random.below(12));
                 acknowledged = write_until_crash(&files, &all, acknowledged);
             }
-            let files = files.after_power_loss(&mut random);
+            let files = files.after_power_loss(&mut || random.one_in(2));
             let (_, found, entries) =
                 open(&files).unwrap_or_else(|e| panic!("change {changes} seed {seed}: {e}"));
             let place = usize::try_from(found.place).unwrap();
@@ -292,7 +292,7 @@ fn a_journal_that_lost_its_end_is_refused() {
 #[test]
 fn groups_of_another_journal_or_another_place_are_refused() {
     let (files, _, _) = filled(6, 30);
-    let other = Faulty::default();
+    let other = FaultyFiles::default();
     let options = JournalOptions {
         new_id: [8; 32],
         ..OPTIONS

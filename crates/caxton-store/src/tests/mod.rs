@@ -1,7 +1,6 @@
-//! Tests of the whole crate: samples, and the file layer that fails on purpose.
+//! Tests of the whole crate, and their samples.
 
 mod faults;
-mod faulty;
 mod flips;
 mod format;
 mod journal;

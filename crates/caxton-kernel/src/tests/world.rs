@@ -29,34 +29,34 @@ enum Parcel {
 
 /// An answer that waits until everything before it is durable.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub(super) struct Answered {
     /// Whose.
-    pub ticket: Ticket,
+    pub(super) ticket: Ticket,
     /// With what.
-    pub answer: Result<Done, Refusal>,
+    pub(super) answer: Result<Done, Refusal>,
     /// Records that were published before it.
-    pub after: usize,
+    pub(super) after: usize,
 }
 
 /// Kernels and all that is around them, in memory.
 #[derive(Debug)]
-pub struct World {
+pub(super) struct World {
     /// The time.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
     /// One kernel a shard.
-    pub kernels: Vec<Kernel>,
+    pub(super) kernels: Vec<Kernel>,
     /// The node's directory.
-    pub directory: Directory,
+    pub(super) directory: Directory,
     /// Everything published, in order.
-    pub journal: Vec<Arc<Entry>>,
+    pub(super) journal: Vec<Arc<Entry>>,
     /// Turns that run, by agent.
-    pub running: BTreeMap<AgentId, (usize, RunTurn)>,
+    pub(super) running: BTreeMap<AgentId, (usize, RunTurn)>,
     /// Requests answered, not yet looked at.
-    pub answers: VecDeque<Answered>,
+    pub(super) answers: VecDeque<Answered>,
     /// What happened, line by line.
-    pub transcript: String,
+    pub(super) transcript: String,
     /// Rules that were seen broken on the way.
-    pub broken: Vec<String>,
+    pub(super) broken: Vec<String>,
     /// The last message each agent was given, by sender and its shard.
     given: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     /// Messages that came from the dead letters: they are out of order.
@@ -68,8 +68,7 @@ pub struct World {
 
 impl World {
     /// An empty node of so many shards.
-    #[must_use]
-    pub fn new(shards: u16, journalling: bool, now: Timestamp) -> Self {
+    pub(super) fn new(shards: u16, journalling: bool, now: Timestamp) -> Self {
         let directory = Directory::new(shards);
         let mut world = Self {
             now,
@@ -106,8 +105,7 @@ impl World {
     }
 
     /// What a journal comes to.
-    #[must_use]
-    pub fn replayed(journal: &[Arc<Entry>]) -> State {
+    pub(super) fn replayed(journal: &[Arc<Entry>]) -> State {
         let mut state = State::default();
         for entry in journal {
             state.replay(entry);
@@ -116,7 +114,7 @@ impl World {
     }
 
     /// Ends the process and starts it again with so many records; the rest is lost.
-    pub fn crash(&mut self, kept: usize) {
+    pub(super) fn crash(&mut self, kept: usize) {
         self.journal.truncate(kept);
         self.running.clear();
         self.wires.clear();
@@ -130,8 +128,7 @@ impl World {
     }
 
     /// The shard of an agent.
-    #[must_use]
-    pub fn shard_of(&self, id: AgentId) -> usize {
+    pub(super) fn shard_of(&self, id: AgentId) -> usize {
         let listed = self.directory.get(id).map(|l| usize::from(l.shard));
         listed
             .or_else(|| self.running.get(&id).map(|(shard, _)| *shard))
@@ -139,8 +136,7 @@ impl World {
     }
 
     /// What a shard knows of an agent.
-    #[must_use]
-    pub fn agent(&self, id: AgentId) -> Option<&AgentState> {
+    pub(super) fn agent(&self, id: AgentId) -> Option<&AgentState> {
         self.kernels
             .iter()
             .find_map(|kernel| kernel.state().agents.get(&id))
@@ -151,7 +147,7 @@ impl World {
     }
 
     /// One event for one shard.
-    pub fn step(&mut self, shard: usize, event: Event) {
+    pub(super) fn step(&mut self, shard: usize, event: Event) {
         let mut effects = Vec::new();
         if let Some(kernel) = self.kernels.get_mut(shard) {
             kernel.step(self.now, event, &mut effects);
@@ -162,14 +158,14 @@ impl World {
     }
 
     /// Time for all shards.
-    pub fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         for shard in 0..self.kernels.len() {
             self.step(shard, Event::Tick);
         }
     }
 
     /// Lets time pass; every alarm rings when it is due.
-    pub fn pass(&mut self, time: Micros) {
+    pub(super) fn pass(&mut self, time: Micros) {
         let end = self.now.after(time);
         loop {
             let next = self.kernels.iter().filter_map(Kernel::next_wake).min();
@@ -188,14 +184,13 @@ impl World {
     }
 
     /// Wires with something on them.
-    #[must_use]
-    pub fn busy_wires(&self) -> Vec<(usize, usize)> {
+    pub(super) fn busy_wires(&self) -> Vec<(usize, usize)> {
         let busy = self.wires.iter().filter(|(_, parcels)| !parcels.is_empty());
         busy.map(|(wire, _)| *wire).collect()
     }
 
     /// Hands over the next so many parcels of one wire.
-    pub fn deliver(&mut self, wire: (usize, usize), count: usize) {
+    pub(super) fn deliver(&mut self, wire: (usize, usize), count: usize) {
         let mut deliveries = Vec::new();
         for _ in 0..count {
             match self.wires.get_mut(&wire).and_then(VecDeque::pop_front) {
@@ -213,7 +208,7 @@ impl World {
     }
 
     /// Hands over everything, until nothing is on its way.
-    pub fn deliver_all(&mut self) {
+    pub(super) fn deliver_all(&mut self) {
         while let Some(wire) = self.busy_wires().first().copied() {
             self.deliver(wire, usize::MAX);
         }
@@ -222,7 +217,7 @@ impl World {
     /// Ends an agent's running turn: the guest does something, then returns or faults.
     ///
     /// Answers whether one was running.
-    pub fn end_turn(
+    pub(super) fn end_turn(
         &mut self,
         id: AgentId,
         guest: impl FnOnce(&mut TurnCtx, &TurnInput) -> Result<i32, Fault>,
@@ -339,8 +334,7 @@ impl World {
     /// Where what the kernels know differs from what their journal comes to; `None`: nowhere.
     ///
     /// Only what must survive is compared, and only while nothing is on its way between shards.
-    #[must_use]
-    pub fn differs_from_replay(&self) -> Option<String> {
+    pub(super) fn differs_from_replay(&self) -> Option<String> {
         let mut replayed = Self::replayed(&self.journal);
         replayed.expire_conversations(self.now);
         let durable = Durable::of(&self.journal);

@@ -7,8 +7,7 @@ use caxton_model::{Destination, Entry, Message, Record, Sent, TurnResult};
 use crate::{Done, NodeEvent, Refusal, TurnInput};
 
 /// A message in one line: who to whom, what, and the content.
-#[must_use]
-pub fn show_message(message: &Message) -> String {
+pub(super) fn show_message(message: &Message) -> String {
     let to = serde_json::to_string(&message.receiver).unwrap_or_default();
     let mut line = format!(
         "{} -> {} {} {}",
@@ -55,8 +54,7 @@ fn show_sent(sent: &[Sent]) -> String {
 }
 
 /// A record in one line.
-#[must_use]
-pub fn show_entry(entry: &Entry) -> String {
+pub(super) fn show_entry(entry: &Entry) -> String {
     let mut line = format!("{}-{} {}", entry.shard, entry.seq, entry.record.kind());
     if let Record::Turn(turn) = &entry.record {
         let used = if turn.consumed { "" } else { " not used up" };

@@ -1,0 +1,238 @@
+//! Reads the journal as it grows, and holds it to the rules about messages and timers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use caxton_model::{
+    AgentId, Destination, Durability, Entry, InputRef, Message, MessageKey, Record, State,
+    StateWrite, TurnResult,
+};
+
+use crate::{Breach, Rule};
+
+/// What is remembered of a message on its way to an agent.
+#[derive(Debug, Clone)]
+struct Sent {
+    to: AgentId,
+    sender: Arc<str>,
+    is_last_word: bool,
+    /// Whether it came from the dead letters: it is out of order.
+    resent: bool,
+}
+
+/// What the records so far came to.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    sent: BTreeMap<MessageKey, Sent>,
+    used: BTreeSet<MessageKey>,
+    refused: BTreeSet<MessageKey>,
+    /// Agents that keep nothing.
+    memory: BTreeSet<AgentId>,
+    /// The last one used, by sender, its shard, and receiver.
+    last: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
+    posts: BTreeSet<(Arc<str>, Arc<str>)>,
+    rung: BTreeSet<(AgentId, i32)>,
+    dead: BTreeSet<MessageKey>,
+    values: BTreeMap<AgentId, BTreeMap<Arc<[u8]>, Arc<[u8]>>>,
+}
+
+impl Audit {
+    /// Takes the next record.
+    ///
+    /// Errors: the rule that it breaks.
+    pub(crate) fn note(&mut self, entry: &Entry) -> Result<(), Breach> {
+        match &entry.record {
+            Record::Deployed { spec } if spec.durability == Durability::Memory => {
+                self.memory.insert(spec.id);
+            }
+            Record::Posted {
+                client,
+                message_id: Some(id),
+                ..
+            } if !self.posts.insert((Arc::clone(client), Arc::clone(id))) => {
+                let how = format!("`{id}` of `{client}` was taken twice");
+                return Err(Breach::new(Rule::RetryIsHarmless, how));
+            }
+            Record::Refused { key, sent, .. } => self.note_refused(*key, sent)?,
+            Record::Directory { request, .. } if request.seq > 0 => self.take(*request)?,
+            Record::Accepted { deliveries } => {
+                for (to, key, message) in deliveries {
+                    self.note_sent(*key, *to, message, false);
+                }
+            }
+            Record::DeadLettersTaken { keys, .. } => {
+                for key in keys {
+                    self.dead.remove(key);
+                }
+            }
+            Record::Removed { agent, .. } => {
+                self.values.remove(agent);
+            }
+            Record::Turn(turn) => {
+                match turn.input {
+                    InputRef::Message(key) if turn.consumed => {
+                        self.take(key)?;
+                        self.in_order(turn.agent, key)?;
+                    }
+                    InputRef::Timer { id, .. } if !self.rung.insert((turn.agent, id)) => {
+                        let how = format!("timer {id} of {} rang twice", turn.agent);
+                        return Err(Breach::new(Rule::TimerRingsOnce, how));
+                    }
+                    _ => {}
+                }
+                if matches!(turn.result, TurnResult::Returned(_)) {
+                    self.note_writes(turn.agent, &turn.writes);
+                }
+            }
+            _ => {}
+        }
+        self.note_all_sent(entry);
+        Ok(())
+    }
+
+    fn note_all_sent(&mut self, entry: &Entry) {
+        let resent = matches!(entry.record, Record::DeadLettersTaken { .. });
+        let mut index = 0;
+        for sent in entry.record.sent() {
+            for to in &sent.to {
+                let key = MessageKey {
+                    shard: entry.shard,
+                    seq: entry.seq,
+                    index,
+                };
+                index += 1;
+                match to {
+                    Destination::Agent(id) => self.note_sent(key, *id, &sent.message, resent),
+                    Destination::Dead { .. } => {
+                        self.dead.insert(key);
+                    }
+                    Destination::Client(_) => {}
+                }
+            }
+        }
+    }
+
+    fn note_sent(&mut self, key: MessageKey, to: AgentId, message: &Message, resent: bool) {
+        let sent = Sent {
+            to,
+            sender: Arc::clone(&message.sender),
+            is_last_word: message.performative.is_last_word(),
+            resent,
+        };
+        self.sent.insert(key, sent);
+    }
+
+    fn note_writes(&mut self, agent: AgentId, writes: &[StateWrite]) {
+        if writes.is_empty() || self.memory.contains(&agent) {
+            return;
+        }
+        let values = self.values.entry(agent).or_default();
+        for write in writes {
+            match &write.value {
+                Some(value) => values.insert(Arc::clone(&write.key), Arc::clone(value)),
+                None => values.remove(&write.key),
+            };
+        }
+    }
+
+    fn note_refused(&mut self, key: MessageKey, sent: &[caxton_model::Sent]) -> Result<(), Breach> {
+        if !self.refused.insert(key) {
+            let how = format!("{key} was refused twice");
+            return Err(Breach::new(Rule::OnceInEffect, how));
+        }
+        if !self.sent.contains_key(&key) {
+            let how = format!("{key} was refused before it was sent");
+            return Err(Breach::new(Rule::CauseBeforeEffect, how));
+        }
+        let dead = |to: &Destination| matches!(to, Destination::Dead { .. });
+        let buried = sent.iter().any(|one| one.to.iter().any(dead));
+        let told = sent.iter().any(caxton_model::Sent::is_on_its_way);
+        let asks = self.sent.get(&key).is_none_or(|sent| !sent.is_last_word);
+        if !buried || (asks && !told) {
+            let how = format!("{key} was refused, but not buried, or its sender was not told");
+            return Err(Breach::new(Rule::DeadLetterKept, how));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: MessageKey) -> Result<(), Breach> {
+        if !self.sent.contains_key(&key) {
+            let how = format!("{key} was used before it was sent");
+            return Err(Breach::new(Rule::CauseBeforeEffect, how));
+        }
+        if !self.used.insert(key) {
+            let how = format!("{key} was used twice");
+            return Err(Breach::new(Rule::OnceInEffect, how));
+        }
+        Ok(())
+    }
+
+    fn in_order(&mut self, agent: AgentId, key: MessageKey) -> Result<(), Breach> {
+        let Some(sent) = self.sent.get(&key) else {
+            return Ok(());
+        };
+        // What the host says in an agent's name may be said on another shard.
+        if sent.resent || sent.is_last_word {
+            return Ok(());
+        }
+        let pair = (Arc::clone(&sent.sender), key.shard, agent);
+        if let Some(last) = self.last.insert(pair, key)
+            && last >= key
+        {
+            let how = format!("{agent} took {key} of `{}` after {last}", sent.sender);
+            return Err(Breach::new(Rule::OrderPerPair, how));
+        }
+        Ok(())
+    }
+
+    /// Whether a message is one whose order says nothing.
+    pub(crate) fn is_resent(&self, key: MessageKey) -> bool {
+        self.sent.get(&key).is_some_and(|sent| sent.resent)
+    }
+
+    /// Holds a state that the whole journal came to against what was sent.
+    ///
+    /// Errors: the rule that it breaks.
+    pub(crate) fn fates(&self, state: &State) -> Result<(), Breach> {
+        let mut waiting: BTreeSet<MessageKey> = BTreeSet::new();
+        for agent in state.agents.values() {
+            waiting.extend(agent.mailbox.iter().map(|mail| mail.key));
+        }
+        waiting.extend(state.held.iter().map(|(_, mail)| mail.key));
+        for (key, sent) in &self.sent {
+            let fates = [&self.used, &self.refused, &waiting];
+            let count = fates.iter().filter(|set| set.contains(key)).count();
+            if count != 1 && !self.memory.contains(&sent.to) {
+                let how = format!(
+                    "{key} of `{}` to {} has {count} fates (used, refused, waiting: {:?})",
+                    sent.sender,
+                    sent.to,
+                    fates.map(|set| set.contains(key))
+                );
+                return Err(Breach::new(Rule::OneFate, how));
+            }
+        }
+        for key in &self.dead {
+            if !state.dead.contains_key(key) {
+                let how = format!("{key} was buried and is not among the dead letters");
+                return Err(Breach::new(Rule::DeadLetterKept, how));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many values agents have stored.
+    pub(crate) fn count_values(&self) -> usize {
+        self.values.values().map(BTreeMap::len).sum()
+    }
+
+    /// Every value that agents have stored.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (AgentId, &[u8], &[u8])> {
+        self.values.iter().flat_map(|(agent, values)| {
+            let pairs = values.iter();
+            pairs.map(|(key, value)| (*agent, &**key, &**value))
+        })
+    }
+}

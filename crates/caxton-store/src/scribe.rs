@@ -1,0 +1,239 @@
+//! Takes what shards decided, in the order of the journal's queue, makes it durable a group at a
+//! time, then says so.
+//!
+//! It has a thread of its own in a node; a simulator drives it a step at a time.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use caxton_model::Entry;
+
+use crate::{
+    Group, Health, JournalWriter, OnFatal, StoreFailed, StoreOptions, WriteError,
+    journal::{Durable, Item, Journal, Notify},
+    queue::{Queue, Taken},
+};
+
+/// Pause before a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Quiet time after which the head is synced.
+const HEAD_IDLE: Duration = Duration::from_millis(50);
+/// Busy time after which the head is synced.
+const HEAD_BUSY: Duration = Duration::from_secs(1);
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// What was taken so far is durable, or there was nothing.
+    Done,
+    /// There is no room: the group is kept, and the next step tries it again.
+    Full,
+}
+
+/// Who writes the journal.
+pub(crate) struct Scribe {
+    journal: Arc<Journal>,
+    writer: JournalWriter,
+    durable: Arc<Queue<Durable>>,
+    group_bytes_max: usize,
+    on_fatal: OnFatal,
+    /// Taken from the queue, not looked at yet; the next one is the last.
+    items: Vec<Item>,
+    /// Those of the group that is being made, and what they weigh.
+    entries: Vec<Arc<Entry>>,
+    weight: u64,
+    /// Who waits for it.
+    waiting: Vec<Notify>,
+    /// Whether the group has found no room.
+    is_full: bool,
+    head_synced: Instant,
+}
+
+impl Scribe {
+    pub(crate) fn new(
+        journal: Arc<Journal>,
+        writer: JournalWriter,
+        options: &StoreOptions,
+        durable: Arc<Queue<Durable>>,
+    ) -> Self {
+        Self {
+            journal,
+            writer,
+            durable,
+            group_bytes_max: options.group_bytes_max,
+            on_fatal: Arc::clone(&options.on_fatal),
+            items: Vec::new(),
+            entries: Vec::new(),
+            weight: 0,
+            waiting: Vec::new(),
+            is_full: false,
+            head_synced: Instant::now(),
+        }
+    }
+
+    /// Works until the journal is closed or fails.
+    pub(crate) fn run(&mut self) {
+        let result = loop {
+            if let Err(failed) = self.round() {
+                break Err(failed);
+            }
+            if self.is_full && self.journal.queue.wait_closed(RETRY) {
+                break Err(StoreFailed::Closed);
+            }
+            if self.is_idle() {
+                let timeout = self.writer.head_is_unsynced().then_some(HEAD_IDLE);
+                match self.take(timeout) {
+                    Taken::Items => {}
+                    Taken::Nothing => {
+                        if let Err(failed) = self.sync_head() {
+                            break Err(failed);
+                        }
+                    }
+                    Taken::Closed => break self.sync_head(),
+                }
+            }
+        };
+        if let Err(failed) = result {
+            self.fail(failed);
+        }
+    }
+
+    /// One step, and the head where it has waited long enough.
+    fn round(&mut self) -> Result<(), StoreFailed> {
+        self.step()?;
+        if self.is_idle()
+            && self.writer.head_is_unsynced()
+            && self.head_synced.elapsed() >= HEAD_BUSY
+        {
+            self.sync_head()?;
+        }
+        Ok(())
+    }
+
+    /// Whether all that was taken from the queue is durable.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.items.is_empty() && !self.is_full
+    }
+
+    /// Takes all that waits in the queue; waits for it where there is nothing.
+    pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken {
+        let taken = self.journal.queue.take(&mut self.items, timeout);
+        // So that the next one can be taken off the end.
+        self.items.reverse();
+        taken
+    }
+
+    /// Makes at most one group durable, of what was taken, and tells who waits for it.
+    pub(crate) fn step(&mut self) -> Result<Step, StoreFailed> {
+        while !self.is_full
+            && let Some(item) = self.items.pop()
+        {
+            match item {
+                Item::Append(entry, weight) => {
+                    let encoded = self.writer.encode(&entry);
+                    self.entries.push(entry);
+                    self.weight += weight;
+                    encoded?;
+                    if self.writer.group_bytes() >= self.group_bytes_max {
+                        break;
+                    }
+                }
+                Item::Notify(then) => self.waiting.push(then),
+            }
+        }
+        let start = Instant::now();
+        match self.writer.commit() {
+            Ok(group) => {
+                self.is_full = false;
+                if let Some(group) = group {
+                    self.publish(&group, start.elapsed());
+                }
+                tell(&mut self.waiting, &Ok(()));
+                Ok(Step::Done)
+            }
+            Err(WriteError::NoSpace { what, source }) => {
+                if self.journal.health() == Health::Good {
+                    tracing::warn!(%what, %source, "no room for the journal: turns stop until there is");
+                    self.journal.set_health(Health::Full);
+                }
+                self.is_full = true;
+                Ok(Step::Full)
+            }
+            Err(WriteError::Failed(failed)) => Err(failed),
+        }
+    }
+
+    /// Makes the head durable.
+    pub(crate) fn sync_head(&mut self) -> Result<(), StoreFailed> {
+        self.head_synced = Instant::now();
+        self.writer.sync_head()
+    }
+
+    fn publish(&mut self, group: &Group, took: Duration) {
+        if self.journal.health() == Health::Full {
+            tracing::info!("there is room for the journal again");
+            self.journal.set_health(Health::Good);
+        }
+        let gauges = &self.journal.gauges;
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let records = self.entries.len() as u64;
+        gauges.last_sync_micros.store(micros, Ordering::Relaxed);
+        gauges
+            .longest_sync_micros
+            .fetch_max(micros, Ordering::Relaxed);
+        gauges.last_group_records.store(records, Ordering::Relaxed);
+        gauges
+            .written_bytes
+            .fetch_add(group.bytes, Ordering::Relaxed);
+        gauges.groups.fetch_add(1, Ordering::Relaxed);
+        gauges.segment.store(group.segment, Ordering::Relaxed);
+        gauges
+            .durable_place
+            .store(group.last_place, Ordering::Release);
+        gauges.queued_records.fetch_sub(records, Ordering::Relaxed);
+        gauges
+            .queued_bytes
+            .fetch_sub(self.weight, Ordering::Relaxed);
+        self.weight = 0;
+        let room = Vec::with_capacity(self.entries.len());
+        // The checkpoint's thread ends after this one.
+        let _ = self.durable.give(Durable {
+            entries: std::mem::replace(&mut self.entries, room),
+            last_place: group.last_place,
+            chain: group.chain,
+        });
+    }
+
+    /// The end: nobody who still waits is told anything good.
+    pub(crate) fn fail(&mut self, failed: StoreFailed) {
+        self.journal.set_failed(&failed);
+        if failed != StoreFailed::Closed {
+            (self.on_fatal)(&failed);
+        }
+        loop {
+            // Those that were taken before stand in their order from the end on.
+            while let Some(item) = self.items.pop() {
+                if let Item::Notify(then) = item {
+                    self.waiting.push(then);
+                }
+            }
+            if self.take(None) == Taken::Closed {
+                break;
+            }
+        }
+        tell(&mut self.waiting, &Err(failed));
+    }
+}
+
+/// Tells all who wait; a panic of one does not keep the others waiting.
+fn tell(waiting: &mut Vec<Notify>, result: &Result<(), StoreFailed>) {
+    for then in waiting.drain(..) {
+        let result = result.clone();
+        if catch_unwind(AssertUnwindSafe(|| then(result))).is_err() {
+            tracing::error!("a notification panicked");
+        }
+    }
+}
