@@ -11,6 +11,7 @@
 mod command;
 mod config;
 mod crash;
+mod doctor;
 mod node;
 mod offline;
 mod online;
