@@ -466,7 +466,10 @@ mod tests {
         let errors = Limits::for_kind(Kind::Agent)
             .asked(&deeper, &ceilings)
             .unwrap_err();
-        assert!(errors[0].to_string().contains("512 KiB for all"), "{errors:?}");
+        assert!(
+            errors[0].to_string().contains("512 KiB for all"),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -289,11 +289,7 @@ impl Node {
             agents: self.shared.directory.len(),
             instances: self.shared.instances.load(Ordering::Relaxed),
             durable: self.shared.durable(),
-            damage: self
-                .shared
-                .store
-                .damage()
-                .map(|damage| damage.to_string()),
+            damage: self.shared.store.damage().map(|damage| damage.to_string()),
             store,
             uptime: self.shared.started.elapsed(),
         }

@@ -32,7 +32,9 @@ impl Environment {
         let name = text
             .strip_prefix("without:")
             .ok_or_else(|| format!("CAXTON_PLANTED is `without:LIMIT`, not `{text}`"))?;
-        let name = name.parse().map_err(|error: caxton_model::LimitsError| error.to_string())?;
+        let name = name
+            .parse()
+            .map_err(|error: caxton_model::LimitsError| error.to_string())?;
         Ok(Some(caxton_model::planted::Planted::WithoutLimit(name)))
     }
     /// The names of all variables.

@@ -103,7 +103,10 @@ async fn examine(
 ) -> Result<(), Failure> {
     let version = client.version().await.map_err(|error| {
         let failure = Failure::from(error);
-        let help = format!("{}; `caxton doctor --own` examines one of its own", failure.help);
+        let help = format!(
+            "{}; `caxton doctor --own` examines one of its own",
+            failure.help
+        );
         Failure { help, ..failure }
     })?;
     let mut ward = Ward::new(client.clone());

@@ -121,8 +121,19 @@ fn an_interrupted_run_takes_away_what_it_deployed() {
 fn a_token_that_ends_at_a_namespace_is_enough() {
     let node = NodeProcess::start();
     let token = [
-        "token", "create", "team", "--scope", "read", "--scope", "send", "--scope", "operate",
-        "--namespace", "team", "--output", "json",
+        "token",
+        "create",
+        "team",
+        "--scope",
+        "read",
+        "--scope",
+        "send",
+        "--scope",
+        "operate",
+        "--namespace",
+        "team",
+        "--output",
+        "json",
     ];
     let made = node.caxton(&token).ok().json();
     let home = tempfile::tempdir().unwrap();

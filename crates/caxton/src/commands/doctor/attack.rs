@@ -65,7 +65,11 @@ pub(super) async fn attack(
         L::MessageBytes => message_bytes(ward).await,
         L::Timers => {
             let seen = report(ward, limit, guests::TIMER_FLOOD, limited_to(limit)).await?;
-            Ok(seen.judge(limit, HostCode::QuotaReached, seen.turn.detail.counters.timers))
+            Ok(seen.judge(
+                limit,
+                HostCode::QuotaReached,
+                seen.turn.detail.counters.timers,
+            ))
         }
         L::Subscriptions => {
             let config = limited_to(limit);
@@ -310,9 +314,7 @@ async fn module_bytes(ward: &mut Ward) -> Result<Found, Failure> {
     let limit = LimitName::ModuleBytes;
     let module = guests::padded(u32::try_from(2 * set_to(limit)).unwrap_or(0))?;
     let size = limit.show(module.len() as u64);
-    let placed = ward
-        .place(limit.as_str(), module, limited_to(limit))
-        .await;
+    let placed = ward.place(limit.as_str(), module, limited_to(limit)).await;
     match placed {
         Ok(_) => Ok(Found::judged(false, format!("a module of {size} deployed"))),
         Err(error) if error.code() == Some(limit.code()) => Ok(Found::judged(

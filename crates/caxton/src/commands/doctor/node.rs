@@ -51,8 +51,8 @@ async fn durability(ward: &mut Ward) -> Result<Found, Failure> {
         .send_with(&message, &SendOptions::default())
         .await?;
     let after = ward.client.journal().await?;
-    let held = sent.acknowledged == Durability::Durable
-        && after.durable_place > before.durable_place;
+    let held =
+        sent.acknowledged == Durability::Durable && after.durable_place > before.durable_place;
     Ok(Found::judged(
         held,
         format!(

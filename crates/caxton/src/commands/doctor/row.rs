@@ -96,7 +96,13 @@ impl Row {
         };
         let neighbour = self.neighbour.map_or_else(
             || "-".to_owned(),
-            |times| format!("{} / {}", millis(times.p50_micros), millis(times.p99_micros)),
+            |times| {
+                format!(
+                    "{} / {}",
+                    millis(times.p50_micros),
+                    millis(times.p99_micros)
+                )
+            },
         );
         [
             self.check.clone(),

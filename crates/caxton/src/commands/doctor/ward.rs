@@ -141,7 +141,8 @@ impl Ward {
     /// Removes everything. What could not be removed, in words.
     pub(super) async fn clear(&mut self) -> Vec<String> {
         let mut left = Vec::new();
-        for name in std::mem::take(&mut self.placed) {
+        // The neighbour late: its last question may still be on its way.
+        for name in std::mem::take(&mut self.placed).into_iter().rev() {
             match self.client.remove_agent(&name).await {
                 Ok(()) => {}
                 // Refused at its deploy, or named where the token does not reach.
