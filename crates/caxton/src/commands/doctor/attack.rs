@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use caxton_client::{AgentConfig, EngineProfile, api::AskedValue};
+use caxton_client::{AgentConfig, EngineProfile};
 use caxton_model::{EngineKind, ErrorCode, HostCode, LimitName};
 use serde_json::{Value, json};
 
@@ -170,7 +170,7 @@ async fn report(
     let bytes = match bytes {
         Err(error) if error.code() == Some(ErrorCode::NotFound) => {
             let fault = turn.detail.last_fault.as_ref();
-            let fault = fault.map_or("it did not fault", |fault| &fault.code);
+            let fault = fault.map_or("it did not fault", |fault| fault.code.as_str());
             return Err(unread(&format!("the guest left no report: {fault}")));
         }
         bytes => bytes?,
@@ -327,6 +327,7 @@ async fn module_bytes(ward: &mut Ward) -> Result<Found, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use caxton_client::api::AskedValue;
     use caxton_model::Kind;
 
     use super::*;

@@ -54,8 +54,9 @@ fn linked(engine: EngineKind, guest: &str) -> Result<Linked, Failure> {
 fn limits(limit: LimitName) -> Limits {
     let mut limits = Limits::for_kind(Kind::Processor);
     limits.set(limit, set_to(limit));
-    // What ends the calls that are let in.
+    // Either ends the calls that are let in.
     limits.set(LimitName::Cpu, set_to(LimitName::Cpu));
+    limits.set(LimitName::Wall, set_to(LimitName::Wall));
     limits
 }
 
