@@ -24,7 +24,7 @@ const VALUE_BYTES: usize = 1_024;
 /// ceiling may be.
 pub(super) const fn set_to(limit: LimitName) -> u64 {
     match limit {
-        LimitName::Memory => 1 << 20,
+        LimitName::Memory => 4 << 20,
         LimitName::TableElements => 2_000,
         LimitName::Cpu => 50_000,
         LimitName::Wall | LimitName::Fuel => 100_000,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use caxton_model::Micros;
 use serde::Serialize;
 
 use crate::output::table;
@@ -108,7 +107,7 @@ impl Row {
             self.check.clone(),
             self.set_to.clone().unwrap_or_else(|| "-".to_owned()),
             held.to_owned(),
-            Micros(self.micros / 1_000 * 1_000).to_string(),
+            millis(self.micros),
             neighbour,
             self.reached.clone(),
         ]
