@@ -1,25 +1,33 @@
-;; Hostile: 900 messages to `sink` in one turn; the first code that is not 0 is logged as a digit
-;; after "code -". Stopped by `messages_per_second`.
+;; Hostile: sends the message of its configuration up to 900 times in one turn. Stopped by
+;; `messages_per_second`, by the receiver's `mailbox` and `mailbox_bytes`, or by `message_bytes`.
 (module
   (import "caxton" "send_message" (func $send (param i32 i32) (result i32)))
-  (import "caxton" "console_log" (func $log (param i32 i32)))
+  (import "caxton" "config_get" (func $config (param i32 i32 i32 i32) (result i32)))
+  (import "caxton" "store_data" (func $store (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 3)
   ;; One region for the host's input: what a turn gets at most here is 128 KiB.
   (func (export "caxton_alloc") (param $length i32) (result i32)
     (if (i32.gt_u (local.get $length) (i32.const 131072)) (then (unreachable)))
     (i32.const 65536))
   (func (export "caxton_free") (param i32 i32))
-  (data (i32.const 16) "{\22performative\22:\22inform\22,\22receiver\22:\22sink\22,\22content\22:1}")
-  (data (i32.const 256) "code -0")
+  ;; What it saw, as its state `report`: how often it worked, and the first code below 0, else 0.
+  (data (i32.const 0) "report")
+  (func $report (param $count i32) (param $code i32)
+    (i32.store (i32.const 8) (local.get $count))
+    (i32.store (i32.const 12) (local.get $code))
+    (drop (call $store (i32.const 0) (i32.const 6) (i32.const 8) (i32.const 8))))
+  (data (i32.const 16) "message")
   (func (export "handle_message") (param i32 i32) (result i32)
-    (local $left i32) (local $code i32)
-    (local.set $left (i32.const 900))
+    (local $count i32) (local $code i32) (local $length i32)
+    (local.set $length
+      (call $config (i32.const 16) (i32.const 7) (i32.const 256) (i32.const 65280)))
     (loop $more
-      (local.set $code (call $send (i32.const 16) (i32.const 55)))
+      (local.set $code (call $send (i32.const 256) (local.get $length)))
       (if (i32.lt_s (local.get $code) (i32.const 0)) (then
-        (i32.store8 (i32.const 262) (i32.sub (i32.const 48) (local.get $code)))
-        (call $log (i32.const 256) (i32.const 7))
+        (call $report (local.get $count) (local.get $code))
         (return (i32.const 0))))
-      (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+      (local.set $count (i32.add (local.get $count) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $count) (i32.const 900))))
+    (call $report (local.get $count) (i32.const 0))
     (i32.const 0))
 )

@@ -1,4 +1,5 @@
-;; Hostile: calls itself without end. Stopped by the stack.
+;; Hostile: calls itself 10,000 deep: more than the 512 KiB of a guest's stack, less than 1 MiB.
+;; Stopped by the stack.
 (module
   (memory (export "memory") 3)
   ;; One region for the host's input: what a turn gets at most here is 128 KiB.
@@ -6,8 +7,22 @@
     (if (i32.gt_u (local.get $length) (i32.const 131072)) (then (unreachable)))
     (i32.const 65536))
   (func (export "caxton_free") (param i32 i32))
-  (func $deeper (param $n i32) (result i32)
-    (i32.add (i32.const 1) (call $deeper (i32.add (local.get $n) (i32.const 1)))))
+  ;; Six values that outlive the call: a frame is 64 bytes or more on every machine.
+  (func $deeper (param $left i32)
+      (param $a i64) (param $b i64) (param $c i64) (param $d i64) (param $e i64) (param $f i64)
+      (result i64)
+    (local $below i64)
+    (if (i32.eqz (local.get $left)) (then (return (local.get $a))))
+    (local.set $below
+      (call $deeper (i32.sub (local.get $left) (i32.const 1))
+        (local.get $b) (local.get $c) (local.get $d)
+        (local.get $e) (local.get $f) (local.get $a)))
+    (i64.add (local.get $below)
+      (i64.xor (i64.mul (local.get $a) (local.get $b))
+        (i64.xor (i64.mul (local.get $c) (local.get $d))
+          (i64.mul (local.get $e) (local.get $f))))))
   (func (export "handle_message") (param i32 i32) (result i32)
-    (call $deeper (i32.const 0)))
+    (drop (call $deeper (i32.const 10000)
+      (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5) (i64.const 6)))
+    (i32.const 0))
 )

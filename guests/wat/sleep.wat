@@ -1,4 +1,4 @@
-;; Hostile: sleeps for an hour in every message. Stopped by `wall`; no thread is held.
+;; Hostile: sleeps for two seconds in every message. Stopped by `wall`; no thread is held.
 (module
   (import "caxton" "sleep_micros" (func $sleep (param i64)))
   (memory (export "memory") 3)
@@ -8,6 +8,6 @@
     (i32.const 65536))
   (func (export "caxton_free") (param i32 i32))
   (func $handle_message (export "handle_message") (param i32 i32) (result i32)
-    (call $sleep (i64.const 3600000000))
+    (call $sleep (i64.const 2000000))
     (i32.const 0))
 )

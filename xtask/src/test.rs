@@ -45,6 +45,20 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         crate::sim::planted(root)
     });
     steps.run("measurements", || crate::bench::run(root, &["--quick"]));
+    // Before the tests: they build the program again, without the faults.
+    steps.run("each limit taken out is found by `caxton doctor`", || {
+        let test = [
+            "test",
+            "--release",
+            "-p",
+            "caxton",
+            "--features",
+            "planted",
+            "--test",
+            "planted",
+        ];
+        cargo(root, &test)
+    });
     steps.print();
     steps.run("tests", || {
         cargo(

@@ -32,6 +32,12 @@ pub struct VersionView {
     pub version: String,
     /// The API's version.
     pub api: String,
+    /// What turns guest code into action: `cranelift` or `pulley`.
+    #[serde(default)]
+    pub engine: String,
+    /// Where modules become machine code: `sandbox`, `process`, or `node` for the node's own process.
+    #[serde(default)]
+    pub compiles_in: String,
 }
 
 /// How the journal is.
@@ -43,4 +49,7 @@ pub struct JournalView {
     pub durable_place: u64,
     /// Records done but not yet durable.
     pub lag_records: u64,
+    /// What is not as it was written, in words; absent: nothing that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }

@@ -10,7 +10,7 @@ use caxton_model::{EngineKind, EngineProfile, ErrorCode, Fault, Micros};
 use caxton_package::Verified;
 
 use crate::{
-    Cache, CacheError, Compiled, Frames,
+    Cache, CacheError, Compiled, CompilesIn, Frames,
     config::{self, MemoryForm},
     raw,
     ticker::{Ticker, Touch},
@@ -193,6 +193,11 @@ impl Engine {
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.inner.options
+    }
+    /// Where modules become machine code.
+    #[must_use]
+    pub fn compiles_in(&self) -> CompilesIn {
+        CompilesIn::of(&self.inner.options)
     }
     /// The runtime's name and version, as it is part of the cache's keys.
     #[must_use]

@@ -38,12 +38,12 @@ impl Linked {
         if input.len() as u64 > most {
             let asked = format!("the input has {}", ByteSize(input.len() as u64));
             let fault = limit_fault(LimitName::PayloadBytes, most, &asked);
-            return Processed {
-                result: Err(fault),
-                host,
-                usage: crate::Usage::default(),
-            };
+            return Processed::refused(fault, host);
         }
+        let _place = match self.inner.in_flight.enter(limits) {
+            Ok(place) => place,
+            Err(fault) => return Processed::refused(fault, host),
+        };
         self.extension(Wanted::Action(input), limits, host).await
     }
     async fn extension(

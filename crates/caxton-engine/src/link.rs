@@ -8,6 +8,7 @@ use wasmtime::{InstancePre, Linker};
 
 use crate::{
     Compiled, Engine, ProcessorInfo, ctx::Ctx, engine::Runtime, exports::ExportIndexes, imports,
+    in_flight::InFlight,
 };
 
 /// A module with all its imports met: ready to be instantiated any number of times.
@@ -26,6 +27,7 @@ pub(crate) struct LinkedInner {
     pub(crate) form: Form,
     pub(crate) exports: ExportIndexes,
     pub(crate) info: OnceLock<ProcessorInfo>,
+    pub(crate) in_flight: InFlight,
 }
 
 impl std::fmt::Debug for Linked {
@@ -119,6 +121,7 @@ impl Engine {
                 report: report.clone(),
                 form,
                 info: OnceLock::new(),
+                in_flight: InFlight::default(),
             }),
         })
     }

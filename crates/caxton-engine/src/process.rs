@@ -24,13 +24,25 @@ pub struct Processed {
     pub usage: Usage,
 }
 
+impl Processed {
+    /// A call that never began.
+    pub(crate) fn refused(fault: Fault, host: Box<dyn HostCalls>) -> Self {
+        Self {
+            result: Err(fault),
+            host,
+            usage: Usage::default(),
+        }
+    }
+}
+
 /// What a description may hold. Unit: bytes.
 const INFO_BYTES_MAX: usize = 64 << 10;
 
 impl Linked {
     /// One call of a processor.
     ///
-    /// Bounds: input and output at most `payload_bytes`. `content_type` is checked where the
+    /// Bounds: input and output at most `payload_bytes`, calls under way at most
+    /// `concurrent_calls`. `content_type` is checked where the
     /// processor names what it takes. Cancel: as [`crate::Instance::call`].
     pub async fn process(
         &self,
@@ -39,22 +51,16 @@ impl Linked {
         limits: &Limits,
         host: Box<dyn HostCalls>,
     ) -> Processed {
+        let _place = match self.inner.in_flight.enter(limits) {
+            Ok(place) => place,
+            Err(fault) => return Processed::refused(fault, host),
+        };
         let (info, host) = match self.describe_processor(limits, host).await {
             (Ok(info), host) => (info, host),
-            (Err(fault), host) => {
-                return Processed {
-                    result: Err(fault),
-                    host,
-                    usage: Usage::default(),
-                };
-            }
+            (Err(fault), host) => return Processed::refused(fault, host),
         };
         if let Some(fault) = refuse_input(self.inner.form, &info, &input, content_type, limits) {
-            return Processed {
-                result: Err(fault),
-                host,
-                usage: Usage::default(),
-            };
+            return Processed::refused(fault, host);
         }
         let mut store = store::new_store(self, Bounds::of(limits), host);
         let result = self

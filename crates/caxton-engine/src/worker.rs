@@ -41,6 +41,45 @@ const ARTEFACT_BYTES_MAX: u64 = 4 << 30;
 /// The job's own size. Unit: bytes.
 const JOB_BYTES_MAX: u32 = 64 << 10;
 
+/// Where modules become machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompilesIn {
+    /// Each in a process of its own, without files, network and most system calls.
+    Sandbox,
+    /// Each in a process of its own with limits; this kernel has no landlock to take files away.
+    Process,
+    /// In the node's own process, with bounds on size alone.
+    Node,
+}
+
+impl CompilesIn {
+    /// What these options come to on this machine.
+    pub(crate) fn of(options: &EngineOptions) -> Self {
+        let landlock = || {
+            Ruleset::default()
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessFs::from_all(ABI::V1))
+                .and_then(Ruleset::create)
+                .is_ok()
+        };
+        match options.compile_worker {
+            None => Self::Node,
+            Some(_) if landlock() => Self::Sandbox,
+            Some(_) => Self::Process,
+        }
+    }
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Process => "process",
+            Self::Node => "node",
+        }
+    }
+}
+
 /// What to compile for, and under which limits.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {

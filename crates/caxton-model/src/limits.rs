@@ -64,6 +64,7 @@ struct Row {
 }
 
 const MIB: u64 = 1 << 20;
+const STACK_BYTES: u64 = 512 * 1024;
 const OFF: u64 = UNLIMITED;
 
 macro_rules! limits {
@@ -94,7 +95,7 @@ limits! {
     Cpu "cpu" Micros [100_000, 30_000_000, 30_000_000] CpuLimit "Time really run per turn or call."
     Wall "wall" Micros [1_000_000, 30_000_000, 60_000_000] WallLimit "Run and host wait per turn or call; not waiting for the shard."
     Fuel "fuel" Count [OFF, OFF, OFF] FuelLimit "Fuel per call under the metered and deterministic profiles; off: derived from `cpu` and the input's size."
-    Stack "stack" Bytes [512 * 1024, 512 * 1024, 512 * 1024] StackLimit "Guest stack; the same for all guests of an engine."
+    Stack "stack" Bytes [STACK_BYTES, STACK_BYTES, STACK_BYTES] StackLimit "Guest stack; the same for all guests of an engine."
     HostCalls "host_calls" Count [1_000, 10_000, 100_000] HostCallLimit "Host functions called per turn or call."
     Allocations "allocations" Count [10_000, 10_000, 10_000] AllocationLimit "`memory.grow` requests per turn or call, refused ones too."
     MessagesPerSecond "messages_per_second" Count [100, OFF, 100] MessageRateLimit "Messages sent; the first reply to a request is free."
@@ -238,6 +239,12 @@ pub enum LimitsError {
         /// What is allowed.
         ceiling: u64,
     },
+    /// One value for all guests, which none can ask to differ from.
+    #[error("limit `{name}` is {} for all guests of a node; leave it out", .name.show(.name.default_for(Kind::Agent)))]
+    Fixed {
+        /// Which limit.
+        name: LimitName,
+    },
     /// Zero where something is needed to run at all.
     #[error("limit `{name}` is 0, so the guest could never run; leave it out for the default")]
     Zero {
@@ -289,7 +296,7 @@ impl Limits {
     pub fn iter(&self) -> impl Iterator<Item = (LimitName, u64)> + '_ {
         LimitName::ALL.iter().map(|name| (*name, self.get(*name)))
     }
-    /// Applies what a manifest or a request asks for.
+    /// Applies what a manifest or a request asks for. A default above its ceiling becomes the ceiling.
     ///
     /// `memory = 0` means unlimited up to the ceiling; any other zero where nothing could run is refused.
     ///
@@ -300,11 +307,17 @@ impl Limits {
         ceilings: &Self,
     ) -> Result<Self, Vec<LimitsError>> {
         let mut errors = Vec::new();
+        for name in LimitName::ALL.iter().filter(|n| **n != LimitName::Stack) {
+            self.set(*name, self.get(*name).min(ceilings.get(*name)));
+        }
         for (name, value) in asked {
             let (name, mut value) = (*name, *value);
             let ceiling = ceilings.get(name);
             match name {
                 LimitName::Memory if value == 0 => value = ceiling,
+                LimitName::Stack if value != STACK_BYTES => {
+                    errors.push(LimitsError::Fixed { name });
+                }
                 LimitName::Cpu
                 | LimitName::Wall
                 | LimitName::Fuel
@@ -438,6 +451,25 @@ mod tests {
             .asked(&zero, &ceilings)
             .unwrap();
         assert_eq!(limits.get(LimitName::Memory), 100 * MIB);
+    }
+
+    #[test]
+    fn a_ceiling_caps_the_default_too_and_the_stack_is_the_same_for_all() {
+        let mut ceilings = Limits::unlimited();
+        ceilings.set(LimitName::Memory, 10 * MIB);
+        let limits = Limits::for_kind(Kind::Agent)
+            .asked(&BTreeMap::new(), &ceilings)
+            .unwrap();
+        assert_eq!(limits.get(LimitName::Memory), 10 * MIB);
+        assert_eq!(limits.get(LimitName::Cpu), 100_000);
+        let deeper = [(LimitName::Stack, MIB)].into_iter().collect();
+        let errors = Limits::for_kind(Kind::Agent)
+            .asked(&deeper, &ceilings)
+            .unwrap_err();
+        assert!(
+            errors[0].to_string().contains("512 KiB for all"),
+            "{errors:?}"
+        );
     }
 
     #[test]

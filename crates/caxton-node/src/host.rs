@@ -107,13 +107,12 @@ impl TurnHost {
             .saturating_sub(u64::from(before.is_some()));
         let limits = &self.spec.limits;
         let grows = bytes > self.state_bytes || keys > self.state_keys;
-        if grows
-            && (bytes > limits.get(LimitName::StateBytes)
-                || keys > limits.get(LimitName::StateKeys))
-        {
-            self.shared
-                .meters
-                .breach(&self.spec, LimitName::StateBytes, bytes, clock::now());
+        let over = [(LimitName::StateBytes, bytes), (LimitName::StateKeys, keys)]
+            .into_iter()
+            .find(|(name, asked)| *asked > limits.get(*name));
+        if let Some((name, asked)) = over.filter(|_| grows) {
+            let now = clock::now();
+            self.shared.meters.breach(&self.spec, name, asked, now);
             return Err(HostCode::QuotaReached);
         }
         (self.state_bytes, self.state_keys) = (bytes, keys);

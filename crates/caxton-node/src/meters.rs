@@ -73,6 +73,7 @@ impl Meters {
                 usage.wall_nanos() / 1_000,
                 usage.wall_nanos() / 1_000,
             ),
+            (LimitName::Fuel, usage.fuel, usage.fuel),
             (LimitName::HostCalls, usage.host_calls, usage.host_calls),
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];

@@ -268,6 +268,11 @@ impl Node {
     pub fn cache(&self) -> Option<&caxton_engine::Cache> {
         self.shared.engine.cache()
     }
+    /// Where modules become machine code.
+    #[must_use]
+    pub fn compiles_in(&self) -> caxton_engine::CompilesIn {
+        self.shared.engine.compiles_in()
+    }
     /// How it was started.
     #[must_use]
     pub fn options(&self) -> &NodeOptions {
@@ -284,6 +289,7 @@ impl Node {
             agents: self.shared.directory.len(),
             instances: self.shared.instances.load(Ordering::Relaxed),
             durable: self.shared.durable(),
+            damage: self.shared.store.damage().map(|damage| damage.to_string()),
             store,
             uptime: self.shared.started.elapsed(),
         }

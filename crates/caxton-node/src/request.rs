@@ -137,6 +137,8 @@ pub struct Health {
     pub instances: usize,
     /// Whether there is a journal.
     pub durable: bool,
+    /// What the check of the journal's older part found, if it is not as it was written.
+    pub damage: Option<String>,
     /// The store's gauges and counters.
     pub store: caxton_store::StoreMetrics,
     /// Time since the start.

@@ -51,8 +51,8 @@ fn golden_table_of_limits() {
     let mut page = String::from(
         "# Limits\n\n<!-- Made from the code: `cargo xtask docs` rewrites it. -->\n\n\
          The name is the same in manifests, flags, the API, metrics and errors.\n\
-         Each value is the default; an operator may set a ceiling for each in `[ceilings]` of \
-         `node.toml`.\n\n\
+         Each value is the default; an operator may set a ceiling for each, which caps the \
+         default too, in `[ceilings]` of `node.toml`.\n\n\
          | limit | agent | processor | extension, app | error | what it bounds |\n\
          |---|---|---|---|---|---|\n",
     );

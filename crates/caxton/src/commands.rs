@@ -18,6 +18,7 @@ mod config;
 mod conversation;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod events;
 mod guest_options;
 mod inspect;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Config(config::Command),
     /// Measure this machine: each figure beside that of the bare part
     Bench(bench::Args),
+    /// Attack every limit of a node, beside an agent that must go on, and say which hold
+    Doctor(doctor::Args),
     /// Completions for a shell
     Completions(completions::Args),
     /// Manual pages
@@ -107,6 +110,7 @@ pub(crate) fn run(
         Command::Cache(command) => cache::run(command, output, environment),
         Command::Config(command) => config::run(command, output, environment),
         Command::Bench(args) => bench::run(&args, output),
+        Command::Doctor(args) => doctor::run(args, output, environment),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         // Its own number tells the node what happened, so it never comes this far.

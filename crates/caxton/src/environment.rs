@@ -21,6 +21,22 @@ impl Environment {
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
+    /// The fault that a test build is to plant.
+    ///
+    /// Errors: a sentence that says what would be right.
+    #[cfg(feature = "planted")]
+    pub(crate) fn planted(&self) -> Result<Option<caxton_model::planted::Planted>, String> {
+        let Some(text) = self.get("CAXTON_PLANTED") else {
+            return Ok(None);
+        };
+        let name = text
+            .strip_prefix("without:")
+            .ok_or_else(|| format!("CAXTON_PLANTED is `without:LIMIT`, not `{text}`"))?;
+        let name = name
+            .parse()
+            .map_err(|error: caxton_model::LimitsError| error.to_string())?;
+        Ok(Some(caxton_model::planted::Planted::WithoutLimit(name)))
+    }
     /// The names of all variables.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

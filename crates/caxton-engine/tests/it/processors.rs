@@ -384,3 +384,33 @@ fn an_extension_describes_itself_and_answers() {
         assert!(fault.text.contains("code 1: !no"), "{fault}");
     }
 }
+
+#[test]
+fn more_calls_at_once_than_allowed_are_refused_and_their_places_come_back() {
+    let text = format!(
+        r#"(module {COMMON}
+        (func (export "process") (param i32) (result i32) (loop (br 0)) (i32.const 0)))"#
+    );
+    for kind in KINDS {
+        let linked = linked(kind, &text);
+        let changed = [(LimitName::ConcurrentCalls, 2), (LimitName::Cpu, 20_000)];
+        // Twice: a call that ended by a fault has left its place.
+        for _ in 0..2 {
+            let mut calls: Vec<std::pin::Pin<Box<dyn Future<Output = String>>>> = Vec::new();
+            for _ in 0..3 {
+                let linked = linked.clone();
+                calls.push(Box::pin(async move {
+                    let limits = limits_with(Kind::Processor, &changed);
+                    let host = Box::new(TestHost::default());
+                    let input = Bytes::from_static(b"x");
+                    let done = linked.process(input, None, &limits, host).await;
+                    done.result.unwrap_err().code.to_string()
+                }));
+            }
+            assert_eq!(
+                run_all(calls),
+                ["cpu-limit", "cpu-limit", "concurrency-limit"]
+            );
+        }
+    }
+}

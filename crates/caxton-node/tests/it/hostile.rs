@@ -17,15 +17,19 @@ enum Ends {
     Faults(ErrorCode),
     /// So many messages are taken without a fault, and a log line with this text comes.
     Logs(u32, &'static str),
+    /// So many messages are taken without a fault; the report of the last says that the host's
+    /// function worked at least and at most so often, and then answered this code.
+    Reports(u32, (u32, u32), i32),
     /// A message is taken, and the guest returns this.
     Returns(bool),
     /// No agent: tested with the engine.
     Processor,
 }
-use Ends::{Faults, Logs, Processor, Refused, Returns};
+use Ends::{Faults, Logs, Processor, Refused, Reports, Returns};
 use ErrorCode as C;
 
 const GUESTS: &[(&str, Ends)] = &[
+    ("answers", Returns(true)),
     ("bindgen", Refused(C::UnmetImport)),
     ("env-void-send", Returns(true)),
     ("grow-null", Faults(C::MemoryLimit)),
@@ -43,7 +47,7 @@ const GUESTS: &[(&str, Ends)] = &[
     ("malformed-send", Returns(false)),
     ("memory-declared", Refused(C::InitFailed)),
     ("memory-fill", Faults(C::CpuLimit)),
-    ("message-flood", Logs(1, "code -")),
+    ("message-flood", Reports(1, (100, 899), -5)),
     ("nap", Returns(true)),
     ("no-allocator", Refused(C::UnsupportedModule)),
     ("no-form", Refused(C::UnsupportedModule)),
@@ -51,6 +55,7 @@ const GUESTS: &[(&str, Ends)] = &[
     ("out-of-bounds", Faults(C::BadPointer)),
     ("out-of-bounds-load", Faults(C::BadPointer)),
     ("processor-loop", Processor),
+    ("processor-loud", Processor),
     ("processor-null", Processor),
     ("processor-unterminated", Processor),
     ("processor-wild-length", Processor),
@@ -58,10 +63,11 @@ const GUESTS: &[(&str, Ends)] = &[
     ("recursion", Faults(C::StackLimit)),
     ("returns-one", Returns(false)),
     ("sleep", Faults(C::WallLimit)),
-    ("state-flood", Logs(1, "code -7")),
+    ("state-flood", Reports(1, (63, 63), -7)),
+    ("subscription-flood", Reports(1, (100, 100), -7)),
     ("table-declared", Refused(C::InitFailed)),
     ("table-growth", Faults(C::TableLimit)),
-    ("timer-flood", Logs(2, "code -7")),
+    ("timer-flood", Reports(2, (100, 100), -7)),
     ("timer-without-handler", Refused(C::UnsupportedModule)),
     ("trap", Faults(C::Trap)),
     ("trap-after-effects", Faults(C::Trap)),
@@ -77,7 +83,11 @@ fn folder() -> PathBuf {
 
 fn guest(name: &str) -> Deploy {
     let path = folder().join(format!("{name}.wat"));
-    agent(name, &std::fs::read_to_string(path).unwrap())
+    let message = r#"{"performative":"inform","receiver":"quiet-one","content":1}"#;
+    Deploy {
+        config: vec![("message".into(), message.into())],
+        ..agent(name, &std::fs::read_to_string(path).unwrap())
+    }
 }
 
 #[test]
@@ -167,6 +177,17 @@ async fn ends_so(node: &Node, name: &str, ends: Ends) {
             );
             assert_eq!(node.agent(name).await.unwrap().state.faults, 0, "{name}");
         }
+        Reports(messages, (least, most), code) => {
+            for n in 0..messages {
+                node.post(post(name, "{}"), None).await.unwrap();
+                turns(node, name, u64::from(n) + 2).await;
+            }
+            let report = node.state_value(name, b"report").await.unwrap().unwrap();
+            let number = |at: usize| u32::from_le_bytes(report[at..at + 4].try_into().unwrap());
+            assert_eq!(number(4).cast_signed(), code, "{name}");
+            assert!((least..=most).contains(&number(0)), "{name}: {}", number(0));
+            assert_eq!(node.agent(name).await.unwrap().state.faults, 0, "{name}");
+        }
         Returns(good) => {
             node.post(post(name, "{}"), None).await.unwrap();
             let state = turns(node, name, 2).await;
@@ -190,6 +211,8 @@ async fn all_end_so(engine: EngineKind) {
     node.deploy(agent("neighbour", guests::COUNTER))
         .await
         .unwrap();
+    let quiet = std::fs::read_to_string(folder().join("quiet.wat")).unwrap();
+    node.deploy(agent("quiet-one", &quiet)).await.unwrap();
     let mut wrong = Vec::new();
     for (at, (name, ends)) in (1_001..).zip(GUESTS) {
         let mut one = tokio::task::JoinSet::new();

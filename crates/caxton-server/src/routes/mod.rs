@@ -48,7 +48,7 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::StreamEvents => events::stream(&call),
         RouteId::GetOpenApi => Ok(node::document(&call)),
         RouteId::GetErrorPage => node::error_page(&call),
-        RouteId::GetVersion => node::version(),
+        RouteId::GetVersion => node::version(&call),
         RouteId::GetMetrics => node::metrics(&call),
         RouteId::GetLive => node::live(),
         RouteId::GetReady => node::ready(&call),

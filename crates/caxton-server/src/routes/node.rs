@@ -49,11 +49,14 @@ pub(super) fn ready(call: &Call) -> Answered {
     )
 }
 
-pub(super) fn version() -> Answered {
+pub(super) fn version(call: &Call) -> Answered {
+    let node = &call.app.node;
     let version = VersionView {
         name: "caxton".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: "v1".to_owned(),
+        engine: node.options().engine.to_string(),
+        compiles_in: node.compiles_in().as_str().to_owned(),
     };
     json(StatusCode::OK, &version)
 }
@@ -67,6 +70,7 @@ pub(super) fn journal(call: &Call) -> Answered {
             .store
             .place
             .saturating_sub(health.store.durable_place),
+        damage: health.damage,
     };
     json(StatusCode::OK, &view)
 }

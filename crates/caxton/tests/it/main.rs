@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod crash;
 mod disk;
+mod doctor;
 mod node;
 mod offline;
 mod online;
