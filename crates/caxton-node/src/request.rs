@@ -137,6 +137,10 @@ pub struct Health {
     pub instances: usize,
     /// Whether there is a journal.
     pub durable: bool,
+    /// Memory used, and the budget; `u64::MAX`: none. Unit: bytes.
+    pub memory: (u64, u64),
+    /// Disk used by journal, state and modules, and the budget. Unit: bytes.
+    pub disk: (u64, u64),
     /// The store's gauges and counters.
     pub store: caxton_store::StoreMetrics,
     /// Time since the start.

@@ -8,6 +8,7 @@
     reason = "a test that fails here has failed"
 )]
 
+mod budgets;
 mod guests;
 mod hostile;
 mod languages;
