@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry, ConversationView,
-    DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
-    NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route, Scope,
-    SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
+    AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
+    ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
+    MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route,
+    Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
     VersionView, agent_config::AgentConfig,
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentSpec, AgentState, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, LimitName, Record, StartReason,
-    TurnResult,
+    AgentSpec, AgentState, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, LimitName, Record,
+    StartReason, TurnResult,
 };
 
 use crate::{

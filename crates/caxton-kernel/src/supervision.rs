@@ -1,10 +1,13 @@
 //! When an init fails: pauses, restarts, groups, and the end of patience.
 
 use caxton_model::{
-    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, Micros, Record, Restart, StartReason, Strategy,
+    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, Micros, Record, Restart, StartReason,
+    Strategy,
 };
 
-use crate::{Effect, Kernel, Refusal, alarm::Alarm, deploy::init_failed, live::Wish, mailbox::not_running};
+use crate::{
+    Effect, Kernel, Refusal, alarm::Alarm, deploy::init_failed, live::Wish, mailbox::not_running,
+};
 
 impl Kernel {
     /// Records where an agent is in its life, and shows it.

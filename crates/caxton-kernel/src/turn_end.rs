@@ -1,8 +1,8 @@
 //! What a turn's end comes to.
 
 use caxton_model::{
-    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, Pending, Record, Sent, StartReason,
-    TurnRecord, TurnResult,
+    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, Pending, Record, Sent,
+    StartReason, TurnRecord, TurnResult,
 };
 
 use crate::{

@@ -81,7 +81,9 @@ impl Node {
             budget::refused("agents");
             return Err(Refusal::new(
                 ErrorCode::NodeBudget,
-                format!("the node has {max} agents, as many as its budget `agents` allows; remove some, or raise `budgets.agents` in node.toml"),
+                format!(
+                    "the node has {max} agents, as many as its budget `agents` allows; remove some, or raise `budgets.agents` in node.toml"
+                ),
             ));
         }
         let (spec, module) = self.prepare(id, deploy).await?;

@@ -304,7 +304,7 @@ fn go(
 
 /// Every guest that has an instance, with its shard.
 fn held(shared: &Shared) -> Vec<(u16, Held)> {
-    let lists = ask(shared, crate::shard::ShardView::held);
+    let lists = ask(shared, |view| view.held());
     lists
         .into_iter()
         .flat_map(|(shard, held)| held.into_iter().map(move |held| (shard, held)))

@@ -59,7 +59,10 @@ fn sample(shared: &Shared) {
     let store = shared.store.metrics();
     let (memory, memory_budget) = shared.budget.memory();
     let (disk, disk_budget) = shared.budget.disk();
-    for (name, used, budget) in [("memory", memory, memory_budget), ("disk", disk, disk_budget)] {
+    for (name, used, budget) in [
+        ("memory", memory, memory_budget),
+        ("disk", disk, disk_budget),
+    ] {
         metrics::gauge!("caxton_budget_used_bytes", "budget" => name).set(used as f64);
         metrics::gauge!("caxton_budget_bytes", "budget" => name).set(budget as f64);
     }

@@ -30,10 +30,7 @@ impl ShardView<'_> {
 impl Shard {
     /// Ends the turn that runs as a fault, now: its call and its instance are dropped.
     pub(super) fn fault_turn(&mut self, agent: AgentId, fault: Fault) {
-        let turn = self
-            .slots
-            .get_mut(&agent)
-            .and_then(|slot| slot.turn.take());
+        let turn = self.slots.get_mut(&agent).and_then(|slot| slot.turn.take());
         let Some(turn) = turn else { return };
         let (number, spec) = (turn.number, Arc::clone(&turn.spec));
         drop(turn);

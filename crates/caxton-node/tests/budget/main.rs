@@ -90,7 +90,10 @@ struct Peak {
 
 impl Peak {
     fn watch() -> Self {
-        let (peak, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (peak, ends) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (to, over) = (Arc::clone(&peak), Arc::clone(&ends));
         let thread = std::thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
@@ -257,7 +260,10 @@ async fn ten_thousand_agents_that_want_50_mib_each_meet_the_budget_and_not_the_k
         peak / MIB
     );
     assert!(peak < BUDGET / 100 * 125 + MARGIN, "peak {peak}");
-    assert!(text.contains("budget `memory`") && text.contains("raise the budget"), "{text}");
+    assert!(
+        text.contains("budget `memory`") && text.contains("raise the budget"),
+        "{text}"
+    );
     assert!(ends["node-budget"] > 100 && ends["kept"] > 10, "{ends:?}");
     assert_eq!(ends.len(), 2, "{ends:?}");
     assert!(answers > 0);
@@ -275,7 +281,9 @@ async fn ten_thousand_agents_that_want_50_mib_each_meet_the_budget_and_not_the_k
     node.deploy(patient(agent("greedy-again", &greedy)))
         .await
         .unwrap();
-    node.post(post("client", "greedy-again"), None).await.unwrap();
+    node.post(post("client", "greedy-again"), None)
+        .await
+        .unwrap();
     until("it had its turn", async || {
         node.agent("greedy-again").await.unwrap().state.turns == 2
     })

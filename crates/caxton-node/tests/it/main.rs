@@ -13,6 +13,7 @@ mod guests;
 mod hostile;
 mod languages;
 mod life;
+mod limits_tested;
 mod messages;
 
 use std::{sync::Arc, time::Duration};
