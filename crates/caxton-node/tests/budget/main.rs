@@ -172,8 +172,9 @@ async fn neighbour(node: Node, ends: Arc<AtomicBool>) -> (u64, Duration) {
         let posted = ask(&node, "neighbour").await.unwrap();
         slowest = slowest.max(began.elapsed());
         asked += 1;
-        let said = posted.reply.expect("the neighbour answers").message.content;
-        assert_eq!(said.as_str(), (1_000 + asked % 1_000).to_string());
+        let reply = posted.reply.expect("the neighbour answers");
+        let said = reply.message.content.as_str();
+        assert_eq!(said, (1_000 + asked % 1_000).to_string());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     (asked, slowest)
