@@ -22,6 +22,7 @@ struct Inner {
     left: AtomicI64,
     budget: AtomicU64,
     refused: AtomicU64,
+    wanted: AtomicU64,
 }
 
 impl Default for Room {
@@ -30,6 +31,7 @@ impl Default for Room {
             left: AtomicI64::new(UNWATCHED),
             budget: AtomicU64::new(u64::MAX),
             refused: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
         }))
     }
 }
@@ -46,17 +48,26 @@ impl Room {
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Relaxed)
     }
+    /// The most that was asked for in vain since the last time; 0: nothing was. Unit: bytes.
+    #[must_use]
+    pub fn take_wanted(&self) -> u64 {
+        self.0.wanted.swap(0, Relaxed)
+    }
+    fn refuse(&self, bytes: u64) {
+        self.0.refused.fetch_add(1, Relaxed);
+        self.0.wanted.fetch_max(bytes, Relaxed);
+    }
     /// Takes so much for a guest that grows; whether there was enough.
     pub(crate) fn take(&self, bytes: u64) -> bool {
         let left = self.0.left.load(Relaxed);
         if left == UNWATCHED || bytes == 0 {
             return true;
         }
-        let bytes = i64::try_from(bytes).unwrap_or(UNWATCHED);
-        if bytes <= left && self.0.left.fetch_sub(bytes, Relaxed) >= bytes {
+        let asked = i64::try_from(bytes).unwrap_or(UNWATCHED);
+        if asked <= left && self.0.left.fetch_sub(asked, Relaxed) >= asked {
             return true;
         }
-        self.0.refused.fetch_add(1, Relaxed);
+        self.refuse(bytes);
         false
     }
     /// Whether there is any for a new instance, whose initial memory is not charged: most of it is
@@ -64,7 +75,7 @@ impl Room {
     pub(crate) fn is_left(&self) -> bool {
         let is_left = self.0.left.load(Relaxed) > 0;
         if !is_left {
-            self.0.refused.fetch_add(1, Relaxed);
+            self.refuse(1);
         }
         is_left
     }
@@ -96,6 +107,7 @@ mod tests {
         room.set(1, 1_000);
         assert!(room.is_left());
         assert_eq!(room.refused(), 2);
+        assert_eq!((room.take_wanted(), room.take_wanted()), (60, 0));
         assert!(room.fault(5).text.contains("budget `memory`"));
     }
 }

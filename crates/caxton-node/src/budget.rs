@@ -1,8 +1,8 @@
 //! The node's budgets: what all guests together may take of this machine.
 //!
 //! Memory is watched every 50 ms, on a thread of its own that waits for nobody's runtime. Above the
-//! budget guests get no more memory and no new instances; then idle instances go, those that were
-//! idle longest first; and where it still goes on, above the end (75 where the budget is 60), the
+//! budget guests get no more memory and no new instances; then (also where a growth was refused that
+//! would have gone beyond it) idle instances go, those that were idle longest first; and where it still goes on, above the end (75 where the budget is 60), the
 //! largest guests at work are faulted until it is below. Each step measures again before the next.
 //! Between two looks no growth can go beyond what the last one left ([`Room`]).
 //!
@@ -34,9 +34,9 @@ use crate::{
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is aimed at when idle instances go: a little below the budget, so that the next instance
-/// has room. Unit: percent of the budget.
-const AIM_PERCENT: u64 = 90;
+/// What is made free at least when idle instances go, so that the next ones have room. Unit: percent
+/// of the budget.
+const SPARE_PERCENT: u64 = 10;
 
 /// Instances with less are small: they free little and would all have to be made again.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -125,11 +125,12 @@ impl Budget {
         self.is_out_of_disk()
             .then(|| refusal("disk", used, budget, "disk"))
     }
-    fn note(&self, reading: Reading) {
+    /// Takes note of a reading; nothing that stays is refused before guests were asked to give.
+    fn note(&self, reading: Reading, is_final: bool) {
         let stage = match (reading.is_over(), reading.is_at_its_end()) {
-            (_, true) => Stage::Over,
-            (true, false) => Stage::Tight,
-            (false, false) => Stage::Open,
+            (_, true) if is_final => Stage::Over,
+            (true, _) => Stage::Tight,
+            (false, _) => Stage::Open,
         };
         self.room.set(reading.left(), reading.budget);
         self.used.store(reading.used, Relaxed);
@@ -162,7 +163,7 @@ pub(crate) fn refused(name: &'static str) {
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let gauge = Gauge::find(Path::new("/"), shared.options.memory_bytes_max);
     match gauge.read() {
-        Some(reading) => shared.budget.note(reading),
+        Some(reading) => shared.budget.note(reading, false),
         None => {
             tracing::warn!("the memory of this process can't be read: its budget is not watched");
             return Ok(());
@@ -196,28 +197,38 @@ fn watch(gauge: &Gauge, node: &Weak<Shared>) {
 /// Measures, and does what the measure asks for.
 fn look(gauge: &Gauge, shared: &Shared) {
     let Some(reading) = gauge.read() else { return };
-    shared.budget.note(reading);
-    if !reading.is_over() {
+    shared.budget.note(reading, false);
+    // What was refused since the last look may have room when idle instances have gone.
+    let wanted = shared.budget.room.take_wanted();
+    if !reading.is_over() && wanted == 0 {
         return;
     }
-    let aim = reading.budget / 100 * AIM_PERCENT;
-    let after = passivate(gauge, shared, aim);
-    if after.is_some_and(|reading| reading.is_at_its_end()) {
+    let spare = (reading.budget / 100 * SPARE_PERCENT).max(wanted);
+    passivate(gauge, shared, reading.budget.saturating_sub(spare));
+    if gauge.read().is_some_and(|reading| reading.is_at_its_end()) {
         fault_largest(gauge, shared);
+    }
+    if let Some(after) = gauge.read() {
+        shared.budget.note(after, true);
     }
 }
 
-/// Lets idle instances go until the measure is at the aim: those idle longest first, small ones
-/// only when no large one is left.
-fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) -> Option<Reading> {
+/// Lets idle instances go until the measure is at the aim: those idle longest first. Small ones
+/// only when no large one is left, and only if all of them together can reach it: else a guest at
+/// work that holds too much would cost its neighbours their instances for nothing.
+fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
     let mut idle = held(shared);
     idle.retain(|(_, held)| held.idle_since.is_some());
     idle.sort_unstable_by_key(|(_, held)| (held.bytes < SMALL_BYTES, held.idle_since));
-    let went = go(gauge, shared, &idle, aim, |held| {
-        ShardMessage::Event(Event::Passivate { agent: held.agent })
-    });
+    let (large, small) =
+        idle.split_at(idle.partition_point(|(_, held)| held.bytes >= SMALL_BYTES));
+    let message = |held: &Held| ShardMessage::Event(Event::Passivate { agent: held.agent });
+    let mut went = go(gauge, shared, large, aim, message);
+    let excess = gauge.read().map_or(0, |reading| reading.used.saturating_sub(aim));
+    if excess > 0 && small.iter().map(|(_, held)| held.bytes).sum::<u64>() > excess {
+        went += go(gauge, shared, small, aim, message);
+    }
     metrics::counter!("caxton_budget_passivated_total").increment(went);
-    gauge.read()
 }
 
 /// Faults guests at work, the largest first, until the measure is below its end.
@@ -351,16 +362,18 @@ mod tests {
     #[test]
     fn first_guests_are_refused_then_everything_that_stays() {
         let budget = Budget::new(Room::default(), 1_000);
-        budget.note(at(100));
+        budget.note(at(100), true);
         assert!(budget.refuses_guests().is_none() && !budget.is_out_of_bytes());
-        budget.note(at(101));
+        budget.note(at(101), true);
         let refusal = budget.refuses_guests().unwrap();
         assert_eq!(refusal.code, ErrorCode::NodeBudget);
         assert!(refusal.text.contains("`budgets.memory`"), "{refusal}");
         assert!(budget.refuses_bytes().is_none() && !budget.is_out_of_bytes());
-        budget.note(at(126));
+        budget.note(at(126), false);
+        assert!(budget.refuses_bytes().is_none(), "guests are asked first");
+        budget.note(at(126), true);
         assert!(budget.refuses_bytes().is_some() && budget.is_out_of_bytes());
-        budget.note(at(99));
+        budget.note(at(99), true);
         assert!(budget.refuses_guests().is_none());
         budget.note_disk(1_001);
         let refusal = budget.refuses_bytes().unwrap();
