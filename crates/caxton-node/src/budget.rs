@@ -220,11 +220,12 @@ fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
     let mut idle = held(shared);
     idle.retain(|(_, held)| held.idle_since.is_some());
     idle.sort_unstable_by_key(|(_, held)| (held.bytes < SMALL_BYTES, held.idle_since));
-    let (large, small) =
-        idle.split_at(idle.partition_point(|(_, held)| held.bytes >= SMALL_BYTES));
+    let (large, small) = idle.split_at(idle.partition_point(|(_, held)| held.bytes >= SMALL_BYTES));
     let message = |held: &Held| ShardMessage::Event(Event::Passivate { agent: held.agent });
     let mut went = go(gauge, shared, large, aim, message);
-    let excess = gauge.read().map_or(0, |reading| reading.used.saturating_sub(aim));
+    let excess = gauge
+        .read()
+        .map_or(0, |reading| reading.used.saturating_sub(aim));
     if excess > 0 && small.iter().map(|(_, held)| held.bytes).sum::<u64>() > excess {
         went += go(gauge, shared, small, aim, message);
     }

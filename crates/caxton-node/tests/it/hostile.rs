@@ -49,7 +49,7 @@ const GUESTS: &[(&str, Ends)] = &[
     ("many-memories", Refused(C::ProfileRequired)),
     ("memory-declared", Refused(C::InitFailed)),
     ("memory-fill", Faults(C::CpuLimit)),
-    ("message-flood", Logs(1, "code -")),
+    ("message-flood", Logs(1, "code -5")),
     ("nap", Returns(true)),
     ("no-allocator", Refused(C::UnsupportedModule)),
     ("no-form", Refused(C::UnsupportedModule)),
@@ -220,6 +220,7 @@ async fn broken_modules(node: &Node) {
         ("100 MiB", large, C::ModuleTooLarge),
     ] {
         let mut deploy = guest("quiet");
+        deploy.name = "broken".parse().unwrap();
         deploy.module = bytes;
         let refusal = node.deploy(deploy).await.err();
         let refusal = refusal.unwrap_or_else(|| panic!("{what} was deployed"));

@@ -133,7 +133,7 @@ fn by_agent(name: LimitName) -> By {
     match name {
         L::MessagesPerSecond => By::Code(attack(
             SEND,
-            "(call $f (i32.const 16) (i32.const 55))",
+            "(call $f (i32.const 16) (i32.const 57))",
             &[(L::MessagesPerSecond, 3)],
         )),
         L::Timers => By::Code(attack(
@@ -234,7 +234,7 @@ fn module(kind: Kind, fields: &str, body: &str) -> String {
     format!(
         r#"(module {fields}
           (memory (export "memory") 4)
-          (data (i32.const 16) "{{\"performative\":\"inform\",\"receiver\":\"sink\",\"content\":1}}")
+          (data (i32.const 16) "{{\"performative\":\"inform\",\"receiver\":\"tester\",\"content\":1}}")
           (data (i32.const 128) "{{}}")
           (data (i32.const 256) "code -0")
           (func (export "allocate") (param i32) (result i32) (i32.const 65536))
