@@ -23,9 +23,10 @@ use std::{
 
 use caxton_engine::Room;
 use caxton_kernel::{Event, Refusal};
-use caxton_model::{AgentId, ByteSize, ErrorCode, Fault, Timestamp};
+use caxton_model::{AgentId, ByteSize, ErrorCode, Fault, Micros, Timestamp};
 
 use crate::{
+    clock,
     gauge::{Gauge, Reading},
     shard::ShardMessage,
     shared::Shared,
@@ -40,6 +41,10 @@ const SPARE_PERCENT: u64 = 10;
 
 /// Instances with less are small: they free little and would all have to be made again.
 const SMALL_BYTES: u64 = 1 << 20;
+
+/// How long a small instance has had nothing to do before it may go: one that is asked now and then
+/// keeps answering.
+const SMALL_IDLE: Micros = Micros::secs(5);
 
 /// How long one look waits for a shard's answer. A shard answers between two slices.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -213,22 +218,21 @@ fn look(gauge: &Gauge, shared: &Shared) {
     }
 }
 
-/// Lets idle instances go until the measure is at the aim: those idle longest first. Small ones
-/// only when no large one is left, and only if all of them together can reach it: else a guest at
-/// work that holds too much would cost its neighbours their instances for nothing.
+/// Lets idle instances go until the measure is at the aim: those idle longest first, and small ones
+/// only when no large one is left and they were idle for a while. Else a guest at work that holds
+/// too much would cost its neighbours their instances, for little.
 fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
+    let now = clock::now();
     let mut idle = held(shared);
-    idle.retain(|(_, held)| held.idle_since.is_some());
+    idle.retain(|(_, held)| {
+        let is_large = held.bytes >= SMALL_BYTES;
+        held.idle_since
+            .is_some_and(|since| is_large || now.since(since) >= SMALL_IDLE)
+    });
     idle.sort_unstable_by_key(|(_, held)| (held.bytes < SMALL_BYTES, held.idle_since));
-    let (large, small) = idle.split_at(idle.partition_point(|(_, held)| held.bytes >= SMALL_BYTES));
-    let message = |held: &Held| ShardMessage::Event(Event::Passivate { agent: held.agent });
-    let mut went = go(gauge, shared, large, aim, message);
-    let excess = gauge
-        .read()
-        .map_or(0, |reading| reading.used.saturating_sub(aim));
-    if excess > 0 && small.iter().map(|(_, held)| held.bytes).sum::<u64>() > excess {
-        went += go(gauge, shared, small, aim, message);
-    }
+    let went = go(gauge, shared, &idle, aim, |held| {
+        ShardMessage::Event(Event::Passivate { agent: held.agent })
+    });
     metrics::counter!("caxton_budget_passivated_total").increment(went);
 }
 

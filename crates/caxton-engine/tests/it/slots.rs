@@ -15,7 +15,14 @@ use caxton_model::{EngineKind, EngineProfile, Grants, Kind, LimitName, Limits};
 
 use crate::harness::*;
 
-const ROUNDS: usize = 10_000;
+/// Places are the same under both engines, which differ in speed: fewer rounds where guests are
+/// interpreted.
+const fn rounds_of(engine: EngineKind) -> usize {
+    match engine {
+        EngineKind::Cranelift => 10_000,
+        EngineKind::Pulley => 500,
+    }
+}
 
 /// Every so many rounds the guests are large: beyond what a pool keeps of a slot (1 MiB).
 const LARGE_EVERY: usize = 50;
@@ -171,7 +178,7 @@ fn cut_off<T>(future: impl Future<Output = T>) {
 fn rounds(engine: EngineKind, kind: Kind, round: impl Fn(&Pair, &Limits, u8, Option<&str>) -> i64) {
     let pairs = pairs(engine, kind);
     let limits = limits(kind);
-    for n in 0..ROUNDS {
+    for n in 0..rounds_of(engine) {
         let pair = &pairs[usize::from(n % LARGE_EVERY == 0)];
         // Being cut off takes a tick of the clock each time: now and then is enough.
         let (input, end) = match ENDS[n % ENDS.len()] {
