@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The packages whose tests hold golden documents.
-const WITH_GOLDEN: [&str; 2] = ["caxton-api", "caxton"];
+const WITH_GOLDEN: [&str; 3] = ["caxton-api", "caxton", "caxton-node"];
 
 /// Does it.
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {

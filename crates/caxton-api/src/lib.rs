@@ -37,7 +37,7 @@ pub use event::{EventBody, EventKind, StreamGap};
 pub use message::{
     ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult, Taken,
 };
-pub use node::{JournalView, Live, Ready, VersionView};
+pub use node::{BudgetView, JournalView, Live, Ready, VersionView};
 pub use openapi::{openapi, openapi_text};
 pub use page::Page;
 pub use problem::{DOCS_PATH, PROBLEM_TYPE, Problem};

@@ -21,6 +21,21 @@ pub struct Ready {
     pub instances: u64,
     /// Time since the start. Unit: seconds.
     pub uptime_secs: u64,
+    /// The node's budgets and what is used of each.
+    #[serde(default)]
+    pub budgets: Vec<BudgetView>,
+}
+
+/// A budget of the node: what all guests together may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BudgetView {
+    /// Its name, as in `[budgets]` of the configuration.
+    pub name: String,
+    /// What is used. Unit: bytes, or a count where the name counts something.
+    pub used: u64,
+    /// What is allowed; absent: nothing bounds it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
 }
 
 /// What runs.

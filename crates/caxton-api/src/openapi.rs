@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    AgentDetail, AgentFault, AgentSummary, Answer, Body, CapabilityEntry, ConversationView,
-    DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
-    NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route, Scope,
-    SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
+    AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
+    ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
+    MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route,
+    Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
     VersionView, agent_config::AgentConfig,
 };
 
@@ -21,7 +21,7 @@ use crate::{
         description = "Agents in WebAssembly: deploy them, talk to them, see what they do.\n\nEvery error is `application/problem+json` with a stable `code`, a `detail` and a `remedy`. Every answer carries `x-request-id`."
     ),
     components(schemas(
-        AgentConfig, AgentDetail, AgentFault, AgentSummary, CapabilityEntry, ConversationView,
+        AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
         NewToken, Offer, Problem, Ready, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, VersionView, Scope,

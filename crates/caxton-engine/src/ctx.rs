@@ -6,7 +6,8 @@ use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits, UNLIMITED};
 use wasmtime::{GuestProfiler, Memory, ResourceLimiter};
 
 use crate::{
-    HostCalls, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, ticker::Touch, wasi::WasiState,
+    HostCalls, Room, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, ticker::Touch,
+    wasi::WasiState,
 };
 
 /// A fault on its way through the runtime's error type.
@@ -97,6 +98,8 @@ pub(crate) enum Refused {
     },
     /// By the limit on tables.
     Table { asked: u64 },
+    /// By the node's budget for all guests together.
+    Node { asked_bytes: u64 },
     /// By the machine.
     System { reason: String },
 }
@@ -116,6 +119,7 @@ pub(crate) struct Ctx {
     pub(crate) host: Box<dyn HostCalls>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) touch: Touch,
+    room: Room,
     pub(crate) bounds: Bounds,
     pub(crate) held: Held,
     pub(crate) refused: Option<Refused>,
@@ -133,11 +137,12 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
-    pub(crate) fn new(bounds: Bounds, touch: Touch, host: Box<dyn HostCalls>) -> Self {
+    pub(crate) fn new(bounds: Bounds, touch: Touch, room: Room, host: Box<dyn HostCalls>) -> Self {
         Self {
             host,
             meter: Meter::new(),
             touch,
+            room,
             bounds,
             held: Held::default(),
             refused: None,
@@ -214,6 +219,7 @@ impl Ctx {
                 self.bounds.table_elements,
                 &format!("the guest asked for {asked} table elements"),
             ),
+            Refused::Node { asked_bytes } => self.room.fault(*asked_bytes),
             Refused::System { reason } => Fault::new(
                 ErrorCode::MemoryLimit,
                 format!(
@@ -222,6 +228,20 @@ impl Ctx {
                 ),
             ),
         })
+    }
+}
+
+/// What a table's element takes. Unit: bytes.
+const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
+
+impl Ctx {
+    /// Whether the node has so much for this guest; the initial size is not charged.
+    fn node_has(&self, bytes: u64) -> bool {
+        if self.starting {
+            self.room.is_left()
+        } else {
+            self.room.take(bytes)
+        }
     }
 }
 
@@ -263,15 +283,21 @@ impl ResourceLimiter for Ctx {
             });
             return Ok(false);
         }
+        if !self.node_has(delta) {
+            self.refused = Some(Refused::Node { asked_bytes });
+            return Ok(false);
+        }
         self.held.last_memory_delta = delta;
         self.held.memory_bytes = asked_bytes;
         self.held.memory_peak_bytes = self.held.memory_peak_bytes.max(asked_bytes);
+        self.host.memory_is(asked_bytes);
         Ok(true)
     }
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // What `memory_growing` booked was not given after all.
         let delta = std::mem::take(&mut self.held.last_memory_delta);
         self.held.memory_bytes = self.held.memory_bytes.saturating_sub(delta);
+        self.host.memory_is(self.held.memory_bytes);
         if self.refused.is_none() {
             self.refused = Some(Refused::System {
                 reason: format!("{error:#}"),
@@ -293,6 +319,11 @@ impl ResourceLimiter for Ctx {
             return Ok(false);
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let bytes = delta.saturating_mul(ELEMENT_BYTES);
+        if !self.node_has(bytes) {
+            self.refused = Some(Refused::Node { asked_bytes: bytes });
             return Ok(false);
         }
         self.held.last_table_delta = delta;

@@ -10,7 +10,7 @@ use caxton_model::{EngineKind, EngineProfile, ErrorCode, Fault, Micros};
 use caxton_package::Verified;
 
 use crate::{
-    Cache, CacheError, Compiled, CompilesIn, Frames,
+    Cache, CacheError, Compiled, CompilesIn, Frames, Room,
     config::{self, MemoryForm},
     raw,
     ticker::{Ticker, Touch},
@@ -40,6 +40,8 @@ pub struct EngineOptions {
     pub agents_max: u32,
     /// Write `/tmp/perf-PID.map`, so that `perf` can name guest functions.
     pub perf_map: bool,
+    /// What all guests together may still take; unbounded where nobody sets it.
+    pub room: Room,
 }
 
 impl Default for EngineOptions {
@@ -55,6 +57,7 @@ impl Default for EngineOptions {
             pool_slots: 256,
             agents_max: 100_000,
             perf_map: false,
+            room: Room::default(),
         }
     }
 }

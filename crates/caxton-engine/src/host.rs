@@ -108,6 +108,8 @@ pub trait HostCalls: Send {
     fn config_get(&mut self, key: &str) -> Option<String>;
     /// A guest's metric.
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode>;
+    /// The guest's memories are now so large, all together. Unit: bytes.
+    fn memory_is(&mut self, _bytes: u64) {}
     /// So that the caller gets its own type back.
     fn as_any(self: Box<Self>) -> Box<dyn Any>;
 }

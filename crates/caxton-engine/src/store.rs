@@ -21,7 +21,8 @@ const FUEL_SLICE_PULLEY: u64 = 50_000;
 /// Makes a store for one instance.
 pub(crate) fn new_store(linked: &Linked, bounds: Bounds, host: Box<dyn HostCalls>) -> Store<Ctx> {
     let inner = &linked.inner;
-    let mut ctx = Ctx::new(bounds, inner.engine.touch(), host);
+    let room = inner.engine.options().room.clone();
+    let mut ctx = Ctx::new(bounds, inner.engine.touch(), room, host);
     ctx.deterministic = inner.runtime.profile == caxton_model::EngineProfile::Deterministic;
     let mut store = Store::new(&inner.runtime.engine, ctx);
     store.limiter(|ctx| ctx);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentSpec, AgentState, AgentStatus, ErrorCode, Fault, InputRef, LimitName, Record, StartReason,
-    TurnResult,
+    AgentSpec, AgentState, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, LimitName, Record,
+    StartReason, TurnResult,
 };
 
 use crate::{
@@ -146,7 +146,12 @@ pub(crate) fn init_failed(name: &str, fault: &Fault) -> Refusal {
     } else {
         format!("`{name}` did not start: {}: {}", fault.code, fault.text)
     };
-    Refusal::new(ErrorCode::InitFailed, text)
+    // What the node lacks is no failing of the agent's.
+    let code = match fault.code.class() {
+        ErrorClass::Transient => fault.code,
+        _ => ErrorCode::InitFailed,
+    };
+    Refusal::new(code, text)
 }
 
 /// The refusal of a node that is going down.

@@ -157,6 +157,11 @@ impl Directory {
             }
         }
     }
+    /// Names that agents hold, and those reserved for agents on their way.
+    #[must_use]
+    pub fn names(&self) -> usize {
+        self.read().names.len()
+    }
     /// Who holds a name, or has reserved it.
     #[must_use]
     pub(crate) fn holder(&self, name: &AgentName) -> Option<AgentId> {

@@ -1,10 +1,24 @@
 //! What an operator asks of an agent: stop, start, remove, let go of its instance.
 
-use caxton_model::{AgentId, AgentStatus, ErrorCode, Micros, Record, StartReason};
+use caxton_model::{
+    AgentId, AgentState, AgentStatus, ErrorCode, Micros, Record, StartReason, Timestamp,
+};
 
 use crate::{
-    Done, Effect, Kernel, Refusal, Ticket, alarm::Alarm, deploy::shutting_down, live::Wish,
+    Done, Effect, Kernel, Refusal, Ticket,
+    alarm::Alarm,
+    deploy::shutting_down,
+    live::{Live, Wish},
 };
+
+/// Whether an agent's instance may go without anybody waiting for it.
+fn is_idle(agent: &AgentState, live: &Live, now: Timestamp) -> bool {
+    live.instance
+        && live.running.is_none()
+        && live.wish.is_none()
+        && agent.mailbox.is_empty()
+        && live.timer_due.is_none_or(|due| due > now)
+}
 
 impl Kernel {
     /// The refusal where something else is on its way with an agent already.
@@ -184,12 +198,7 @@ impl Kernel {
         let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get_mut(&id)) else {
             return;
         };
-        let idle = live.instance
-            && live.running.is_none()
-            && live.wish.is_none()
-            && agent.mailbox.is_empty()
-            && live.timer_due.is_none_or(|due| due > self.now);
-        if !idle {
+        if !is_idle(agent, live, self.now) {
             return;
         }
         live.instance = false;
@@ -197,6 +206,14 @@ impl Kernel {
         self.effects.push(Effect::DropInstance { agent: id });
         self.alarms.clear(&Alarm::Passivate(id));
         self.show(id, AgentStatus::Passivated, "idle");
+    }
+
+    /// Agents whose instance has nothing to do, each with when it last had.
+    pub fn idle(&self) -> impl Iterator<Item = (AgentId, Timestamp)> + '_ {
+        self.live.iter().filter_map(|(id, live)| {
+            let agent = self.state.agents.get(id)?;
+            is_idle(agent, live, self.now).then_some((*id, live.idle_since))
+        })
     }
 
     /// An instance may have been idle long enough.

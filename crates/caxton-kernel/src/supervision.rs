@@ -1,10 +1,13 @@
 //! When an init fails: pauses, restarts, groups, and the end of patience.
 
 use caxton_model::{
-    AgentId, AgentStatus, ErrorCode, Fault, Micros, Record, Restart, StartReason, Strategy,
+    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, Micros, Record, Restart, StartReason,
+    Strategy,
 };
 
-use crate::{Effect, Kernel, alarm::Alarm, deploy::init_failed, live::Wish, mailbox::not_running};
+use crate::{
+    Effect, Kernel, Refusal, alarm::Alarm, deploy::init_failed, live::Wish, mailbox::not_running,
+};
 
 impl Kernel {
     /// Records where an agent is in its life, and shows it.
@@ -63,8 +66,25 @@ impl Kernel {
                     live.wish = Some(update);
                 }
             }
+            None if fault.code.class() == ErrorClass::Transient => {
+                self.wait_for_room(id, fault);
+            }
             None => self.pause_or_give_up(id, fault),
         }
+    }
+
+    /// The node has no instance for an agent just now, which is not the agent's fault: who waits is
+    /// told, and what else is due is tried again after a pause.
+    fn wait_for_room(&mut self, id: AgentId, fault: &Fault) {
+        self.refuse_all(id, &Refusal::new(fault.code, fault.text.as_str()));
+        let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get_mut(&id)) else {
+            return;
+        };
+        let until = self.now.after(agent.spec.supervision.backoff_micros);
+        live.paused_until = Some(until);
+        live.start_reason = StartReason::Wake;
+        self.alarms.set(Alarm::Restart(id), until);
+        self.show(id, AgentStatus::Passivated, &fault.text);
     }
 
     fn pause_or_give_up(&mut self, id: AgentId, fault: &Fault) {

@@ -1,8 +1,8 @@
 //! What a turn's end comes to.
 
 use caxton_model::{
-    AgentId, AgentStatus, ErrorCode, Fault, InputRef, Pending, Record, Sent, StartReason,
-    TurnRecord, TurnResult,
+    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, Pending, Record, Sent,
+    StartReason, TurnRecord, TurnResult,
     planted::{Planted, is_planted},
 };
 
@@ -121,6 +121,7 @@ impl Kernel {
                 let (consumed, sent) = self.after_fault(id, running.mail.as_ref(), &fault);
                 if let (Some(sender), Some(live)) = (&sender, self.live.get_mut(&id))
                     && consumed
+                    && fault.code.class() != ErrorClass::Transient
                 {
                     live.breakers.fault(sender, self.now);
                 }

@@ -8,7 +8,7 @@ use caxton_model::{
 };
 
 use crate::{
-    clock,
+    budget, clock,
     modules::{self, Module},
     node::Node,
     request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
@@ -61,12 +61,8 @@ impl Node {
         if let Some(refusal) = self.shared.refuses() {
             return Err(refusal);
         }
-        let max = self.shared.options.agents_max;
-        if self.shared.directory.len() >= max {
-            return Err(Refusal::new(
-                ErrorCode::NodeBudget,
-                format!("the node has {max} agents, as many as its budget `agents` allows"),
-            ));
+        if let Some(refusal) = self.shared.budget.refuses_guests() {
+            return Err(refusal);
         }
         let id = self.new_id();
         if !self.shared.directory.reserve(&deploy.name, id) {
@@ -79,6 +75,17 @@ impl Node {
             shared: Arc::clone(&self.shared),
             name: deploy.name.clone(),
         };
+        // Counted with those on their way, so that many at once are not too many.
+        let max = self.shared.options.agents_max;
+        if self.shared.directory.names() > max {
+            budget::refused("agents");
+            return Err(Refusal::new(
+                ErrorCode::NodeBudget,
+                format!(
+                    "the node has {max} agents, as many as its budget `agents` allows; remove some, or raise `budgets.agents` in node.toml"
+                ),
+            ));
+        }
         let (spec, module) = self.prepare(id, deploy).await?;
         let shard = self.shared.directory.shard_of(&spec);
         let sent = Arc::clone(&spec);
@@ -93,6 +100,9 @@ impl Node {
     /// Cancel: goes on.
     /// Errors: as [`Self::deploy`]; the version that runs goes on then.
     pub async fn update(&self, agent: &str, mut deploy: Deploy) -> Result<Deployed, Refusal> {
+        if let Some(refusal) = self.shared.budget.refuses_guests() {
+            return Err(refusal);
+        }
         let listing = self.find(agent)?;
         deploy.name = listing.spec.name.clone();
         let node = self.clone();

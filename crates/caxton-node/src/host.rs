@@ -107,6 +107,9 @@ impl TurnHost {
             .saturating_sub(u64::from(before.is_some()));
         let limits = &self.spec.limits;
         let grows = bytes > self.state_bytes || keys > self.state_keys;
+        if grows {
+            self.has_bytes()?;
+        }
         let over = [(LimitName::StateBytes, bytes), (LimitName::StateKeys, keys)]
             .into_iter()
             .find(|(name, asked)| *asked > limits.get(*name));
@@ -120,6 +123,14 @@ impl TurnHost {
         Ok(())
     }
 
+    /// Whether the node has room for what stays: mail, values.
+    fn has_bytes(&self) -> Result<(), HostCode> {
+        if self.shared.budget.is_out_of_bytes() {
+            return Err(HostCode::Unavailable);
+        }
+        Ok(())
+    }
+
     fn ctx(&mut self) -> Result<&mut TurnCtx, HostCode> {
         self.ctx.as_mut().ok_or(HostCode::Unavailable)
     }
@@ -127,12 +138,15 @@ impl TurnHost {
 
 impl HostCalls for TurnHost {
     fn send_message(&mut self, json: &[u8]) -> Result<(), HostCode> {
+        self.has_bytes()?;
         self.ctx()?.send_message(clock::now(), json)
     }
     fn send_local_message(&mut self, id: &str, json: &[u8]) -> Result<(), HostCode> {
+        self.has_bytes()?;
         self.ctx()?.send_local_message(clock::now(), id, json)
     }
     fn broadcast(&mut self, filter: &[u8], json: &[u8]) -> Result<u32, HostCode> {
+        self.has_bytes()?;
         self.ctx()?.broadcast(clock::now(), filter, json)
     }
     fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
@@ -229,6 +243,9 @@ impl HostCalls for TurnHost {
         self.shared
             .meters
             .guest_metric(&self.spec, kind, name, value)
+    }
+    fn memory_is(&mut self, bytes: u64) {
+        self.memory().guest_bytes = bytes;
     }
     fn as_any(self: Box<Self>) -> Box<dyn Any> {
         self

@@ -1,8 +1,10 @@
 //! The node: joins engine, kernel and store, runs guests on shards, and is what embedders use.
 
 mod agents;
+mod budget;
 mod clock;
 mod counted;
+mod gauge;
 mod host;
 pub mod journal;
 mod memory;

@@ -9,6 +9,8 @@ use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 pub(crate) struct AgentMemory {
     values: HashMap<Arc<[u8]>, Value>,
     log: LogBucket,
+    /// All memories of its instance. Unit: bytes; 0: it has none.
+    pub(crate) guest_bytes: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,7 @@ impl AgentMemory {
                 at: now,
                 dropped: 0,
             },
+            guest_bytes: 0,
         }
     }
     /// `None`: not known here; `Some(None)`: known to be absent.

@@ -18,6 +18,9 @@ impl Node {
     /// Cancel: an accepted message stays accepted; a reply stays in the client's mailbox.
     /// Errors: the message is refused, and nothing was recorded.
     pub async fn post(&self, mut post: Post, wait: Option<Duration>) -> Result<Posted, Refusal> {
+        if let Some(refusal) = self.shared.budget.refuses_bytes() {
+            return Err(refusal);
+        }
         let client = Arc::clone(&post.client);
         let shard = shard_of_client(&client, self.shared.directory.shards());
         let Some(wait) = wait else {

@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_engine::{Engine, EngineOptions};
+use caxton_engine::{Engine, EngineOptions, Room};
 use caxton_kernel::{Directory, Event, Kernel, KernelOptions, Listing, Refusal, Ticket};
 use caxton_model::{ErrorCode, State};
 use caxton_store::{Store, StoreOptions};
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
+    budget::{self, Budget},
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
@@ -56,8 +57,9 @@ impl Node {
     /// Errors: [`StartError`]; nothing runs then.
     pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
         let io = tokio::runtime::Handle::current();
-        let opening = options.clone();
-        let opened = io.spawn_blocking(move || open(&opening)).await;
+        let (opening, room) = (options.clone(), Room::default());
+        let budget = Budget::new(room.clone(), options.disk_bytes_max);
+        let opened = io.spawn_blocking(move || open(&opening, room)).await;
         let (engine, store, mut state) =
             opened.map_err(|error| StartError::Thread(error.into()))??;
         let shards = options.shards.max(1);
@@ -82,6 +84,7 @@ impl Node {
             events: Ring::for_events(),
             lines: Ring::for_lines(),
             meters: Meters::default(),
+            budget,
             io,
             compiles: Semaphore::new(COMPILES_MAX),
             next_name: AtomicU64::new(rand::random::<u32>().into()),
@@ -115,6 +118,7 @@ impl Node {
                 })?;
             threads.push(thread);
         }
+        budget::start(&shared)?;
         sampler::start(&shared);
         Ok(Self {
             shared,
@@ -290,6 +294,8 @@ impl Node {
             instances: self.shared.instances.load(Ordering::Relaxed),
             durable: self.shared.durable(),
             damage: self.shared.store.damage().map(|damage| damage.to_string()),
+            memory: self.shared.budget.memory(),
+            disk: self.shared.budget.disk(),
             store,
             uptime: self.shared.started.elapsed(),
         }
@@ -297,7 +303,7 @@ impl Node {
 }
 
 /// Opens engine and store. Blocking.
-fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
+fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), StartError> {
     let engine = Engine::new(EngineOptions {
         kind: options.engine,
         cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
@@ -305,6 +311,7 @@ fn open(options: &NodeOptions) -> Result<(Engine, Store, State), StartError> {
         compile_worker: options.compile_worker.clone(),
         agents_max: u32::try_from(options.agents_max).unwrap_or(u32::MAX),
         perf_map: options.perf_map,
+        room,
         ..EngineOptions::default()
     })
     .map_err(|error| StartError::Engine {

@@ -21,6 +21,12 @@ pub struct NodeOptions {
     pub ceilings: Limits,
     /// Agents the node takes. Default: 100,000.
     pub agents_max: usize,
+    /// Memory of the process above which guests get no more, and idle and then large ones go; a
+    /// quarter above it the largest are faulted. Unit: bytes. `None`: 60 % of the machine's memory,
+    /// or of the control group's limit.
+    pub memory_bytes_max: Option<u64>,
+    /// What journal, state and modules may take on the disk. Unit: bytes. Default: 10 GiB.
+    pub disk_bytes_max: u64,
     /// Compiled modules kept on disk. Unit: bytes. Default: 2 GiB.
     pub cache_bytes_max: u64,
     /// Whether sampled guest stacks are written for `perf`.
@@ -40,6 +46,8 @@ impl Default for NodeOptions {
             compile_worker: None,
             ceilings: Limits::unlimited(),
             agents_max: 100_000,
+            memory_bytes_max: None,
+            disk_bytes_max: 10 << 30,
             cache_bytes_max: 2 << 30,
             perf_map: false,
             store: StoreOptions::default(),

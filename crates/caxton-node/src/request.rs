@@ -139,6 +139,10 @@ pub struct Health {
     pub durable: bool,
     /// What the check of the journal's older part found, if it is not as it was written.
     pub damage: Option<String>,
+    /// Memory used, and the budget; `u64::MAX`: none. Unit: bytes.
+    pub memory: (u64, u64),
+    /// Disk used by journal, state and modules, and the budget. Unit: bytes.
+    pub disk: (u64, u64),
     /// The store's gauges and counters.
     pub store: caxton_store::StoreMetrics,
     /// Time since the start.

@@ -26,7 +26,24 @@ async fn pulse(node: Weak<Shared>) {
         if shared.closing.load(Ordering::Relaxed) {
             return;
         }
+        measure_disk(&shared).await;
         sample(&shared);
+    }
+}
+
+/// What the data directory has, for the budget `disk`. The cache has a bound of its own.
+async fn measure_disk(shared: &Arc<Shared>) {
+    if !shared.durable() {
+        return;
+    }
+    let inner = Arc::clone(shared);
+    let blobs = shared
+        .clone()
+        .blocking(move || inner.store.blobs().bytes().unwrap_or(0));
+    let store = shared.store.metrics();
+    let kept = store.journal_bytes.saturating_add(store.checkpoint_bytes);
+    if let Some(blobs) = blobs.await {
+        shared.budget.note_disk(kept.saturating_add(blobs));
     }
 }
 
@@ -40,6 +57,15 @@ fn sample(shared: &Shared) {
         .map(|listing| u64::from(listing.gauge.messages()))
         .sum();
     let store = shared.store.metrics();
+    let (memory, memory_budget) = shared.budget.memory();
+    let (disk, disk_budget) = shared.budget.disk();
+    for (name, used, budget) in [
+        ("memory", memory, memory_budget),
+        ("disk", disk, disk_budget),
+    ] {
+        metrics::gauge!("caxton_budget_used_bytes", "budget" => name).set(used as f64);
+        metrics::gauge!("caxton_budget_bytes", "budget" => name).set(budget as f64);
+    }
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
     metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);
     metrics::gauge!("caxton_mailbox_depth").set(waiting as f64);

@@ -17,10 +17,12 @@ use std::{
 };
 
 use caxton_engine::{Instance, Linked};
-use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEffects, TurnEnd};
+use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEnd};
 use caxton_model::{
     AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
 };
+
+mod reclaim;
 
 use crate::{
     clock,
@@ -65,6 +67,8 @@ pub(crate) enum ShardMessage {
     Event(Event),
     /// A question about what the shard knows.
     Inspect(Box<dyn FnOnce(&ShardView<'_>) + Send>),
+    /// The turn that runs ends with this fault: the node is short of memory.
+    Fault(AgentId, Fault),
     /// No more turns; end when those that run have ended, or at that time.
     Close(Instant),
 }
@@ -295,6 +299,7 @@ impl Shard {
                     slots: &self.slots,
                 });
             }
+            ShardMessage::Fault(agent, fault) => self.fault_turn(agent, fault),
             ShardMessage::Close(by) => {
                 self.close_by = Some(by);
                 self.step(Event::Quiesce);
@@ -344,19 +349,8 @@ impl Shard {
                 self.turn_ended(&spec, done.end);
             }
             Err(_) => {
-                let (number, spec) = (turn.number, Arc::clone(&turn.spec));
-                slot.turn = None;
                 let text = "the host panicked in this turn; its log says where";
-                let end = TurnEnd {
-                    agent,
-                    turn: number,
-                    result: Err(Fault::new(ErrorCode::Internal, text)),
-                    effects: TurnEffects::default(),
-                    cpu_micros: 0,
-                    instance_kept: false,
-                };
-                self.set_instance(agent, None);
-                self.turn_ended(&spec, end);
+                self.fault_turn(agent, Fault::new(ErrorCode::Internal, text));
             }
         }
     }
@@ -373,6 +367,10 @@ impl Shard {
                 self.shared.instances.fetch_sub(1, Ordering::Relaxed);
             }
             _ => {}
+        }
+        if instance.is_none() {
+            let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.guest_bytes = 0;
         }
         slot.instance = instance;
     }

@@ -15,6 +15,7 @@ use caxton_store::{Health, Store};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    budget::Budget,
     meters::Meters,
     modules::Modules,
     options::NodeOptions,
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) events: Ring<NumberedEvent>,
     pub(crate) lines: Ring<LogLine>,
     pub(crate) meters: Meters,
+    pub(crate) budget: Budget,
     pub(crate) io: Handle,
     pub(crate) compiles: Semaphore,
     /// Numbers for names that must be unique, such as a client's `reply_with`.

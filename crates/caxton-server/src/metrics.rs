@@ -56,6 +56,36 @@ pub const FAMILIES: &[Family] = {
             "Records written to the audit log.",
         ),
         family(
+            "caxton_budget_bytes",
+            Gauge,
+            Some("budget"),
+            "What a budget of the node allows, by budget.",
+        ),
+        family(
+            "caxton_budget_faulted_total",
+            Counter,
+            None,
+            "Turns ended because their guest was the largest while memory was at its end.",
+        ),
+        family(
+            "caxton_budget_passivated_total",
+            Counter,
+            None,
+            "Idle instances asked to go because memory was short.",
+        ),
+        family(
+            "caxton_budget_refused_total",
+            Counter,
+            Some("budget"),
+            "What was refused at a budget of the node, by budget.",
+        ),
+        family(
+            "caxton_budget_used_bytes",
+            Gauge,
+            Some("budget"),
+            "What is used of a budget of the node, by budget.",
+        ),
+        family(
             "caxton_cache_hits_total",
             Counter,
             None,
@@ -181,6 +211,9 @@ pub const FAMILIES: &[Family] = {
     ]
 };
 
+/// The node's budgets that are counted here.
+const BUDGETS: [&str; 3] = ["agents", "disk", "memory"];
+
 /// Upper ends of the buckets of time, from a turn of microseconds to a compilation of minutes.
 const SECONDS: &[f64] = &[
     0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0,
@@ -262,6 +295,10 @@ fn describe() {
                 .iter()
                 .map(|name| ("limit", name.to_string()))
                 .collect(),
+            Some("budget") => BUDGETS
+                .iter()
+                .map(|name| ("budget", (*name).to_owned()))
+                .collect(),
             Some("code") => ErrorCode::ALL
                 .iter()
                 .filter(|code| code.class() == ErrorClass::Guest)
@@ -292,7 +329,12 @@ fn describe() {
             }
             FamilyKind::Gauge => {
                 metrics::describe_gauge!(name, what);
-                metrics::gauge!(name).set(0.0);
+                if labels.is_empty() {
+                    metrics::gauge!(name).set(0.0);
+                }
+                for label in labels {
+                    metrics::gauge!(name, &[label]).set(0.0);
+                }
             }
             FamilyKind::Histogram => {
                 metrics::describe_histogram!(name, what);

@@ -21,7 +21,7 @@ pub(crate) struct NodeConfig {
     pub(crate) http: HttpConfig,
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) engine: EngineConfig,
-    pub(crate) agents_max: usize,
+    pub(crate) budgets: BudgetConfig,
     pub(crate) ceilings: Limits,
     pub(crate) log: LogConfig,
 }
@@ -51,6 +51,14 @@ pub(crate) struct EngineConfig {
     pub(crate) compile_worker: bool,
     pub(crate) cache_bytes_max: ByteSize,
     pub(crate) perf_map: bool,
+}
+
+/// `[budgets]`.
+#[derive(Debug, Clone)]
+pub(crate) struct BudgetConfig {
+    pub(crate) agents: usize,
+    pub(crate) memory: Option<ByteSize>,
+    pub(crate) disk: ByteSize,
 }
 
 /// `[log]`.
@@ -104,7 +112,11 @@ impl NodeConfig {
                 cache_bytes_max: size("engine.cache_bytes_max"),
                 perf_map: text("engine.perf_map") == "true",
             },
-            agents_max: count_usize(count("budgets.agents")),
+            budgets: BudgetConfig {
+                agents: count_usize(count("budgets.agents")),
+                memory: Some(size("budgets.memory")).filter(|size| size.0 > 0),
+                disk: size("budgets.disk"),
+            },
             ceilings,
             log: LogConfig {
                 filter: text("log.filter").to_owned(),

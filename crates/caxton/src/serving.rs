@@ -81,7 +81,9 @@ fn node_options(config: &NodeConfig) -> NodeOptions {
             None
         },
         ceilings: config.ceilings.clone(),
-        agents_max: config.agents_max,
+        agents_max: config.budgets.agents,
+        memory_bytes_max: config.budgets.memory.map(|size| size.0),
+        disk_bytes_max: config.budgets.disk.0,
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
         ..NodeOptions::default()

@@ -18,3 +18,4 @@ mod limits;
 mod pointers;
 mod processors;
 mod real;
+mod slots;

@@ -394,3 +394,111 @@ fn one_for_one_restarts_nobody_else() {
         "#]],
     );
 }
+
+#[test]
+fn a_node_without_room_is_no_failing_of_the_agents() {
+    check(
+        r#"
+        deploy a
+        passivate a
+        post c -> a request {"n": 1}
+        turn a node-budget
+        post c -> a request {"n": 2}
+        tick 100ms
+        turn a node-budget
+        tick 100ms
+        post c -> a request {"n": 3}
+        turn a ok
+        turn a node-budget
+        post c -> a request {"n": 4}
+        turn a ok
+        turn a node-budget
+        post c -> a request {"n": 5}
+        turn a ok
+        turn a node-budget
+        post c -> a request {"n": 6}
+        turn a ok
+        turn a ok
+        show a
+        "#,
+        expect![[r#"
+            deploy a
+            passivate a
+              drop instance a
+              event a is Passivated: idle
+            post c -> a request {"n": 1}
+              journal 0-4 posted [request agent:10]
+              answer 3: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 init Wake
+            turn a node-budget
+              event a faulted: node-budget: the guest met its node-budget
+              journal 0-5 instance-started
+              journal 0-6 turn 2 fault node-budget
+              journal 0-7 refused [request dead:node-budget] [failure client:c]
+              event dead letter for a: node-budget: the guest met its node-budget
+              mail for c: a -> c failure {"error":"the guest met its node-budget","code":"node-budget","agent":"a"} conv=c-0-4 re=c-0-4
+            post c -> a request {"n": 2}
+              journal 0-8 posted [request agent:10]
+              answer 4: posted m-0-8-0 conv=c-0-8 to 1 durable
+            tick 100ms
+              run a 3 init Wake
+            turn a node-budget
+              event a faulted: node-budget: the guest met its node-budget
+              journal 0-9 instance-started
+              journal 0-10 turn 3 fault node-budget
+              journal 0-11 refused [request dead:node-budget] [failure client:c]
+              event dead letter for a: node-budget: the guest met its node-budget
+              mail for c: a -> c failure {"error":"the guest met its node-budget","code":"node-budget","agent":"a"} conv=c-0-8 re=c-0-8
+            tick 100ms
+            post c -> a request {"n": 3}
+              journal 0-12 posted [request agent:10]
+              answer 5: posted m-0-12-0 conv=c-0-12 to 1 durable
+              run a 4 init Wake
+            turn a ok
+              journal 0-13 instance-started
+              journal 0-14 turn 4 returned 0
+              event a is Running: woken
+              run a 5 message c -> a request {"n": 3} conv=c-0-12
+            turn a node-budget
+              event a faulted: node-budget: the guest met its node-budget
+              journal 0-15 turn 5 fault node-budget [failure client:c]
+              mail for c: a -> c failure {"error":"the guest met its node-budget","code":"node-budget","agent":"a"} conv=c-0-12 re=c-0-12
+            post c -> a request {"n": 4}
+              journal 0-16 posted [request agent:10]
+              answer 6: posted m-0-16-0 conv=c-0-16 to 1 durable
+              run a 6 init AfterFault
+            turn a ok
+              journal 0-17 instance-started
+              journal 0-18 turn 6 returned 0
+              run a 7 message c -> a request {"n": 4} conv=c-0-16
+            turn a node-budget
+              event a faulted: node-budget: the guest met its node-budget
+              journal 0-19 turn 7 fault node-budget [failure client:c]
+              mail for c: a -> c failure {"error":"the guest met its node-budget","code":"node-budget","agent":"a"} conv=c-0-16 re=c-0-16
+            post c -> a request {"n": 5}
+              journal 0-20 posted [request agent:10]
+              answer 7: posted m-0-20-0 conv=c-0-20 to 1 durable
+              run a 8 init AfterFault
+            turn a ok
+              journal 0-21 instance-started
+              journal 0-22 turn 8 returned 0
+              run a 9 message c -> a request {"n": 5} conv=c-0-20
+            turn a node-budget
+              event a faulted: node-budget: the guest met its node-budget
+              journal 0-23 turn 9 fault node-budget [failure client:c]
+              mail for c: a -> c failure {"error":"the guest met its node-budget","code":"node-budget","agent":"a"} conv=c-0-20 re=c-0-20
+            post c -> a request {"n": 6}
+              journal 0-24 posted [request agent:10]
+              answer 8: posted m-0-24-0 conv=c-0-24 to 1 durable
+              run a 10 init AfterFault
+            turn a ok
+              journal 0-25 instance-started
+              journal 0-26 turn 10 returned 0
+              run a 11 message c -> a request {"n": 6} conv=c-0-24
+            turn a ok
+              journal 0-27 turn 11 returned 0
+            show a
+              Running version 1.0.0 turns 11 errors 0 faults 5 mail 0 timers [] subscriptions 0 state 0
+        "#]],
+    );
+}

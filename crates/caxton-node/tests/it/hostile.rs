@@ -20,18 +20,23 @@ enum Ends {
     /// So many messages are taken without a fault; the report of the last says that the host's
     /// function worked at least and at most so often, and then answered this code.
     Reports(u32, (u32, u32), i32),
+    /// A message is answered with this performative, under the guest's own name; whether the turn
+    /// was a good one.
+    Replies(Performative, bool),
     /// A message is taken, and the guest returns this.
     Returns(bool),
     /// No agent: tested with the engine.
     Processor,
 }
-use Ends::{Faults, Logs, Processor, Refused, Reports, Returns};
+use Ends::{Faults, Logs, Processor, Refused, Replies, Reports, Returns};
 use ErrorCode as C;
 
 const GUESTS: &[(&str, Ends)] = &[
     ("answers", Returns(true)),
     ("bindgen", Refused(C::UnmetImport)),
+    ("deep-json", Logs(1, "code -2")),
     ("env-void-send", Returns(true)),
+    ("forged-sender", Replies(Performative::Inform, true)),
     ("grow-null", Faults(C::MemoryLimit)),
     ("grow-often", Faults(C::AllocationLimit)),
     ("grow-polite", Returns(true)),
@@ -45,6 +50,7 @@ const GUESTS: &[(&str, Ends)] = &[
     ("loop-timer", Returns(true)),
     ("mailbox", Returns(true)),
     ("malformed-send", Returns(false)),
+    ("many-memories", Refused(C::ProfileRequired)),
     ("memory-declared", Refused(C::InitFailed)),
     ("memory-fill", Faults(C::CpuLimit)),
     ("message-flood", Reports(1, (100, 899), -5)),
@@ -61,6 +67,10 @@ const GUESTS: &[(&str, Ends)] = &[
     ("processor-wild-length", Processor),
     ("quiet", Returns(true)),
     ("recursion", Faults(C::StackLimit)),
+    (
+        "reply-then-one",
+        Replies(Performative::NotUnderstood, false),
+    ),
     ("returns-one", Returns(false)),
     ("sleep", Faults(C::WallLimit)),
     ("state-flood", Reports(1, (63, 63), -7)),
@@ -75,6 +85,8 @@ const GUESTS: &[(&str, Ends)] = &[
     ("unknown-imports", Refused(C::UnmetImport)),
     ("wants-http", Refused(C::PermissionRequired)),
     ("wants-threads", Refused(C::UnsupportedModule)),
+    ("wide-json", Logs(1, "code -2")),
+    ("wrong-type", Refused(C::UnmetImport)),
 ];
 
 fn folder() -> PathBuf {
@@ -188,6 +200,16 @@ async fn ends_so(node: &Node, name: &str, ends: Ends) {
             assert!((least..=most).contains(&number(0)), "{name}: {}", number(0));
             assert_eq!(node.agent(name).await.unwrap().state.faults, 0, "{name}");
         }
+        Replies(performative, good) => {
+            let reply = reply(node, name).await;
+            assert_eq!((&*reply.sender, reply.performative), (name, performative));
+            let state = turns(node, name, 2).await;
+            assert_eq!(
+                (state.faults, state.errors),
+                (0, u64::from(!good)),
+                "{name}"
+            );
+        }
         Returns(good) => {
             node.post(post(name, "{}"), None).await.unwrap();
             let state = turns(node, name, 2).await;
@@ -199,6 +221,42 @@ async fn ends_so(node: &Node, name: &str, ends: Ends) {
         }
         Refused(_) | Processor => {}
     }
+}
+
+/// Bytes that are no module, or one with a lie in it.
+async fn broken_modules(node: &Node) {
+    let good = guest("trap").module;
+    let mut garbage: Vec<u8> = (0..100_000_u32).map(|n| (n * 7) as u8).collect();
+    garbage[..8].copy_from_slice(&good[..8]);
+    let mut large = vec![0; 100 << 20];
+    large[..8].copy_from_slice(&good[..8]);
+    for (what, bytes, code) in [
+        ("nothing", Vec::new(), C::InvalidModule),
+        (
+            "truncated",
+            good[..good.len() / 2].to_vec(),
+            C::InvalidModule,
+        ),
+        ("garbage", garbage, C::InvalidModule),
+        ("100 MiB", large, C::ModuleTooLarge),
+    ] {
+        let mut deploy = guest("quiet");
+        deploy.name = "broken".parse().unwrap();
+        deploy.module = bytes;
+        let refusal = node.deploy(deploy).await.err();
+        let refusal = refusal.unwrap_or_else(|| panic!("{what} was deployed"));
+        assert_eq!(refusal.code, code, "{what}: {refusal}");
+    }
+    // A name section that claims four thousand million names is no reason to refuse, and the fault's
+    // backtrace does without it.
+    let mut bomb = guest("trap");
+    bomb.name = "bomb".parse().unwrap();
+    bomb.module.extend([
+        0, 12, 4, b'n', b'a', b'm', b'e', 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f,
+    ]);
+    node.deploy(bomb).await.unwrap();
+    let said = reply(node, "bomb").await.content.value();
+    assert_eq!(said["code"], C::Trap.as_str(), "{said}");
 }
 
 async fn all_end_so(engine: EngineKind) {
@@ -225,6 +283,9 @@ async fn all_end_so(engine: EngineKind) {
         assert_eq!(&*counted, at.to_string(), "the neighbour of {name}");
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+    broken_modules(&node).await;
+    let counted = content(&ask(&node, "neighbour", "{}").await.unwrap());
+    assert_eq!(&*counted, (1_001 + GUESTS.len()).to_string());
     let sink = node.dead_letters(10).await.unwrap();
     assert!(
         sink.iter().all(|letter| &*letter.intended != "sink"),

@@ -8,10 +8,12 @@
     reason = "a test that fails here has failed"
 )]
 
+mod budgets;
 mod guests;
 mod hostile;
 mod languages;
 mod life;
+mod limits_tested;
 mod messages;
 
 use std::{sync::Arc, time::Duration};

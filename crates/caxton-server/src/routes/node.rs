@@ -1,7 +1,7 @@
 //! The node itself.
 
 use axum::response::Response;
-use caxton_api::{JournalView, Live, Ready, VersionView};
+use caxton_api::{BudgetView, JournalView, Live, Ready, VersionView};
 use caxton_model::ErrorCode;
 use http::StatusCode;
 
@@ -45,8 +45,22 @@ pub(super) fn ready(call: &Call) -> Answered {
             agents: health.agents as u64,
             instances: health.instances as u64,
             uptime_secs: health.uptime.as_secs(),
+            budgets: budgets(&health, call.app.node.options().agents_max),
         },
     )
+}
+
+fn budgets(health: &caxton_node::Health, agents_max: usize) -> Vec<BudgetView> {
+    let view = |name: &str, (used, budget): (u64, u64)| BudgetView {
+        name: name.to_owned(),
+        used,
+        budget: (budget < u64::MAX).then_some(budget),
+    };
+    vec![
+        view("agents", (health.agents as u64, agents_max as u64)),
+        view("memory", health.memory),
+        view("disk", health.disk),
+    ]
 }
 
 pub(super) fn version(call: &Call) -> Answered {

@@ -57,7 +57,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 18] = [
+const SETTINGS: [Setting; 20] = [
     setting(
         "data",
         SettingKind::Path,
@@ -153,6 +153,18 @@ const SETTINGS: [Setting; 18] = [
         SettingKind::Count(1, 10_000_000),
         "100000",
         "Agents this node takes; the next one is refused.",
+    ),
+    setting(
+        "budgets.memory",
+        SettingKind::Bytes,
+        "",
+        "Memory of this process above which guests get no more and idle instances go; a quarter above it the largest guests at work are faulted. Default: 60 % of the machine's memory, or of the control group's limit.",
+    ),
+    setting(
+        "budgets.disk",
+        SettingKind::Bytes,
+        "10GiB",
+        "Disk that journal, state and modules may take; above it no message, module or value is taken.",
     ),
     setting(
         "log.filter",

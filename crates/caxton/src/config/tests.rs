@@ -24,7 +24,9 @@ fn no_file_is_needed() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.data, PathBuf::from("d"));
     assert_eq!(config.shutdown_grace, Micros::secs(10));
-    assert_eq!(config.agents_max, 100_000);
+    assert_eq!(config.budgets.agents, 100_000);
+    assert_eq!(config.budgets.memory, None);
+    assert_eq!(config.budgets.disk, ByteSize(10 << 30));
     assert_eq!(config.engine.cache_bytes_max, ByteSize(2 << 30));
     assert_eq!(config.ceilings, Limits::unlimited());
 }

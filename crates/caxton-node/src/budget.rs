@@ -1,0 +1,390 @@
+//! The node's budgets: what all guests together may take of this machine.
+//!
+//! Memory is watched every 50 ms, on a thread of its own that waits for nobody's runtime. Above the
+//! budget guests get no more memory and no new instances; then (also where a growth was refused that
+//! would have gone beyond it) idle instances go, those that were idle longest first; and where it still goes on, above the end (75 where the budget is 60), the
+//! largest guests at work are faulted until it is below. Each step measures again before the next.
+//! Between two looks no growth can go beyond what the last one left ([`Room`]).
+//!
+//! The disk's budget is looked at with the node's slow pulse.
+//!
+//! Thread: `budget`. On error: nothing can be read, nothing is bounded, and that is said once. On
+//! shutdown: ends by itself within a look.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    time::Duration,
+};
+
+use caxton_engine::Room;
+use caxton_kernel::{Event, Refusal};
+use caxton_model::{AgentId, ByteSize, ErrorCode, Fault, Micros, Timestamp};
+
+use crate::{
+    clock,
+    gauge::{Gauge, Reading},
+    shard::ShardMessage,
+    shared::Shared,
+};
+
+/// Between two looks at the memory.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is made free at least when idle instances go, so that the next ones have room. Unit: percent
+/// of the budget.
+const SPARE_PERCENT: u64 = 10;
+
+/// Instances with less are small: they free little and would all have to be made again.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// How long a small instance has had nothing to do before it may go: one that is asked now and then
+/// keeps answering.
+const SMALL_IDLE: Micros = Micros::secs(5);
+
+/// How long one look waits for a shard's answer. A shard answers between two slices.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// How far it has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Stage {
+    /// There is room.
+    Open,
+    /// Above the budget: no growth, no instances, no deploys.
+    Tight,
+    /// Above the end: nothing more from outside either.
+    Over,
+}
+
+/// The budgets and how they stand.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// What the engine asks at each growth.
+    pub(crate) room: Room,
+    stage: AtomicU8,
+    used: AtomicU64,
+    budget: AtomicU64,
+    disk_used: AtomicU64,
+    disk_budget: u64,
+}
+
+/// One guest, as a shard knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) agent: AgentId,
+    /// Its memories. Unit: bytes.
+    pub(crate) bytes: u64,
+    /// Since when it has had nothing to do; `None`: it is at work.
+    pub(crate) idle_since: Option<Timestamp>,
+}
+
+impl Budget {
+    pub(crate) fn new(room: Room, disk_budget: u64) -> Self {
+        Self {
+            room,
+            stage: AtomicU8::new(Stage::Open as u8),
+            used: AtomicU64::new(0),
+            budget: AtomicU64::new(u64::MAX),
+            disk_used: AtomicU64::new(0),
+            disk_budget,
+        }
+    }
+    /// Memory used and its budget; the budget is `u64::MAX` where nothing is watched. Unit: bytes.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        (self.used.load(Relaxed), self.budget.load(Relaxed))
+    }
+    /// Disk used and its budget. Unit: bytes.
+    pub(crate) fn disk(&self) -> (u64, u64) {
+        (self.disk_used.load(Relaxed), self.disk_budget)
+    }
+    /// Takes note of what the data directory has. Unit: bytes.
+    pub(crate) fn note_disk(&self, used: u64) {
+        self.disk_used.store(used, Relaxed);
+    }
+    /// Why no new guest is taken now, if none is.
+    pub(crate) fn refuses_guests(&self) -> Option<Refusal> {
+        self.refuses_from(Stage::Tight)
+    }
+    /// Why nothing is taken that stays in memory or on the disk, if so: messages, state.
+    pub(crate) fn refuses_bytes(&self) -> Option<Refusal> {
+        self.refuses_from(Stage::Over)
+    }
+    /// The same without the words, for the way of every message.
+    pub(crate) fn is_out_of_bytes(&self) -> bool {
+        self.stage.load(Relaxed) >= Stage::Over as u8 || self.is_out_of_disk()
+    }
+    fn is_out_of_disk(&self) -> bool {
+        self.disk_used.load(Relaxed) > self.disk_budget
+    }
+    fn refuses_from(&self, stage: Stage) -> Option<Refusal> {
+        if self.stage.load(Relaxed) >= stage as u8 {
+            let (used, budget) = self.memory();
+            return Some(refusal("memory", used, budget, "memory"));
+        }
+        let (used, budget) = self.disk();
+        self.is_out_of_disk()
+            .then(|| refusal("disk", used, budget, "disk"))
+    }
+    /// Takes note of a reading; nothing that stays is refused before guests were asked to give.
+    fn note(&self, reading: Reading, is_final: bool) {
+        let stage = match (reading.is_over(), reading.is_at_its_end()) {
+            (_, true) if is_final => Stage::Over,
+            (true, _) => Stage::Tight,
+            (false, _) => Stage::Open,
+        };
+        self.room.set(reading.left(), reading.budget);
+        self.used.store(reading.used, Relaxed);
+        self.budget.store(reading.budget, Relaxed);
+        self.stage.store(stage as u8, Relaxed);
+    }
+}
+
+/// The refusal at a budget: which, how much there is, what to do.
+fn refusal(name: &'static str, used: u64, budget: u64, what: &str) -> Refusal {
+    refused(name);
+    Refusal::new(
+        ErrorCode::NodeBudget,
+        format!(
+            "the node uses {} of {what}, its budget `{name}` is {}; remove agents, or raise `budgets.{name}` in node.toml",
+            ByteSize(used),
+            ByteSize(budget)
+        ),
+    )
+}
+
+/// Counts a refusal at a budget.
+pub(crate) fn refused(name: &'static str) {
+    metrics::counter!("caxton_budget_refused_total", "budget" => name).increment(1);
+}
+
+/// Starts to watch; ends with the node.
+///
+/// Errors: no thread can be made.
+pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let gauge = Gauge::find(Path::new("/"), shared.options.memory_bytes_max);
+    match gauge.read() {
+        Some(reading) => shared.budget.note(reading, false),
+        None => {
+            tracing::warn!("the memory of this process can't be read: its budget is not watched");
+            return Ok(());
+        }
+    }
+    let node = Arc::downgrade(shared);
+    std::thread::Builder::new()
+        .name("budget".to_owned())
+        .spawn(move || watch(&gauge, &node))
+        .map(drop)
+}
+
+fn watch(gauge: &Gauge, node: &Weak<Shared>) {
+    let mut refused_before = 0;
+    loop {
+        std::thread::park_timeout(LOOK);
+        let Some(shared) = node.upgrade() else { return };
+        if shared.closing.load(Relaxed) {
+            return;
+        }
+        look(gauge, &shared);
+        let refused = shared.budget.room.refused();
+        if refused > refused_before {
+            metrics::counter!("caxton_budget_refused_total", "budget" => "memory")
+                .increment(refused - refused_before);
+            refused_before = refused;
+        }
+    }
+}
+
+/// Measures, and does what the measure asks for.
+fn look(gauge: &Gauge, shared: &Shared) {
+    let Some(reading) = gauge.read() else { return };
+    shared.budget.note(reading, false);
+    // What was refused since the last look may have room when idle instances have gone.
+    let wanted = shared.budget.room.take_wanted();
+    if !reading.is_over() && wanted == 0 {
+        return;
+    }
+    let spare = (reading.budget / 100 * SPARE_PERCENT).max(wanted);
+    passivate(gauge, shared, reading.budget.saturating_sub(spare));
+    if gauge.read().is_some_and(|reading| reading.is_at_its_end()) {
+        fault_largest(gauge, shared);
+    }
+    if let Some(after) = gauge.read() {
+        shared.budget.note(after, true);
+    }
+}
+
+/// Lets idle instances go until the measure is at the aim: those idle longest first, and small ones
+/// only when no large one is left and they were idle for a while. Else a guest at work that holds
+/// too much would cost its neighbours their instances, for little.
+fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
+    let now = clock::now();
+    let mut idle = held(shared);
+    idle.retain(|(_, held)| {
+        let is_large = held.bytes >= SMALL_BYTES;
+        held.idle_since
+            .is_some_and(|since| is_large || now.since(since) >= SMALL_IDLE)
+    });
+    idle.sort_unstable_by_key(|(_, held)| (held.bytes < SMALL_BYTES, held.idle_since));
+    let went = go(gauge, shared, &idle, aim, |held| {
+        ShardMessage::Event(Event::Passivate { agent: held.agent })
+    });
+    metrics::counter!("caxton_budget_passivated_total").increment(went);
+}
+
+/// Faults guests at work, the largest first, until the measure is below its end.
+fn fault_largest(gauge: &Gauge, shared: &Shared) {
+    let mut at_work = held(shared);
+    at_work.retain(|(_, held)| held.idle_since.is_none());
+    at_work.sort_unstable_by_key(|(_, held)| std::cmp::Reverse(held.bytes));
+    let Some(end) = gauge.read().map(|reading| reading.end) else {
+        return;
+    };
+    let (used, budget) = shared.budget.memory();
+    let went = go(gauge, shared, &at_work, end, |held| {
+        ShardMessage::Fault(held.agent, outgrown(held.bytes, used, budget))
+    });
+    metrics::counter!("caxton_budget_faulted_total").increment(went);
+    if went > 0 {
+        tracing::warn!(
+            guests = went,
+            used = %ByteSize(used),
+            budget = %ByteSize(budget),
+            "the node's memory was at its end: the largest guests at work were faulted"
+        );
+    }
+}
+
+/// Why a guest at work is faulted although it is within its own limits.
+fn outgrown(bytes: u64, used: u64, budget: u64) -> Fault {
+    let text = format!(
+        "the node uses {} of memory, its budget `memory` is {}, and this guest was the largest at work, with {}; {}",
+        ByteSize(used),
+        ByteSize(budget),
+        ByteSize(bytes),
+        ErrorCode::NodeBudget.remedy()
+    );
+    Fault::new(ErrorCode::NodeBudget, text)
+}
+
+/// Sends guests their way in the order given, in rounds: as many as may bring the measure to the
+/// aim if all of their memory is touched, then twice that, and so on; it measures after each.
+///
+/// Answers how many it were.
+fn go(
+    gauge: &Gauge,
+    shared: &Shared,
+    guests: &[(u16, Held)],
+    aim: u64,
+    message: impl Fn(&Held) -> ShardMessage,
+) -> u64 {
+    let (mut rest, mut went, mut factor) = (guests, 0, 1_u64);
+    while !rest.is_empty() {
+        let Some(excess) = gauge
+            .read()
+            .and_then(|reading| reading.used.checked_sub(aim))
+            .filter(|excess| *excess > 0)
+        else {
+            break;
+        };
+        let mut freed = 0_u64;
+        let enough = excess.saturating_mul(factor);
+        let count = rest
+            .iter()
+            .take_while(|(_, held)| {
+                let wanted = freed < enough;
+                freed = freed.saturating_add(held.bytes);
+                wanted
+            })
+            .count()
+            .max(1);
+        let (now, later) = rest.split_at(count.min(rest.len()));
+        for (shard, held) in now {
+            // A shard whose queue is full frees nothing now; the next look asks again.
+            if shared.send(*shard, message(held)).is_ok() {
+                went += 1;
+            }
+        }
+        // What they hold is asked behind what they were sent: the answer says it is done.
+        if ask(shared, |_| ()).len() < shared.shards.len() {
+            break;
+        }
+        (rest, factor) = (later, factor.saturating_mul(2));
+    }
+    went
+}
+
+/// Every guest that has an instance, with its shard.
+fn held(shared: &Shared) -> Vec<(u16, Held)> {
+    let lists = ask(shared, |view| view.held());
+    lists
+        .into_iter()
+        .flat_map(|(shard, held)| held.into_iter().map(move |held| (shard, held)))
+        .collect()
+}
+
+/// Asks every shard something; those that don't answer in time are left out.
+fn ask<T: Send + 'static>(
+    shared: &Shared,
+    question: impl Fn(&crate::shard::ShardView<'_>) -> T + Copy + Send + 'static,
+) -> Vec<(u16, T)> {
+    let (sender, answers) = sync_channel(shared.shards.len());
+    let mut asked = 0;
+    for shard in 0..shared.directory.shards() {
+        let sender = sender.clone();
+        let inspect = ShardMessage::Inspect(Box::new(move |view| {
+            // Whoever asked may have stopped waiting.
+            let _ = sender.try_send((shard, question(view)));
+        }));
+        asked += usize::from(shared.send(shard, inspect).is_ok());
+    }
+    let mut all = Vec::new();
+    while all.len() < asked {
+        match answers.recv_timeout(ANSWER_MAX) {
+            Ok(answer) => all.push(answer),
+            Err(_) => break,
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(used: u64) -> Reading {
+        Reading {
+            used,
+            budget: 100,
+            end: 125,
+        }
+    }
+
+    #[test]
+    fn first_guests_are_refused_then_everything_that_stays() {
+        let budget = Budget::new(Room::default(), 1_000);
+        budget.note(at(100), true);
+        assert!(budget.refuses_guests().is_none() && !budget.is_out_of_bytes());
+        budget.note(at(101), true);
+        let refusal = budget.refuses_guests().unwrap();
+        assert_eq!(refusal.code, ErrorCode::NodeBudget);
+        assert!(refusal.text.contains("`budgets.memory`"), "{refusal}");
+        assert!(budget.refuses_bytes().is_none() && !budget.is_out_of_bytes());
+        budget.note(at(126), false);
+        assert!(budget.refuses_bytes().is_none(), "guests are asked first");
+        budget.note(at(126), true);
+        assert!(budget.refuses_bytes().is_some() && budget.is_out_of_bytes());
+        budget.note(at(99), true);
+        assert!(budget.refuses_guests().is_none());
+        budget.note_disk(1_001);
+        let refusal = budget.refuses_bytes().unwrap();
+        assert!(refusal.text.contains("`budgets.disk`"), "{refusal}");
+        assert!(budget.is_out_of_bytes());
+        budget.note_disk(1_000);
+        assert!(budget.refuses_guests().is_none());
+    }
+}
