@@ -12,6 +12,7 @@ mod check;
 mod crash;
 mod docs;
 mod guests;
+mod schemathesis;
 mod sim;
 mod step;
 mod test;
@@ -48,6 +49,8 @@ enum Chore {
     },
     /// Kill a loaded node again and again, and count what became of every acknowledged message.
     Crash(crash::Args),
+    /// Hold a node's answers against its OpenAPI document, with Schemathesis.
+    Schemathesis(schemathesis::Args),
     /// Run the kernel's simulator.
     Sim(sim::Args),
 }
@@ -75,6 +78,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
             bench::run(&root, &args.iter().map(String::as_str).collect::<Vec<_>>())
         }
         Chore::Crash(args) => crash::run(&root, &args),
+        Chore::Schemathesis(args) => schemathesis::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
     }
     crate::check::add(&mut steps, root);
     steps.run("measurements", || crate::bench::run(root, &["--quick"]));
+    crate::schemathesis::add(&mut steps, root, in_ci);
     steps.print();
     steps.run("tests", || {
         cargo(

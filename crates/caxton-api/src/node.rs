@@ -43,4 +43,7 @@ pub struct JournalView {
     pub durable_place: u64,
     /// Records done but not yet durable.
     pub lag_records: u64,
+    /// How long the oldest of them waits. Unit: microseconds.
+    #[serde(default)]
+    pub lag_micros: u64,
 }

@@ -10,7 +10,7 @@ use crate::{
     AgentDetail, AgentFault, AgentSummary, Answer, Body, CapabilityEntry, ConversationView,
     DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
     NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route, Scope,
-    SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
+    SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView,
     VersionView, agent_config::AgentConfig,
 };
 
@@ -24,7 +24,7 @@ use crate::{
         AgentConfig, AgentDetail, AgentFault, AgentSummary, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
         NewToken, Offer, Problem, Ready, SendOptions, SendResult, StateKeyEntry, StopRequest,
-        Taken, TokenCreated, TokenEntry, VersionView, Scope,
+        Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
         Page<TokenEntry>,
@@ -80,7 +80,26 @@ fn message() -> Value {
     let mut fields = Map::new();
     fields.insert(
         "performative".to_owned(),
-        json!({ "type": "string", "description": "One of the 22 of FIPA; read without regard to case, `_` and `-`.", "example": "request" }),
+        json!({
+            "type": "string",
+            "enum": caxton_model::Performative::ALL.map(caxton_model::Performative::as_str),
+            "description": "One of the 22 of FIPA; other spellings of them by case, `_` and `-` are read too.",
+            "example": "request",
+        }),
+    );
+    fields.insert(
+        "sender".to_owned(),
+        json!({
+            "type": "string",
+            "pattern": "^([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62}$",
+            "description": "A client's own name; absent: the token's.",
+        }),
+    );
+    fields.insert(
+        "reply_by".to_owned(),
+        json!({
+            "type": "string", "format": "date-time", "description": "Until when a reply is wanted.",
+        }),
     );
     fields.insert("receiver".to_owned(), json!({
         "description": "An agent's id or name, a list of them, or a capability.",
@@ -95,11 +114,9 @@ fn message() -> Value {
         json!({ "description": "Any JSON; under `encoding: base64` a text of base64." }),
     );
     for name in [
-        "sender",
         "conversation_id",
         "reply_with",
         "in_reply_to",
-        "reply_by",
         "reply_to",
         "protocol",
         "ontology",
@@ -207,13 +224,13 @@ fn parameters(route: &Route) -> Vec<Value> {
         .map(|param| {
             let place = match param.at {
                 ParamIn::Path => "path",
-                ParamIn::Query => "query",
+                ParamIn::Query | ParamIn::NeededQuery => "query",
                 ParamIn::Header => "header",
             };
             json!({
                 "name": param.name,
                 "in": place,
-                "required": param.at == ParamIn::Path,
+                "required": matches!(param.at, ParamIn::Path | ParamIn::NeededQuery),
                 "description": param.what,
                 "schema": serde_json::from_str::<Value>(param.schema).unwrap_or_default(),
             })

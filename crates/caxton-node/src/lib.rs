@@ -1,5 +1,6 @@
 //! The node: joins engine, kernel and store, runs guests on shards, and is what embedders use.
 
+mod activity;
 mod agents;
 mod clock;
 mod host;
@@ -20,6 +21,7 @@ mod tickets;
 mod turn;
 mod waiters;
 
+pub use activity::{Activity, Footprint, Pulse};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

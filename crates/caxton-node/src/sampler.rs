@@ -1,11 +1,12 @@
-//! The node's slow pulse: gauges for whoever scrapes, and modules that nobody uses any more.
+//! The node's slow pulse: gauges for whoever scrapes, what was done since the last one, and modules
+//! that nobody uses any more.
 //!
 //! Task kind: `sampler`. On error: none can happen. On shutdown: ends by itself within a pulse.
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use crate::shared::Shared;
@@ -20,31 +21,38 @@ pub(crate) fn start(shared: &Arc<Shared>) {
 }
 
 async fn pulse(node: Weak<Shared>) {
+    let mut last = Instant::now();
     loop {
         tokio::time::sleep(PULSE).await;
         let Some(shared) = node.upgrade() else { return };
         if shared.closing.load(Ordering::Relaxed) {
             return;
         }
-        sample(&shared);
+        let now = Instant::now();
+        sample(&shared, now.duration_since(last));
+        last = now;
     }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "gauges are shown, not added up")]
-fn sample(shared: &Shared) {
+fn sample(shared: &Shared, span: Duration) {
     let agents = shared.directory.all();
     let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
     shared.modules.keep_only(|digest| used.contains(digest));
-    let waiting: u64 = agents
-        .iter()
-        .map(|listing| u64::from(listing.gauge.messages()))
-        .sum();
+    let before = shared.pulse();
+    let pulse = Arc::new(before.next(shared, span, &agents));
     let store = shared.store.metrics();
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
+    for status in caxton_model::AgentStatus::ALL {
+        let count = pulse.by_status.get(&status).copied().unwrap_or(0);
+        metrics::gauge!("caxton_agents_by_status", "status" => status.as_str()).set(count as f64);
+    }
     metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);
-    metrics::gauge!("caxton_mailbox_depth").set(waiting as f64);
+    metrics::gauge!("caxton_mailbox_depth").set(pulse.waiting_messages as f64);
     metrics::gauge!("caxton_journal_queue_depth").set(store.queued_records as f64);
     metrics::gauge!("caxton_journal_lag_records")
         .set(store.place.saturating_sub(store.durable_place) as f64);
+    metrics::gauge!("caxton_journal_lag_seconds").set(store.lag_micros as f64 / 1e6);
     metrics::gauge!("caxton_journal_sync_seconds").set(store.last_sync_micros as f64 / 1e6);
+    *shared.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
 }

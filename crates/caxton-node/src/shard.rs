@@ -482,7 +482,7 @@ impl Shard {
                 });
             }
             Effect::Publish(event) => {
-                count(&event);
+                count(&shared, &event);
                 self.published.push(event);
             }
         }
@@ -638,9 +638,9 @@ impl Shard {
 }
 
 /// Counts what watchers are told.
-fn count(event: &NodeEvent) {
+fn count(shared: &Shared, event: &NodeEvent) {
     match event {
-        NodeEvent::Sent { .. } => metrics::counter!("caxton_messages_total").increment(1),
+        NodeEvent::Sent { .. } => shared.meters.sent(),
         NodeEvent::DeadLetter { .. } => {
             metrics::counter!("caxton_dead_letters_total").increment(1);
         }

@@ -11,8 +11,10 @@
 mod command;
 mod config;
 mod crash;
+mod flood;
 mod node;
 mod offline;
 mod online;
 mod process;
 mod telemetry;
+mod top;
