@@ -60,10 +60,24 @@ pub fn openapi() -> Value {
         );
         if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
             schemas.extend(written_by_hand());
+            if let Some(token) = schemas.get_mut("NewToken").and_then(Value::as_object_mut) {
+                token.insert("not".to_owned(), admin_of_a_namespace());
+            }
             schemas.sort_keys();
         }
     }
     document
+}
+
+/// What no token can be: the scope admin knows no namespaces.
+fn admin_of_a_namespace() -> Value {
+    json!({
+        "required": ["namespace", "scopes"],
+        "properties": {
+            "namespace": { "type": "string" },
+            "scopes": { "type": "array", "contains": { "const": "admin" } },
+        },
+    })
 }
 
 /// The document as it is kept and served: indented, with a newline at the end.
@@ -76,7 +90,7 @@ pub fn openapi_text() -> String {
 
 /// A message: read by rules of its own, which keep what they do not know.
 fn message() -> Value {
-    let text = json!({ "type": "string", "maxLength": 1024 });
+    let text = json!({ "type": ["string", "null"], "maxLength": 1024 });
     let mut fields = Map::new();
     fields.insert(
         "performative".to_owned(),
@@ -90,15 +104,20 @@ fn message() -> Value {
     fields.insert(
         "sender".to_owned(),
         json!({
-            "type": "string",
-            "pattern": "^([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62}$",
-            "description": "A client's own name; absent: the token's.",
+            "type": ["string", "null"],
+            "pattern": "^(([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62})?$",
+            "description": "A client's own name; absent or empty: the token's.",
         }),
     );
     fields.insert(
         "reply_by".to_owned(),
         json!({
-            "type": "string", "format": "date-time", "description": "Until when a reply is wanted.",
+            "description": "Until when a reply is wanted: a time, or microseconds since 1970.",
+            "oneOf": [
+                { "type": "string", "format": "date-time" },
+                { "type": "integer" },
+                { "type": "null" },
+            ],
         }),
     );
     fields.insert("receiver".to_owned(), json!({
@@ -136,39 +155,76 @@ fn message() -> Value {
 
 /// Schemas of bodies that are read by other rules than serde's.
 fn written_by_hand() -> Map<String, Value> {
-    let module = json!({ "type": "string", "contentEncoding": "base64", "description": "The module's bytes in base64." });
-    let deploy = |what: &str| {
-        json!({
-            "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
-            "anyOf": [
-                { "type": "object", "required": ["wasm_module"], "properties": beside(&module), "additionalProperties": false },
-                { "type": "object", "required": ["wasm_module", "config"], "properties": {
-                    "wasm_module": module,
-                    "config": { "allOf": [{ "$ref": "#/components/schemas/AgentConfig" }, { "required": ["name"] }] },
-                }, "additionalProperties": false },
-            ],
-        })
-    };
-    let multipart = json!({
-        "type": "object",
-        "required": ["module"],
-        "properties": {
-            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
-            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
-            "config": { "$ref": "#/components/schemas/AgentConfig" },
-        },
-        "additionalProperties": false,
-    });
     [
         ("FipaMessage", message()),
-        ("SendRequest", json!({ "allOf": [{ "$ref": "#/components/schemas/FipaMessage" }, { "$ref": "#/components/schemas/SendOptions" }] })),
-        ("DeployRequest", deploy("A module and how it is to be deployed; a name is needed.")),
-        ("UpdateRequest", deploy("A module and its new settings; a name is ignored.")),
-        ("ModuleForm", multipart),
+        (
+            "SendRequest",
+            json!({ "allOf": [reference("FipaMessage"), reference("SendOptions")] }),
+        ),
+        (
+            "DeployRequest",
+            json_form(
+                "A module and how it is to be deployed; a name is needed.",
+                &["wasm_module", "name"],
+            ),
+        ),
+        (
+            "UpdateRequest",
+            json_form(
+                "A module and its new settings; a name is ignored.",
+                &["wasm_module"],
+            ),
+        ),
+        (
+            "DeployForm",
+            json!({ "anyOf": [
+                form(&["module", "config"], &named()),
+                form(&["module", "manifest"], &reference("AgentConfig")),
+            ] }),
+        ),
+        ("UpdateForm", form(&["module"], &reference("AgentConfig"))),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
     .collect()
+}
+
+/// Settings that have a name.
+fn named() -> Value {
+    json!({ "allOf": [reference("AgentConfig"), { "type": "object", "required": ["name"] }] })
+}
+
+/// A deployment as JSON.
+fn json_form(what: &str, needed: &[&str]) -> Value {
+    let module = json!({
+        "type": "string",
+        "contentEncoding": "base64",
+        "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        "description": "The module's bytes in base64.",
+    });
+    json!({
+        "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
+        "anyOf": [
+            { "type": "object", "required": needed, "properties": beside(&module), "additionalProperties": false },
+            { "type": "object", "required": ["wasm_module", "config"], "properties": {
+                "wasm_module": module, "config": named(),
+            }, "additionalProperties": false },
+        ],
+    })
+}
+
+/// A deployment as a form.
+fn form(needed: &[&str], config: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": needed,
+        "properties": {
+            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
+            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
+            "config": config,
+        },
+        "additionalProperties": false,
+    })
 }
 
 /// The properties of the flat JSON form of a deployment: the settings' own and the module.
@@ -252,11 +308,11 @@ fn request_body(body: Body) -> Option<Value> {
         Body::OptionalJson(schema) => {
             json!({ "required": false, "content": { "application/json": json_of(schema) } })
         }
-        Body::Module(schema) => json!({
+        Body::Module(schema, form) => json!({
             "required": true,
             "content": {
                 "multipart/form-data": {
-                    "schema": reference("ModuleForm"),
+                    "schema": reference(form),
                     "encoding": { "config": { "contentType": "application/json" } },
                 },
                 "application/json": json_of(schema),

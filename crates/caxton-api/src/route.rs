@@ -119,8 +119,8 @@ pub enum Body {
     Json(&'static str),
     /// JSON of this schema, or nothing.
     OptionalJson(&'static str),
-    /// A module with its settings: multipart, or JSON of this schema.
-    Module(&'static str),
+    /// A module with its settings: JSON of the first schema, or multipart of the second.
+    Module(&'static str, &'static str),
 }
 
 /// What a request that went well is answered with.

@@ -73,7 +73,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/agents",
         scope: Some(Scope::Operate),
         summary: "Deploys an agent; it takes messages when this returns.",
-        body: Body::Module("DeployRequest"),
+        body: Body::Module("DeployRequest", "DeployForm"),
         answers: &[(201, Answer::Json("Deployed"))],
         errors: DEPLOY_ERRORS,
         ..AGENTS
@@ -145,7 +145,7 @@ pub const ROUTES: &[Route] = &[
         scope: Some(Scope::Operate),
         summary: "Switches an agent to another module or other settings; its state stays.",
         params: &[AGENT],
-        body: Body::Module("UpdateRequest"),
+        body: Body::Module("UpdateRequest", "UpdateForm"),
         answers: &[(200, Answer::Json("Deployed"))],
         errors: DEPLOY_ERRORS,
         ..AGENTS

@@ -79,8 +79,8 @@ pub struct AgentCounts {
     pub passivated: u64,
     /// They failed too often and wait for the operator.
     pub failed: u64,
-    /// They start, stop, restart or have stopped.
-    pub others: u64,
+    /// The operator has stopped them.
+    pub stopped: u64,
 }
 
 /// What is done in a second.

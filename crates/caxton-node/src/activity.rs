@@ -43,39 +43,55 @@ pub struct Pulse {
     pub messages: u64,
     /// Messages sent from the start up to its end.
     pub messages_total: u64,
-    /// Agents by where they are in their life.
-    pub by_status: HashMap<AgentStatus, u64>,
-    /// Messages that wait in all mailboxes.
-    pub waiting_messages: u64,
-    /// Their size. Unit: bytes.
-    pub waiting_bytes: u64,
     /// Agents that did something in it.
     pub agents: HashMap<AgentId, Activity>,
 }
 
 impl Pulse {
     /// The pulse that follows this one.
-    pub(crate) fn next(&self, shared: &Shared, span: Duration, listings: &[Listing]) -> Self {
+    pub(crate) fn next(&self, shared: &Shared, span: Duration) -> Self {
         let agents = shared.meters.take_recent();
         let done = agents
             .values()
             .fold(Activity::default(), |sum, one| sum.and(*one));
         let messages_total = shared.meters.messages();
-        let mut pulse = Self {
+        Self {
             span,
             done,
             total: self.total.and(done),
             messages: messages_total.saturating_sub(self.messages_total),
             messages_total,
             agents,
-            ..Self::default()
-        };
-        for listing in listings {
-            *pulse.by_status.entry(listing.status).or_default() += 1;
-            pulse.waiting_messages += u64::from(listing.gauge.messages());
-            pulse.waiting_bytes += listing.gauge.bytes();
         }
-        pulse
+    }
+}
+
+/// How many agents there are, and what waits for them.
+#[derive(Debug, Clone, Default)]
+pub struct Census {
+    by_status: HashMap<AgentStatus, u64>,
+    /// Messages that wait in all mailboxes.
+    pub waiting_messages: u64,
+    /// Their size. Unit: bytes.
+    pub waiting_bytes: u64,
+}
+
+impl Census {
+    /// Counts them.
+    #[must_use]
+    pub fn of(listings: &[Listing]) -> Self {
+        let mut census = Self::default();
+        for listing in listings {
+            *census.by_status.entry(listing.status).or_default() += 1;
+            census.waiting_messages += u64::from(listing.gauge.messages());
+            census.waiting_bytes += listing.gauge.bytes();
+        }
+        census
+    }
+    /// How many are there in their life.
+    #[must_use]
+    pub fn with(&self, status: AgentStatus) -> u64 {
+        self.by_status.get(&status).copied().unwrap_or(0)
     }
 }
 

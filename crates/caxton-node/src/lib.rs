@@ -21,7 +21,7 @@ mod tickets;
 mod turn;
 mod waiters;
 
-pub use activity::{Activity, Footprint, Pulse};
+pub use activity::{Activity, Census, Footprint, Pulse};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::shared::Shared;
+use crate::{activity::Census, shared::Shared};
 
 /// Between two pulses.
 const PULSE: Duration = Duration::from_secs(1);
@@ -39,20 +39,20 @@ fn sample(shared: &Shared, span: Duration) {
     let agents = shared.directory.all();
     let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
     shared.modules.keep_only(|digest| used.contains(digest));
-    let before = shared.pulse();
-    let pulse = Arc::new(before.next(shared, span, &agents));
+    let pulse = Arc::new(shared.pulse().next(shared, span));
+    *shared.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
+    let census = Census::of(&agents);
     let store = shared.store.metrics();
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
     for status in caxton_model::AgentStatus::ALL {
-        let count = pulse.by_status.get(&status).copied().unwrap_or(0);
+        let count = census.with(status);
         metrics::gauge!("caxton_agents_by_status", "status" => status.as_str()).set(count as f64);
     }
     metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);
-    metrics::gauge!("caxton_mailbox_depth").set(pulse.waiting_messages as f64);
+    metrics::gauge!("caxton_mailbox_depth").set(census.waiting_messages as f64);
     metrics::gauge!("caxton_journal_queue_depth").set(store.queued_records as f64);
     metrics::gauge!("caxton_journal_lag_records")
         .set(store.place.saturating_sub(store.durable_place) as f64);
     metrics::gauge!("caxton_journal_lag_seconds").set(store.lag_micros as f64 / 1e6);
     metrics::gauge!("caxton_journal_sync_seconds").set(store.last_sync_micros as f64 / 1e6);
-    *shared.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
 }

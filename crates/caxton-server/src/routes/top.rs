@@ -3,7 +3,7 @@
 use caxton_api::{AgentCounts, BusyAgent, MemoryUse, Rates, TopSort, TopView, Totals, Waiting};
 use caxton_kernel::Listing;
 use caxton_model::{AgentId, AgentStatus, ErrorCode};
-use caxton_node::{Activity, Pulse};
+use caxton_node::{Activity, Census, Pulse};
 use http::StatusCode;
 
 use super::node::journal_view;
@@ -42,25 +42,21 @@ pub(super) async fn read(call: &Call) -> Answered {
             "the node is shutting down",
         ));
     };
-    let rows = rows(call, &pulse, sort.unwrap_or_default());
+    let listings = node.agents();
+    let census = Census::of(&listings);
+    let agents = AgentCounts {
+        total: listings.len() as u64,
+        running: census.with(AgentStatus::Running),
+        passivated: census.with(AgentStatus::Passivated),
+        failed: census.with(AgentStatus::Failed),
+        stopped: census.with(AgentStatus::Stopped),
+    };
+    let rows = rows(call, listings, &pulse, sort.unwrap_or_default());
     let rate = |count: u64| per_second(count, &pulse);
-    let by = |status| pulse.by_status.get(&status).copied().unwrap_or(0);
-    let total = pulse.by_status.values().sum::<u64>();
-    let (running, passivated, failed) = (
-        by(AgentStatus::Running),
-        by(AgentStatus::Passivated),
-        by(AgentStatus::Failed),
-    );
     let view = TopView {
         uptime_secs: health.uptime.as_secs(),
         span_micros: u64::try_from(pulse.span.as_micros()).unwrap_or(u64::MAX),
-        agents: AgentCounts {
-            total,
-            running,
-            passivated,
-            failed,
-            others: total - running - passivated - failed,
-        },
+        agents,
         rates: Rates {
             turns_per_second: rate(pulse.done.turns),
             messages_per_second: rate(pulse.messages),
@@ -73,8 +69,8 @@ pub(super) async fn read(call: &Call) -> Answered {
             faults: pulse.total.faults,
         },
         waiting: Waiting {
-            messages: pulse.waiting_messages,
-            bytes: pulse.waiting_bytes,
+            messages: census.waiting_messages,
+            bytes: census.waiting_bytes,
         },
         journal: journal_view(&health),
         memory: MemoryUse {
@@ -94,15 +90,13 @@ pub(super) async fn read(call: &Call) -> Answered {
 }
 
 /// The agents that the caller may see, busiest first.
-fn rows(call: &Call, pulse: &Pulse, sort: TopSort) -> Vec<Row> {
-    let node = &call.app.node;
-    let mut listings = node.agents();
+fn rows(call: &Call, mut listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Vec<Row> {
     listings.retain(|listing| call.caller.sees(listing.spec.name.namespace()));
     let mut memory: Vec<(AgentId, u64)> = listings
         .iter()
         .map(|listing| (listing.spec.id, 0))
         .collect();
-    node.memory_bytes(&mut memory);
+    call.app.node.memory_bytes(&mut memory);
     let mut rows: Vec<Row> = listings
         .into_iter()
         .zip(memory)

@@ -78,15 +78,17 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    let (node, _) = args.connection.find(environment);
     let client = args.connection.client(environment).await?;
     let limit = args.limit.map(usize::from);
     // Asked before the terminal is taken over: a wrong address or token is said as always.
     let first = client.top(args.sort, limit.unwrap_or(AGENTS_ONCE)).await?;
     let watched = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if args.once || !watched || output.format != Format::Table {
-        return output.value(&first, |view| top_text::plain(view, args.sort));
+        return output.value(&first, |view| top_text::plain(&node, view, args.sort));
     }
     let mut watch = Watch {
+        node,
         client,
         sort: args.sort,
         limit,
@@ -101,6 +103,7 @@ pub(crate) async fn run(
 
 /// What is on the screen.
 struct Watch {
+    node: String,
     client: CaxtonClient,
     sort: TopSort,
     limit: Option<usize>,
@@ -148,7 +151,7 @@ impl Watch {
 
     fn draw(&self, output: &Output) -> Result<(), Failure> {
         let (width, height) = size();
-        let lines = top_text::lines(&self.view, self.sort, self.problem.as_deref());
+        let lines = top_text::lines(&self.node, &self.view, self.sort, self.problem.as_deref());
         let mut text = String::from(BEGIN);
         for (i, line) in lines.iter().take(height.into()).enumerate() {
             if i > 0 {

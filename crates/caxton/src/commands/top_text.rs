@@ -13,12 +13,12 @@ pub(super) struct Line {
 }
 
 /// The whole picture; the first line of agents stands below their head.
-pub(super) fn lines(view: &TopView, sort: TopSort, problem: Option<&str>) -> Vec<Line> {
+pub(super) fn lines(node: &str, view: &TopView, sort: TopSort, problem: Option<&str>) -> Vec<Line> {
     let plain = |text: String| Line {
         text,
         style: Style::new(),
     };
-    let mut lines: Vec<Line> = head(view, sort).into_iter().map(plain).collect();
+    let mut lines: Vec<Line> = head(node, view, sort).into_iter().map(plain).collect();
     lines.push(match problem {
         None => plain(String::new()),
         Some(problem) => Line {
@@ -41,25 +41,25 @@ pub(super) fn lines(view: &TopView, sort: TopSort, problem: Option<&str>) -> Vec
 }
 
 /// The same for a file or a pipe.
-pub(super) fn plain(view: &TopView, sort: TopSort) -> String {
-    let mut text = head(view, sort).join("\n");
+pub(super) fn plain(node: &str, view: &TopView, sort: TopSort) -> String {
+    let mut text = head(node, view, sort).join("\n");
     text.push_str("\n\n");
     text.push_str(&agents(&view.busiest));
     text
 }
 
-fn head(view: &TopView, sort: TopSort) -> Vec<String> {
+fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
     let (agents, rates, memory) = (&view.agents, &view.rates, &view.memory);
     let journal = &view.journal;
     vec![
         format!(
-            "caxton up {}; agents {}: {} running, {} passivated, {} failed, {} others",
+            "{node} up {}; agents {}: {} running, {} passivated, {} failed, {} stopped",
             time(view.uptime_secs),
             agents.total,
             agents.running,
             agents.passivated,
             agents.failed,
-            agents.others
+            agents.stopped
         ),
         format!(
             "turns {}/s  messages {}/s  faults {}/s  cpu {:.1} %  by {}",
@@ -82,7 +82,7 @@ fn head(view: &TopView, sort: TopSort) -> Vec<String> {
             }
         ),
         format!(
-            "memory resident {}  guests {}  stacks {}  code {}  page tables {}",
+            "resident {}; guests {}, stacks {}, code {}, page tables {}",
             ByteSize(memory.resident_bytes),
             ByteSize(memory.guest_bytes),
             ByteSize(memory.stack_bytes),
@@ -150,7 +150,7 @@ mod tests {
                 running: 2,
                 passivated: 1,
                 failed: 1,
-                others: 1,
+                stopped: 1,
             },
             rates: Rates {
                 turns_per_second: 1_234.4,
@@ -194,12 +194,25 @@ mod tests {
 
     #[test]
     fn the_picture_has_every_figure() {
-        expect![[r#""#]].assert_eq(&plain(&view(), TopSort::Cpu));
+        expect![[r#"
+            http://127.0.0.1:8080 up 1 d 1 h; agents 5: 2 running, 1 passivated, 1 failed, 1 stopped
+            turns 1234/s  messages 10.0/s  faults 0/s  cpu 42.0 %  by cpu
+            mailboxes 7 (2 KiB)  journal lag 3 records, 1.2 ms
+            resident 3 GiB; guests 3 MiB, stacks 16 KiB, code 512 bytes, page tables 1 MiB
+
+            NAME         STATUS   CPU %  TURNS/S  FAULTS/S  MAILBOX  MEMORY
+            acme/worker  running  42.0   1234     0.5       7        64 KiB"#]]
+        .assert_eq(&plain("http://127.0.0.1:8080", &view(), TopSort::Cpu));
     }
 
     #[test]
     fn a_node_that_does_not_answer_is_said_above_the_agents() {
-        let lines = lines(&view(), TopSort::Cpu, Some("no route"));
+        let lines = lines(
+            "http://127.0.0.1:8080",
+            &view(),
+            TopSort::Cpu,
+            Some("no route"),
+        );
         assert_eq!(lines[4].text, "the node does not answer: no route");
         assert!(lines[5].text.starts_with("NAME"));
     }
