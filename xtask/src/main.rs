@@ -13,6 +13,7 @@ mod crash;
 mod docs;
 mod fuzz;
 mod guests;
+mod schemathesis;
 mod sim;
 mod step;
 mod test;
@@ -49,6 +50,8 @@ enum Chore {
     },
     /// Kill a loaded node again and again, and count what became of every acknowledged message.
     Crash(crash::Args),
+    /// Hold a node's answers against its OpenAPI document, with Schemathesis.
+    Schemathesis(schemathesis::Args),
     /// Look for inputs on which a parser of outside bytes breaks its word.
     Fuzz(fuzz::Args),
     /// Run the simulator of kernel, store and disk.
@@ -79,6 +82,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Crash(args) => crash::run(&root, &args),
         Chore::Fuzz(args) => fuzz::run(&root, &args),
+        Chore::Schemathesis(args) => schemathesis::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),
     }
 }

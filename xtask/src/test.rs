@@ -59,6 +59,7 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         ];
         cargo(root, &test)
     });
+    crate::schemathesis::add(&mut steps, root, in_ci);
     steps.print();
     steps.run("tests", || {
         cargo(

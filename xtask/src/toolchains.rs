@@ -194,7 +194,7 @@ fn first_line(command: &mut Command) -> Option<String> {
 /// Installs into `dir` unless that was done before with the same `wanted`.
 ///
 /// A half-done installation is removed and begun again.
-fn once(
+pub(crate) fn once(
     dir: &Path,
     wanted: &str,
     what: &str,

@@ -6,7 +6,11 @@ use caxton_model::{
     AskedLimits, Durability, EngineProfile, ErrorCode, Grants, LimitsError, Micros, Permission,
     PermissionError, Supervision,
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -27,7 +31,7 @@ pub struct AgentConfig {
     pub name: String,
     /// The package's version. Default: `0.0.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "1.2.0")]
+    #[schema(example = "1.2.0", max_length = 128)]
     pub version: Option<String>,
     /// Limits that differ from the defaults: numbers in base units, texts with units, or null for
     /// unlimited.
@@ -43,7 +47,11 @@ pub struct AgentConfig {
     #[schema(max_items = 1000)]
     pub capabilities: Vec<String>,
     /// What it may do beyond the default, by permission. Needs scope admin.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "asked_grants"
+    )]
     #[schema(schema_with = crate::schema::grants)]
     pub grants: AskedGrants,
     /// Whether its state survives. Default: `durable`; at an update, what it was.
@@ -51,7 +59,11 @@ pub struct AgentConfig {
     #[schema(schema_with = crate::schema::durability)]
     pub durability: Option<Durability>,
     /// How it is kept alive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "asked_supervision"
+    )]
     #[schema(schema_with = crate::schema::supervision)]
     pub supervision: Option<Supervision>,
     /// Its own configuration, as the guest reads it.
@@ -65,6 +77,33 @@ pub struct AgentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::schema::duration)]
     pub passivate_after: Option<Micros>,
+}
+
+/// Reads what is granted. Serde alone would take a list for a pattern, field by field.
+fn asked_grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AskedGrants, D::Error> {
+    BTreeMap::<String, Map<String, Value>>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(name, fields)| Ok((name, object::<_, D::Error>(fields)?)))
+        .collect()
+}
+
+fn object<T: DeserializeOwned, E: serde::de::Error>(fields: Map<String, Value>) -> Result<T, E> {
+    serde_json::from_value(Value::Object(fields)).map_err(E::custom)
+}
+
+/// Reads how an agent is kept alive, with the same care.
+fn asked_supervision<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Supervision>, D::Error> {
+    let Some(fields) = Option::<Map<String, Value>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    if fields.get("group").is_some_and(Value::is_array) {
+        return Err(D::Error::custom(
+            "`group` of `supervision`: expected an object",
+        ));
+    }
+    object(fields).map(Some)
 }
 
 /// The JSON form of a deployment: the module in base64 beside the settings.
@@ -87,6 +126,7 @@ pub struct StopRequest {
     pub drain: bool,
     /// How long it may take until it is cut off. Unit: milliseconds. Default: 5,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 300_000)]
     pub grace_ms: Option<u64>,
 }
 

@@ -20,6 +20,7 @@ mod route_table;
 mod schema;
 mod scope;
 mod token;
+mod top;
 
 #[cfg(test)]
 mod error_pages_test;
@@ -45,6 +46,7 @@ pub use route::{Answer, Body, Method, Param, ParamIn, Route, RouteId};
 pub use route_table::ROUTES;
 pub use scope::{Scope, UnknownScope};
 pub use token::{NewToken, TokenCreated, TokenEntry};
+pub use top::{AgentCounts, BusyAgent, MemoryUse, Rates, TopSort, TopView, Totals, Waiting};
 
 /// Where the versioned part of the API begins.
 pub const API_PREFIX: &str = "/api/v1";

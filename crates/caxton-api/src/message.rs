@@ -13,6 +13,7 @@ pub struct SendOptions {
     pub message_id: Option<String>,
     /// Waits this long for the reply. Unit: milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 60_000)]
     pub wait_ms: Option<u64>,
 }
 

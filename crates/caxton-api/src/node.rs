@@ -67,4 +67,7 @@ pub struct JournalView {
     /// What is not as it was written, in words; absent: nothing that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// How long the oldest of them waits. Unit: microseconds.
+    #[serde(default)]
+    pub lag_micros: u64,
 }

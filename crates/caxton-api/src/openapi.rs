@@ -10,7 +10,7 @@ use crate::{
     AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
     ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
     MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route,
-    Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry,
+    Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView,
     VersionView, agent_config::AgentConfig,
 };
 
@@ -24,7 +24,7 @@ use crate::{
         AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
         NewToken, Offer, Problem, Ready, SendOptions, SendResult, StateKeyEntry, StopRequest,
-        Taken, TokenCreated, TokenEntry, VersionView, Scope,
+        Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
         Page<TokenEntry>,
@@ -60,10 +60,24 @@ pub fn openapi() -> Value {
         );
         if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
             schemas.extend(written_by_hand());
+            if let Some(token) = schemas.get_mut("NewToken").and_then(Value::as_object_mut) {
+                token.insert("not".to_owned(), admin_of_a_namespace());
+            }
             schemas.sort_keys();
         }
     }
     document
+}
+
+/// What no token can be: the scope admin knows no namespaces.
+fn admin_of_a_namespace() -> Value {
+    json!({
+        "required": ["namespace", "scopes"],
+        "properties": {
+            "namespace": { "type": "string" },
+            "scopes": { "type": "array", "contains": { "const": "admin" } },
+        },
+    })
 }
 
 /// The document as it is kept and served: indented, with a newline at the end.
@@ -76,11 +90,35 @@ pub fn openapi_text() -> String {
 
 /// A message: read by rules of its own, which keep what they do not know.
 fn message() -> Value {
-    let text = json!({ "type": "string", "maxLength": 1024 });
+    let text = json!({ "type": ["string", "null"], "maxLength": 1024 });
     let mut fields = Map::new();
     fields.insert(
         "performative".to_owned(),
-        json!({ "type": "string", "description": "One of the 22 of FIPA; read without regard to case, `_` and `-`.", "example": "request" }),
+        json!({
+            "type": "string",
+            "enum": caxton_model::Performative::ALL.map(caxton_model::Performative::as_str),
+            "description": "One of the 22 of FIPA; other spellings of them by case, `_` and `-` are read too.",
+            "example": "request",
+        }),
+    );
+    fields.insert(
+        "sender".to_owned(),
+        json!({
+            "type": ["string", "null"],
+            "pattern": "^(([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62})?$",
+            "description": "A client's own name; absent or empty: the token's.",
+        }),
+    );
+    fields.insert(
+        "reply_by".to_owned(),
+        json!({
+            "description": "Until when a reply is wanted: a time, or microseconds since 1970.",
+            "oneOf": [
+                { "type": "string", "format": "date-time" },
+                { "type": "integer" },
+                { "type": "null" },
+            ],
+        }),
     );
     fields.insert("receiver".to_owned(), json!({
         "description": "An agent's id or name, a list of them, or a capability.",
@@ -95,11 +133,9 @@ fn message() -> Value {
         json!({ "description": "Any JSON; under `encoding: base64` a text of base64." }),
     );
     for name in [
-        "sender",
         "conversation_id",
         "reply_with",
         "in_reply_to",
-        "reply_by",
         "reply_to",
         "protocol",
         "ontology",
@@ -119,39 +155,76 @@ fn message() -> Value {
 
 /// Schemas of bodies that are read by other rules than serde's.
 fn written_by_hand() -> Map<String, Value> {
-    let module = json!({ "type": "string", "contentEncoding": "base64", "description": "The module's bytes in base64." });
-    let deploy = |what: &str| {
-        json!({
-            "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
-            "anyOf": [
-                { "type": "object", "required": ["wasm_module"], "properties": beside(&module), "additionalProperties": false },
-                { "type": "object", "required": ["wasm_module", "config"], "properties": {
-                    "wasm_module": module,
-                    "config": { "allOf": [{ "$ref": "#/components/schemas/AgentConfig" }, { "required": ["name"] }] },
-                }, "additionalProperties": false },
-            ],
-        })
-    };
-    let multipart = json!({
-        "type": "object",
-        "required": ["module"],
-        "properties": {
-            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
-            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
-            "config": { "$ref": "#/components/schemas/AgentConfig" },
-        },
-        "additionalProperties": false,
-    });
     [
         ("FipaMessage", message()),
-        ("SendRequest", json!({ "allOf": [{ "$ref": "#/components/schemas/FipaMessage" }, { "$ref": "#/components/schemas/SendOptions" }] })),
-        ("DeployRequest", deploy("A module and how it is to be deployed; a name is needed.")),
-        ("UpdateRequest", deploy("A module and its new settings; a name is ignored.")),
-        ("ModuleForm", multipart),
+        (
+            "SendRequest",
+            json!({ "allOf": [reference("FipaMessage"), reference("SendOptions")] }),
+        ),
+        (
+            "DeployRequest",
+            json_form(
+                "A module and how it is to be deployed; a name is needed.",
+                &["wasm_module", "name"],
+            ),
+        ),
+        (
+            "UpdateRequest",
+            json_form(
+                "A module and its new settings; a name is ignored.",
+                &["wasm_module"],
+            ),
+        ),
+        (
+            "DeployForm",
+            json!({ "anyOf": [
+                form(&["module", "config"], &named()),
+                form(&["module", "manifest"], &reference("AgentConfig")),
+            ] }),
+        ),
+        ("UpdateForm", form(&["module"], &reference("AgentConfig"))),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
     .collect()
+}
+
+/// Settings that have a name.
+fn named() -> Value {
+    json!({ "allOf": [reference("AgentConfig"), { "type": "object", "required": ["name"] }] })
+}
+
+/// A deployment as JSON.
+fn json_form(what: &str, needed: &[&str]) -> Value {
+    let module = json!({
+        "type": "string",
+        "contentEncoding": "base64",
+        "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        "description": "The module's bytes in base64.",
+    });
+    json!({
+        "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
+        "anyOf": [
+            { "type": "object", "required": needed, "properties": beside(&module), "additionalProperties": false },
+            { "type": "object", "required": ["wasm_module", "config"], "properties": {
+                "wasm_module": module, "config": named(),
+            }, "additionalProperties": false },
+        ],
+    })
+}
+
+/// A deployment as a form.
+fn form(needed: &[&str], config: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": needed,
+        "properties": {
+            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
+            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
+            "config": config,
+        },
+        "additionalProperties": false,
+    })
 }
 
 /// The properties of the flat JSON form of a deployment: the settings' own and the module.
@@ -207,13 +280,13 @@ fn parameters(route: &Route) -> Vec<Value> {
         .map(|param| {
             let place = match param.at {
                 ParamIn::Path => "path",
-                ParamIn::Query => "query",
+                ParamIn::Query | ParamIn::NeededQuery => "query",
                 ParamIn::Header => "header",
             };
             json!({
                 "name": param.name,
                 "in": place,
-                "required": param.at == ParamIn::Path,
+                "required": matches!(param.at, ParamIn::Path | ParamIn::NeededQuery),
                 "description": param.what,
                 "schema": serde_json::from_str::<Value>(param.schema).unwrap_or_default(),
             })
@@ -235,11 +308,11 @@ fn request_body(body: Body) -> Option<Value> {
         Body::OptionalJson(schema) => {
             json!({ "required": false, "content": { "application/json": json_of(schema) } })
         }
-        Body::Module(schema) => json!({
+        Body::Module(schema, form) => json!({
             "required": true,
             "content": {
                 "multipart/form-data": {
-                    "schema": reference("ModuleForm"),
+                    "schema": reference(form),
                     "encoding": { "config": { "contentType": "application/json" } },
                 },
                 "application/json": json_of(schema),

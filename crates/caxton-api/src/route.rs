@@ -71,6 +71,7 @@ route_ids! {
     ListCapabilities "listCapabilities"
     GetCapability "getCapability"
     GetJournal "getJournal"
+    GetTop "getTop"
     CreateToken "createToken"
     ListTokens "listTokens"
     DeleteToken "deleteToken"
@@ -90,6 +91,8 @@ pub enum ParamIn {
     Path,
     /// In the query; may be absent.
     Query,
+    /// In the query; always needed.
+    NeededQuery,
     /// In a header; may be absent.
     Header,
 }
@@ -116,8 +119,8 @@ pub enum Body {
     Json(&'static str),
     /// JSON of this schema, or nothing.
     OptionalJson(&'static str),
-    /// A module with its settings: multipart, or JSON of this schema.
-    Module(&'static str),
+    /// A module with its settings: JSON of the first schema, or multipart of the second.
+    Module(&'static str, &'static str),
 }
 
 /// What a request that went well is answered with.
@@ -171,7 +174,7 @@ impl Route {
         let params: &'static [Param] = self.params;
         params
             .iter()
-            .filter(|param| param.at == ParamIn::Query)
+            .filter(|param| matches!(param.at, ParamIn::Query | ParamIn::NeededQuery))
             .map(|param| param.name)
     }
     /// Errors that every route may answer with, as far as they apply to this one.

@@ -19,10 +19,26 @@ pub(crate) const fn query(name: &'static str, schema: &'static str, what: &'stat
     }
 }
 
+pub(crate) const fn needed(name: &'static str, schema: &'static str, what: &'static str) -> Param {
+    Param {
+        name,
+        at: ParamIn::NeededQuery,
+        schema,
+        what,
+    }
+}
+
+/// A name with or without its namespace; an agent's id has the same form.
+pub(crate) const NAME: &str = r#"{"type":"string","pattern":"^([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62}$"}"#;
+pub(crate) const NAMESPACE: &str =
+    r#"{"type":"string","pattern":"^[A-Za-z][A-Za-z0-9_.-]{0,62}$"}"#;
+pub(crate) const MESSAGE_IDS: &str = r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}(,m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9})*$"}"#;
 pub(crate) const TEXT: &str = r#"{"type":"string"}"#;
 pub(crate) const FLAG: &str = r#"{"type":"boolean"}"#;
 pub(crate) const COUNT: &str = r#"{"type":"integer","minimum":0,"maximum":9007199254740991}"#;
 pub(crate) const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
+pub(crate) const TOP_SORT: &str =
+    r#"{"type":"string","enum":["cpu","turns","mailbox","memory","faults"],"default":"cpu"}"#;
 pub(crate) const KIND: &str =
     r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
 

@@ -8,7 +8,7 @@ use crate::{
     Route, RouteId, Scope,
     route_params::{
         AGENT, AGENT_CURSOR, COUNT, CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, MESSAGE_CURSOR,
-        STATUS, TEXT, WAIT, path, query,
+        MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT, WAIT, needed, path, query,
     },
 };
 
@@ -73,7 +73,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/agents",
         scope: Some(Scope::Operate),
         summary: "Deploys an agent; it takes messages when this returns.",
-        body: Body::Module("DeployRequest"),
+        body: Body::Module("DeployRequest", "DeployForm"),
         answers: &[(201, Answer::Json("Deployed"))],
         errors: DEPLOY_ERRORS,
         ..AGENTS
@@ -90,7 +90,7 @@ pub const ROUTES: &[Route] = &[
             ),
             query("status", STATUS, "Only agents there in their life."),
             query("capability", TEXT, "Only agents that offer this."),
-            query("namespace", TEXT, "Only agents of this namespace."),
+            query("namespace", NAMESPACE, "Only agents of this namespace."),
             LIMIT,
             AGENT_CURSOR,
         ],
@@ -145,7 +145,7 @@ pub const ROUTES: &[Route] = &[
         scope: Some(Scope::Operate),
         summary: "Switches an agent to another module or other settings; its state stays.",
         params: &[AGENT],
-        body: Body::Module("UpdateRequest"),
+        body: Body::Module("UpdateRequest", "UpdateForm"),
         answers: &[(200, Answer::Json("Deployed"))],
         errors: DEPLOY_ERRORS,
         ..AGENTS
@@ -247,8 +247,8 @@ pub const ROUTES: &[Route] = &[
         params: &[
             query(
                 "receiver",
-                TEXT,
-                "A client's name, or an agent's name or id.",
+                NAME,
+                "A client's name, or an agent's name or id; needed without `conversation_id`.",
             ),
             query(
                 "conversation_id",
@@ -274,11 +274,11 @@ pub const ROUTES: &[Route] = &[
         scope: Some(Scope::Send),
         summary: "Drops replies that a client has read.",
         params: &[
-            query("receiver", TEXT, "The client's name. Needed."),
-            query(
+            needed("receiver", NAME, "The client's name."),
+            needed(
                 "id",
-                TEXT,
-                "Ids of the replies, separated by commas. Needed.",
+                MESSAGE_IDS,
+                "Ids of the replies, separated by commas.",
             ),
         ],
         answers: &[(204, Answer::Empty)],
@@ -350,6 +350,17 @@ pub const ROUTES: &[Route] = &[
         ..NODE
     },
     Route {
+        id: RouteId::GetTop,
+        path: "/api/v1/top",
+        summary: "How the node is loaded: what it did in the last second, and its busiest agents.",
+        params: &[
+            query("sort", TOP_SORT, "What the busiest agents are sorted by."),
+            LIMIT,
+        ],
+        answers: &[(200, Answer::Json("TopView"))],
+        ..NODE
+    },
+    Route {
         id: RouteId::CreateToken,
         method: Post,
         path: "/api/v1/tokens",
@@ -373,7 +384,7 @@ pub const ROUTES: &[Route] = &[
         summary: "Takes a token away; requests with it are refused from now on.",
         params: &[path("id", "The token's id.")],
         answers: &[(204, Answer::Empty)],
-        errors: &[E::NotFound, E::DiskFull],
+        errors: &[E::NotFound, E::Conflict, E::DiskFull],
         ..TOKENS
     },
     Route {
@@ -395,6 +406,7 @@ pub const ROUTES: &[Route] = &[
             LAST_EVENT,
         ],
         answers: &[(200, Answer::Events("EventBody"))],
+        errors: &[E::NotFound],
         ..NODE
     },
     Route {

@@ -35,24 +35,20 @@ pub(crate) fn profile() -> Made {
     words(["hardened", "metered", "deterministic", "async", "wide"])
 }
 pub(crate) fn status() -> Made {
-    words([
-        "starting",
-        "running",
-        "draining",
-        "stopped",
-        "passivated",
-        "restarting",
-        "failed",
-    ])
+    words(caxton_model::AgentStatus::ALL.map(caxton_model::AgentStatus::as_str))
 }
 pub(crate) fn performative() -> Made {
     words(caxton_model::Performative::ALL.map(caxton_model::Performative::as_str))
 }
 pub(crate) fn duration() -> Made {
-    one_of(
-        [Type::Integer, Type::String],
-        "Microseconds, or a text such as \"250ms\", \"5m\".",
-    )
+    let micros = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Integer))
+        .minimum(Some(0));
+    OneOfBuilder::new()
+        .item(micros)
+        .item(text().pattern(Some("^[0-9]{1,9}(us|ms|s|m|h)$")))
+        .description(Some("Microseconds, or a text such as \"250ms\", \"5m\"."))
+        .into()
 }
 pub(crate) fn message() -> Made {
     Ref::from_schema_name("FipaMessage").into()

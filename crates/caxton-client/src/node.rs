@@ -1,6 +1,9 @@
 //! The node itself: health, version, journal, metrics, tokens.
 
-use caxton_api::{JournalView, Live, NewToken, Page, Ready, TokenCreated, TokenEntry, VersionView};
+use caxton_api::{
+    JournalView, Live, NewToken, Page, Ready, TokenCreated, TokenEntry, TopSort, TopView,
+    VersionView,
+};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -33,6 +36,14 @@ impl CaxtonClient {
     /// How the journal is.
     pub async fn journal(&self) -> Result<JournalView, ClientError> {
         let url = self.api(&["journal"], &[]);
+        self.json(self.request(Method::GET, url)).await
+    }
+
+    /// How the node is loaded, with so many of its busiest agents.
+    pub async fn top(&self, sort: TopSort, limit: usize) -> Result<TopView, ClientError> {
+        let limit = limit.to_string();
+        let query = [("sort", Some(sort.as_str())), ("limit", Some(&*limit))];
+        let url = self.api(&["top"], &query);
         self.json(self.request(Method::GET, url)).await
     }
 

@@ -52,6 +52,12 @@ impl Compiled {
     pub fn profile(&self) -> EngineProfile {
         self.runtime.profile
     }
+    /// What its code takes in memory. Unit: bytes.
+    #[must_use]
+    pub fn code_bytes(&self) -> u64 {
+        let image = self.module.image_range();
+        image.end.addr().saturating_sub(image.start.addr()) as u64
+    }
     /// Whether the compiler had nothing to do.
     #[must_use]
     pub fn from_cache(&self) -> bool {

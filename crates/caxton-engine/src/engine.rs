@@ -212,6 +212,18 @@ impl Engine {
     pub fn cache(&self) -> Option<&Cache> {
         self.inner.cache.as_ref()
     }
+    /// Sum of the linear memories of all live agents, as large as they made them. Unit: bytes.
+    #[must_use]
+    pub fn agents_memory_bytes(&self) -> u64 {
+        self.slabs().memory_bytes()
+    }
+    /// What of all live agents' stacks is in memory. Unit: bytes.
+    ///
+    /// Cost: a system call for each 1,024 agents that ever lived at the same time.
+    #[must_use]
+    pub fn agents_stack_bytes(&self) -> u64 {
+        self.slabs().stack_resident_bytes()
+    }
     /// Adds source lines to a fault's backtrace from the module's DWARF.
     ///
     /// For the I/O side: reads up to the whole module. Bounds: see [`Frames`].

@@ -18,7 +18,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -48,6 +48,8 @@ struct Slab {
     stride: usize,
     slots_max: usize,
     state: Mutex<SlabState>,
+    /// What the owners of its slots have made of them, wherever it lies. Unit: bytes.
+    held_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +112,7 @@ impl Slab {
             stride,
             slots_max,
             state: Mutex::default(),
+            held_bytes: AtomicU64::new(0),
         })
     }
     fn take(self: &Arc<Self>) -> Option<Slot> {
@@ -131,6 +134,28 @@ impl Slab {
             slab: self.clone(),
             base,
         })
+    }
+}
+
+impl Slab {
+    /// What of it is in memory. Unit: bytes. Cost: a system call for each chunk.
+    fn resident_bytes(&self) -> u64 {
+        let chunks: Vec<(usize, usize)> = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.chunks.iter().map(|c| (c.base, c.len)).collect()
+        };
+        let mut resident = 0;
+        for (base, len) in chunks {
+            let mut pages = vec![0_u8; len / PAGE];
+            // SAFETY: chunks stay mapped as long as their slab, which `self` keeps; one byte is
+            // written for each page.
+            let asked =
+                unsafe { libc::mincore(base as *mut libc::c_void, len, pages.as_mut_ptr()) };
+            if asked == 0 {
+                resident += pages.iter().filter(|page| **page & 1 == 1).count() * PAGE;
+            }
+        }
+        resident as u64
     }
 }
 
@@ -161,6 +186,14 @@ impl Slabs {
             stacks: Slab::new(STACK_STRIDE, agents_max),
         })
     }
+    /// Sum of all linear memories out of it, as large as their guests made them. Unit: bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memories.held_bytes.load(Relaxed)
+    }
+    /// What of the stacks is in memory. Unit: bytes. Cost: see [`Slab::resident_bytes`].
+    pub(crate) fn stack_resident_bytes(&self) -> u64 {
+        self.stacks.resident_bytes()
+    }
     pub(crate) fn memories(&self) -> Arc<dyn MemoryCreator> {
         Arc::new(Memories(self.memories.clone()))
     }
@@ -179,6 +212,7 @@ struct Memory {
     slot: Option<Slot>,
     own: Option<Mapping>,
     size: usize,
+    slab: Arc<Slab>,
 }
 
 impl Memory {
@@ -226,6 +260,8 @@ unsafe impl LinearMemory for Memory {
             self.release_slot();
             self.own = Some(own);
         }
+        let more = new_size.saturating_sub(self.size);
+        self.slab.held_bytes.fetch_add(more as u64, Relaxed);
         self.size = new_size;
         Ok(())
     }
@@ -236,6 +272,7 @@ unsafe impl LinearMemory for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        self.slab.held_bytes.fetch_sub(self.size as u64, Relaxed);
         self.release_slot();
     }
 }
@@ -261,6 +298,7 @@ unsafe impl MemoryCreator for Memories {
             slot: Some(slot),
             own: None,
             size: 0,
+            slab: Arc::clone(&self.0),
         };
         memory.grow_to(minimum).map_err(|error| error.to_string())?;
         Ok(Box::new(memory))

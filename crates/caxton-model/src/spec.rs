@@ -136,6 +136,29 @@ pub enum AgentStatus {
     Failed,
 }
 impl AgentStatus {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Running,
+        Self::Draining,
+        Self::Stopped,
+        Self::Passivated,
+        Self::Restarting,
+        Self::Failed,
+    ];
+    /// As everywhere outside.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Passivated => "passivated",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+        }
+    }
     /// Whether messages to it are queued.
     #[must_use]
     pub const fn takes_messages(self) -> bool {

@@ -1,5 +1,6 @@
 //! The node: joins engine, kernel and store, runs guests on shards, and is what embedders use.
 
+mod activity;
 mod agents;
 mod budget;
 mod clock;
@@ -23,6 +24,7 @@ mod tickets;
 mod turn;
 mod waiters;
 
+pub use activity::{Activity, Census, Footprint, Pulse};
 pub use caxton_store::{File, Files, RealFiles, StoreOptions};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};

@@ -10,6 +10,8 @@ use std::sync::{
 use caxton_engine::{MetricKind, Usage};
 use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
 
+use crate::activity::Activity;
+
 /// Names of metrics one guest may have.
 ///
 /// Each is a time series for whoever scrapes; 100 is what the contract promises.
@@ -38,17 +40,50 @@ impl AgentMeters {
     }
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    agents: ById<AgentMeters>,
+    /// What was done since the last pulse, by those who did something.
+    recent: ById<Activity>,
+}
+
 /// All meters of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
-    agents: Mutex<ById<AgentMeters>>,
+    known: Mutex<Known>,
+    /// Messages sent, from the start.
+    sent: AtomicU64,
     /// The most memory one instance has had. Unit: bytes.
     memory_peak: AtomicU64,
 }
 
 impl Meters {
-    fn agents(&self) -> MutexGuard<'_, ById<AgentMeters>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Notes a message that was sent.
+    pub(crate) fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+    /// Messages sent, from the start.
+    pub(crate) fn messages(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+    /// What was done since this was asked last. Cost under the lock: none that grows.
+    pub(crate) fn take_recent(&self) -> ById<Activity> {
+        std::mem::take(&mut self.known().recent)
+    }
+    /// Memory of agents after their last turn. Unit: bytes.
+    pub(crate) fn memory_bytes(&self, agents: &mut [(AgentId, u64)]) {
+        // Turns wait for this lock: not for all agents of a large node at once.
+        for some in agents.chunks_mut(256) {
+            let known = self.known();
+            for (agent, bytes) in some {
+                let meters = known.agents.get(agent);
+                let memory = meters.and_then(|m| m.limits.get(LimitName::Memory as usize));
+                *bytes = memory.map_or(0, |meter| meter.used);
+            }
+        }
     }
     /// Notes what a turn used.
     pub(crate) fn turn(&self, agent: AgentId, usage: &Usage) {
@@ -77,8 +112,11 @@ impl Meters {
             (LimitName::HostCalls, usage.host_calls, usage.host_calls),
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];
-        let mut agents = self.agents();
-        let meters = agents.entry(agent).or_default();
+        let mut known = self.known();
+        let recent = known.recent.entry(agent).or_default();
+        recent.turns += 1;
+        recent.cpu_nanos = recent.cpu_nanos.saturating_add(usage.cpu_nanos);
+        let meters = known.agents.entry(agent).or_default();
         if usage.memory_peak_bytes
             > self
                 .memory_peak
@@ -97,15 +135,20 @@ impl Meters {
     /// Notes that a limit was reached.
     pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
-        let mut agents = self.agents();
-        agents.entry(spec.id).or_default().note(name, |meter| {
-            meter.peak = meter.peak.max(asked);
-            meter.last_breach = Some(at);
-        });
+        let mut known = self.known();
+        known
+            .agents
+            .entry(spec.id)
+            .or_default()
+            .note(name, |meter| {
+                meter.peak = meter.peak.max(asked);
+                meter.last_breach = Some(at);
+            });
     }
     /// Notes a fault; where a limit caused it, that limit's breach.
     pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
         metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
+        self.known().recent.entry(spec.id).or_default().faults += 1;
         if let Some(name) = LimitName::ALL
             .iter()
             .copied()
@@ -117,8 +160,9 @@ impl Meters {
     /// Notes a log line that was over the rate.
     pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
-        let mut agents = self.agents();
-        agents
+        let mut known = self.known();
+        known
+            .agents
             .entry(spec.id)
             .or_default()
             .note(LimitName::LogLinesPerSecond, |meter| {
@@ -127,14 +171,17 @@ impl Meters {
     }
     /// What is known of one limit of one agent.
     pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {
-        self.agents()
+        self.known()
+            .agents
             .get(&agent)
             .and_then(|meters| meters.limits.get(name as usize).copied())
             .unwrap_or_default()
     }
     /// Forgets an agent that is gone.
     pub(crate) fn forget(&self, agent: AgentId) {
-        self.agents().remove(&agent);
+        let mut known = self.known();
+        known.agents.remove(&agent);
+        known.recent.remove(&agent);
     }
     /// Passes on a guest's own metric, as `caxton_guest_NAME{agent}`.
     pub(crate) fn guest_metric(
@@ -151,8 +198,8 @@ impl Meters {
             return Err(HostCode::Malformed);
         }
         {
-            let mut agents = self.agents();
-            let names = &mut agents.entry(spec.id).or_default().guest_metrics;
+            let mut known = self.known();
+            let names = &mut known.agents.entry(spec.id).or_default().guest_metrics;
             if !names.iter().any(|known| known == name) {
                 if names.len() >= GUEST_METRICS_MAX {
                     return Err(HostCode::QuotaReached);

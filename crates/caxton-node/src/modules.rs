@@ -39,6 +39,15 @@ impl Modules {
             .unwrap_or_else(PoisonError::into_inner)
             .insert((digest, profile), module);
     }
+    /// What their code takes in memory. Unit: bytes.
+    pub(crate) fn code_bytes(&self) -> u64 {
+        self.ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(|module| module.compiled.code_bytes())
+            .sum()
+    }
     /// Drops what no agent uses.
     pub(crate) fn keep_only(&self, used: impl Fn(&Digest) -> bool) {
         self.ready

@@ -17,6 +17,7 @@ use caxton_store::{Store, StoreOptions};
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
+    activity::{Footprint, Pulse},
     budget::{self, Budget},
     meters::Meters,
     modules::Modules,
@@ -85,6 +86,7 @@ impl Node {
             lines: Ring::for_lines(),
             meters: Meters::default(),
             budget,
+            pulse: std::sync::Mutex::default(),
             io,
             compiles: Semaphore::new(COMPILES_MAX),
             next_name: AtomicU64::new(rand::random::<u32>().into()),
@@ -281,6 +283,22 @@ impl Node {
     #[must_use]
     pub fn options(&self) -> &NodeOptions {
         &self.shared.options
+    }
+    /// What was done in the last second, and by whom.
+    #[must_use]
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.shared.pulse()
+    }
+    /// Memory of agents after their last turn, into the second of each pair. Unit: bytes.
+    pub fn memory_bytes(&self, agents: &mut [(caxton_model::AgentId, u64)]) {
+        self.shared.meters.memory_bytes(agents);
+    }
+    /// Where the process's memory is; `None`: the runtime is going down.
+    pub async fn footprint(&self) -> Option<Footprint> {
+        let shared = Arc::clone(&self.shared);
+        Arc::clone(&self.shared)
+            .blocking(move || Footprint::of(&shared))
+            .await
     }
     /// How the node is.
     #[must_use]

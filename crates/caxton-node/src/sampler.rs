@@ -1,14 +1,15 @@
-//! The node's slow pulse: gauges for whoever scrapes, and modules that nobody uses any more.
+//! The node's slow pulse: gauges for whoever scrapes, what was done since the last one, and modules
+//! that nobody uses any more.
 //!
 //! Task kind: `sampler`. On error: none can happen. On shutdown: ends by itself within a pulse.
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use crate::shared::Shared;
+use crate::{activity::Census, shared::Shared};
 
 /// Between two pulses.
 const PULSE: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
 }
 
 async fn pulse(node: Weak<Shared>) {
+    let mut last = Instant::now();
     loop {
         tokio::time::sleep(PULSE).await;
         let Some(shared) = node.upgrade() else { return };
@@ -27,7 +29,9 @@ async fn pulse(node: Weak<Shared>) {
             return;
         }
         measure_disk(&shared).await;
-        sample(&shared);
+        let now = Instant::now();
+        sample(&shared, now.duration_since(last));
+        last = now;
     }
 }
 
@@ -48,14 +52,13 @@ async fn measure_disk(shared: &Arc<Shared>) {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "gauges are shown, not added up")]
-fn sample(shared: &Shared) {
+fn sample(shared: &Shared, span: Duration) {
     let agents = shared.directory.all();
     let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
     shared.modules.keep_only(|digest| used.contains(digest));
-    let waiting: u64 = agents
-        .iter()
-        .map(|listing| u64::from(listing.gauge.messages()))
-        .sum();
+    let pulse = Arc::new(shared.pulse().next(shared, span));
+    *shared.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
+    let census = Census::of(&agents);
     let store = shared.store.metrics();
     let (memory, memory_budget) = shared.budget.memory();
     let (disk, disk_budget) = shared.budget.disk();
@@ -67,10 +70,15 @@ fn sample(shared: &Shared) {
         metrics::gauge!("caxton_budget_bytes", "budget" => name).set(budget as f64);
     }
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
+    for status in caxton_model::AgentStatus::ALL {
+        let count = census.with(status);
+        metrics::gauge!("caxton_agents_by_status", "status" => status.as_str()).set(count as f64);
+    }
     metrics::gauge!("caxton_instances").set(shared.instances.load(Ordering::Relaxed) as f64);
-    metrics::gauge!("caxton_mailbox_depth").set(waiting as f64);
+    metrics::gauge!("caxton_mailbox_depth").set(census.waiting_messages as f64);
     metrics::gauge!("caxton_journal_queue_depth").set(store.queued_records as f64);
     metrics::gauge!("caxton_journal_lag_records")
         .set(store.place.saturating_sub(store.durable_place) as f64);
+    metrics::gauge!("caxton_journal_lag_seconds").set(store.lag_micros as f64 / 1e6);
     metrics::gauge!("caxton_journal_sync_seconds").set(store.last_sync_micros as f64 / 1e6);
 }

@@ -480,6 +480,9 @@ impl Shard {
                 });
             }
             Effect::Publish(event) => {
+                if matches!(event, NodeEvent::Sent { .. }) {
+                    self.shared.meters.sent();
+                }
                 self.counted.event(&event);
                 self.published.push(event);
             }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -15,6 +15,7 @@ use caxton_store::{Health, Store};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    activity::Pulse,
     budget::Budget,
     meters::Meters,
     modules::Modules,
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) lines: Ring<LogLine>,
     pub(crate) meters: Meters,
     pub(crate) budget: Budget,
+    /// The last one.
+    pub(crate) pulse: Mutex<Arc<Pulse>>,
     pub(crate) io: Handle,
     pub(crate) compiles: Semaphore,
     /// Numbers for names that must be unique, such as a client's `reply_with`.
@@ -56,6 +59,10 @@ impl Shared {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         self.io.spawn_blocking(work).await.ok()
+    }
+    /// What was done in the last second.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse.lock().unwrap_or_else(PoisonError::into_inner))
     }
     /// A shard's bell.
     pub(crate) fn signal(&self, shard: u16) -> Arc<Signal> {

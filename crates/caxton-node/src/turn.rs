@@ -89,6 +89,9 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         shared.meters.fault(&spec, fault, clock::now());
         Box::pin(explain(&shared, &spec, fault)).await;
     }
+    if guest.instance.is_none() {
+        guest.usage.memory_bytes = 0;
+    }
     shared.meters.turn(agent, &guest.usage);
     let host = guest
         .host

@@ -229,8 +229,8 @@ async fn read_body(
         Takes::Json(_) | Takes::OptionalJson(_) => {
             (limits.json_bytes_max, ErrorCode::PayloadTooLarge)
         }
-        Takes::Module(_) if multipart => (limits.module_bytes_max, ErrorCode::ModuleTooLarge),
-        Takes::Module(_) => (
+        Takes::Module(..) if multipart => (limits.module_bytes_max, ErrorCode::ModuleTooLarge),
+        Takes::Module(..) => (
             limits.module_bytes_max.div_ceil(3) * 4,
             ErrorCode::ModuleTooLarge,
         ),
@@ -248,7 +248,7 @@ async fn read_body(
         .await?;
     match route.body {
         Takes::OptionalJson(_) if read.bytes.is_empty() => {}
-        Takes::Module(_) if multipart => {}
+        Takes::Module(..) if multipart => {}
         _ => must_be_json(headers)?,
     }
     Ok(read)

@@ -2,7 +2,8 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use caxton_model::{ErrorClass, ErrorCode, LimitName};
+use caxton_model::{AgentStatus, ErrorClass, ErrorCode, LimitName};
+use caxton_node::Footprint;
 use http::StatusCode;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -49,6 +50,12 @@ pub const FAMILIES: &[Family] = {
     use FamilyKind::{Counter, Gauge, Histogram};
     &[
         family("caxton_agents", Gauge, None, "Agents deployed."),
+        family(
+            "caxton_agents_by_status",
+            Gauge,
+            Some("status"),
+            "Agents, by where they are in their life.",
+        ),
         family(
             "caxton_audit_records_total",
             Counter,
@@ -147,6 +154,12 @@ pub const FAMILIES: &[Family] = {
             "Records done but not yet durable.",
         ),
         family(
+            "caxton_journal_lag_seconds",
+            Gauge,
+            None,
+            "How long the oldest record waits that is not yet durable.",
+        ),
+        family(
             "caxton_journal_queue_depth",
             Gauge,
             None,
@@ -175,6 +188,12 @@ pub const FAMILIES: &[Family] = {
             Gauge,
             None,
             "Messages waiting in all mailboxes.",
+        ),
+        family(
+            "caxton_memory_bytes",
+            Gauge,
+            Some("kind"),
+            "Memory of the process, by kind; `resident` is the whole.",
         ),
         family(
             "caxton_memory_peak_bytes",
@@ -218,6 +237,9 @@ const BUDGETS: [&str; 3] = ["agents", "disk", "memory"];
 const SECONDS: &[f64] = &[
     0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0,
 ];
+
+/// Kinds of memory, as the label `kind` has them.
+const MEMORY_KINDS: [&str; 5] = ["guest", "stack", "code", "resident", "page-tables"];
 
 /// Between two times that buckets are emptied, so that an unscraped node does not grow.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -270,6 +292,21 @@ impl Metrics {
             .record(took.as_secs_f64());
     }
 
+    /// Notes where the process's memory is.
+    #[allow(clippy::cast_precision_loss, reason = "gauges are shown, not added up")]
+    pub(crate) fn memory(&self, footprint: &Footprint) {
+        let bytes = [
+            footprint.guest_bytes,
+            footprint.stack_bytes,
+            footprint.code_bytes,
+            footprint.resident_bytes,
+            footprint.page_table_bytes,
+        ];
+        for (kind, bytes) in MEMORY_KINDS.into_iter().zip(bytes) {
+            metrics::gauge!("caxton_memory_bytes", "kind" => kind).set(bytes as f64);
+        }
+    }
+
     /// All of them as text; `None` if they go elsewhere.
     pub(crate) fn text(&self) -> Option<String> {
         self.handle.as_ref().map(PrometheusHandle::render)
@@ -303,6 +340,14 @@ fn describe() {
                 .iter()
                 .filter(|code| code.class() == ErrorClass::Guest)
                 .map(|code| ("code", code.to_string()))
+                .collect(),
+            Some("kind") => MEMORY_KINDS
+                .iter()
+                .map(|kind| ("kind", (*kind).to_owned()))
+                .collect(),
+            Some("status") => AgentStatus::ALL
+                .iter()
+                .map(|status| ("status", status.as_str().to_owned()))
                 .collect(),
             Some("route") => caxton_api::ROUTES
                 .iter()

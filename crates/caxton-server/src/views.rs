@@ -18,6 +18,13 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
+pub(crate) fn mailbox(listing: &Listing) -> MailboxUse {
+    MailboxUse {
+        messages: listing.gauge.messages(),
+        bytes: listing.gauge.bytes(),
+    }
+}
+
 pub(crate) fn summary(listing: &Listing) -> AgentSummary {
     let spec = &listing.spec;
     let registered = listing.capabilities.as_ref();
@@ -41,10 +48,7 @@ pub(crate) fn summary(listing: &Listing) -> AgentSummary {
             Some(_) => Vec::new(),
             None => spec.declared.clone(),
         },
-        mailbox: MailboxUse {
-            messages: listing.gauge.messages(),
-            bytes: listing.gauge.bytes(),
-        },
+        mailbox: mailbox(listing),
         deployed_at: spec.deployed_at.to_string(),
     }
 }

@@ -158,6 +158,7 @@ impl Disk {
             durable_place,
             checkpoint_place: follow.place.load(Ordering::Relaxed),
             queued_records: gauges.queued_records.load(Ordering::Relaxed),
+            lag_micros: u64::try_from(self.journal.lag().as_micros()).unwrap_or(u64::MAX),
             queued_bytes: gauges.queued_bytes.load(Ordering::Relaxed),
             checkpoint_lag_records: durable_place.saturating_sub(applied),
             written_bytes: gauges.written_bytes.load(Ordering::Relaxed),

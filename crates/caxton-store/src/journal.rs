@@ -141,6 +141,17 @@ impl Journal {
         }
     }
 
+    /// How long the oldest record waits that is not durable yet.
+    pub(crate) fn lag(&self) -> Duration {
+        let durable = self.gauges.durable_place.load(Ordering::Acquire);
+        if self.gauges.place.load(Ordering::Relaxed) <= durable {
+            return Duration::ZERO;
+        }
+        self.queue
+            .oldest()
+            .map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
     pub(crate) fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Good,

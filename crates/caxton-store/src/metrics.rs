@@ -12,6 +12,8 @@ pub struct StoreMetrics {
     pub checkpoint_place: u64,
     /// Records that wait for their sync.
     pub queued_records: u64,
+    /// How long the oldest record waits that is not durable yet. Unit: microseconds.
+    pub lag_micros: u64,
     /// About how many bytes those are.
     pub queued_bytes: u64,
     /// Records that are durable and wait for the checkpoint's thread.

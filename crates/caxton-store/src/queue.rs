@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The queue.
@@ -18,6 +18,10 @@ pub(crate) struct Queue<T> {
 #[derive(Debug)]
 struct Inner<T> {
     items: Vec<T>,
+    /// When the first of them was given.
+    first_at: Option<Instant>,
+    /// The same of those that were taken last and may still be worked on.
+    in_hand_since: Option<Instant>,
     waiting: bool,
     closed: bool,
 }
@@ -36,6 +40,8 @@ impl<T> Queue<T> {
         Self {
             inner: Mutex::new(Inner {
                 items: Vec::new(),
+                first_at: None,
+                in_hand_since: None,
                 waiting: false,
                 closed: false,
             }),
@@ -53,6 +59,10 @@ impl<T> Queue<T> {
         if inner.closed {
             return Err(item);
         }
+        if inner.items.is_empty() {
+            // One look at the clock a batch, not an item.
+            inner.first_at = Some(Instant::now());
+        }
         inner.items.push(item);
         if std::mem::take(&mut inner.waiting) {
             drop(inner);
@@ -64,6 +74,7 @@ impl<T> Queue<T> {
     /// Takes all there is into `items`, which must be empty; waits if there is nothing.
     pub(crate) fn take(&self, items: &mut Vec<T>, timeout: Option<Duration>) -> Taken {
         let mut inner = self.lock();
+        inner.in_hand_since = None;
         if inner.items.is_empty() && !inner.closed {
             inner.waiting = true;
             inner = match timeout {
@@ -88,7 +99,14 @@ impl<T> Queue<T> {
             };
         }
         std::mem::swap(&mut inner.items, items);
+        inner.in_hand_since = inner.first_at.take();
         Taken::Items
+    }
+
+    /// When the oldest item was given that is in the queue or in the taker's hands.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let inner = self.lock();
+        inner.in_hand_since.or(inner.first_at)
     }
 
     /// Waits this long, shorter if the queue is closed; answers whether it is.

@@ -29,6 +29,8 @@ mod new;
 mod run;
 mod send;
 mod token;
+mod top;
+mod top_text;
 mod up;
 
 /// A command.
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     DeadLetters(dead_letters::Command),
     /// Watch what happens on a node
     Events(events::Args),
+    /// Watch how a node is loaded, and by which agents
+    Top(top::Args),
     /// Tokens of the API
     #[command(subcommand)]
     Token(token::Command),
@@ -105,6 +109,7 @@ pub(crate) fn run(
         Command::Conversation(args) => wait(conversation::run(args, output, environment)),
         Command::DeadLetters(command) => wait(dead_letters::run(command, output, environment)),
         Command::Events(args) => wait(events::run(args, output, environment)),
+        Command::Top(args) => wait(top::run(args, output, environment)),
         Command::Token(command) => wait(token::run(command, output, environment)),
         Command::Journal(command) => journal::run(command, output, environment),
         Command::Cache(command) => cache::run(command, output, environment),

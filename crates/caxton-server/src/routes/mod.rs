@@ -9,6 +9,7 @@ mod logs;
 mod messages;
 mod node;
 mod tokens;
+mod top;
 
 use caxton_api::RouteId;
 
@@ -42,6 +43,7 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::ListCapabilities => directory::capabilities(&call),
         RouteId::GetCapability => directory::capability(&call),
         RouteId::GetJournal => node::journal(&call),
+        RouteId::GetTop => top::read(&call).await,
         RouteId::CreateToken => tokens::create(call).await,
         RouteId::ListTokens => tokens::list(&call),
         RouteId::DeleteToken => tokens::delete(call).await,
@@ -49,7 +51,7 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::GetOpenApi => Ok(node::document(&call)),
         RouteId::GetErrorPage => node::error_page(&call),
         RouteId::GetVersion => node::version(&call),
-        RouteId::GetMetrics => node::metrics(&call),
+        RouteId::GetMetrics => node::metrics(&call).await,
         RouteId::GetLive => node::live(),
         RouteId::GetReady => node::ready(&call),
     }

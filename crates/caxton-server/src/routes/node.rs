@@ -3,6 +3,7 @@
 use axum::response::Response;
 use caxton_api::{BudgetView, JournalView, Live, Ready, VersionView};
 use caxton_model::ErrorCode;
+use caxton_node::Health;
 use http::StatusCode;
 
 use crate::{
@@ -75,21 +76,25 @@ pub(super) fn version(call: &Call) -> Answered {
     json(StatusCode::OK, &version)
 }
 
-pub(super) fn journal(call: &Call) -> Answered {
-    let health = call.app.node.health();
-    let view = JournalView {
+pub(super) fn journal_view(health: &Health) -> JournalView {
+    let store = &health.store;
+    JournalView {
         durable: health.durable,
-        durable_place: health.store.durable_place,
-        lag_records: health
-            .store
-            .place
-            .saturating_sub(health.store.durable_place),
-        damage: health.damage,
-    };
-    json(StatusCode::OK, &view)
+        durable_place: store.durable_place,
+        lag_records: store.place.saturating_sub(store.durable_place),
+        lag_micros: store.lag_micros,
+        damage: health.damage.clone(),
+    }
 }
 
-pub(super) fn metrics(call: &Call) -> Answered {
+pub(super) fn journal(call: &Call) -> Answered {
+    json(StatusCode::OK, &journal_view(&call.app.node.health()))
+}
+
+pub(super) async fn metrics(call: &Call) -> Answered {
+    if let Some(footprint) = call.app.node.footprint().await {
+        call.app.metrics.memory(&footprint);
+    }
     match call.app.metrics.text() {
         Some(text) => Ok(with_type(
             StatusCode::OK,

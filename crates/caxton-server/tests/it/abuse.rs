@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Harness, PATIENCE, answer, read_all};
+use crate::harness::{Harness, PATIENCE, answer, message, read_all};
 
 fn quick() -> ServerLimits {
     ServerLimits {
@@ -205,6 +205,37 @@ async fn slow_senders_are_cut_off() {
     drop(reading);
     drip.abort();
     assert!(began.elapsed() < PATIENCE);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_slow_senders_keep_nobody_waiting_and_are_all_cut_off() {
+    let harness = Harness::with(quick(), None).await;
+    harness.deploy("echo", "echo-c.wasm").await;
+    let body = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        harness.server.admin_token()
+    );
+    let mut slow = Vec::new();
+    for begun in ["GET /version HT", &body].repeat(150) {
+        let mut stream = harness.connect().await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let reply = harness
+        .client()
+        .send_message_and_wait(message("me", "echo", json!(1)), PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(reply.content, json!(1));
+    for mut stream in slow {
+        let text = read_all(&mut stream).await;
+        if !text.is_empty() {
+            let answered = answer(&text);
+            assert_eq!(answered.status, 408, "{text}");
+        }
+    }
+    assert_eq!(harness.call("GET", "/health/live", None).await.status, 200);
     harness.stop().await;
 }
 

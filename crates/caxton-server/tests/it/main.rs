@@ -16,6 +16,7 @@ mod contract;
 mod curl;
 mod harness;
 mod idempotency;
+mod malformed;
 mod messages;
 mod seeds;
 mod slow_disk;

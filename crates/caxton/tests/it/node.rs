@@ -89,6 +89,18 @@ impl NodeProcess {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+    /// What of it is in memory. Unit: bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+    /// Files and sockets it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).unwrap().count()
+    }
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
