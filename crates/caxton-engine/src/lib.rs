@@ -12,6 +12,7 @@
 //! back with its result. A guest's failure is a [`caxton_model::Fault`]; after one the instance is
 //! gone.
 
+mod arguments;
 pub mod bare;
 mod cache;
 mod compile;
@@ -39,6 +40,7 @@ mod usage;
 mod wasi;
 mod worker;
 
+pub use arguments::{ARGUMENT_BYTES_MAX, Arguments};
 pub use cache::{Cache, CacheEntry, CacheError, CacheStats};
 pub use compile::{CompileError, Compiled};
 pub use engine::{Engine, EngineError, EngineOptions};

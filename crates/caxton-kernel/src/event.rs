@@ -135,4 +135,6 @@ pub struct TurnEnd {
     pub cpu_micros: u64,
     /// Whether the instance can be used again.
     pub instance_kept: bool,
+    /// Whether the guest ended itself, by its own exit with code 0.
+    pub ended: bool,
 }

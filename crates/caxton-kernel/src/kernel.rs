@@ -116,8 +116,16 @@ impl Kernel {
             } => self.take_dead_letters(ticket, &keys, resend),
             Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
             Event::DirectoryChanged { services } => self.told.note(services),
-            Event::Quiesce => self.quiesced = true,
+            Event::Quiesce => self.quiesce(),
         }
+    }
+
+    /// No more turns: whatever needs one is left off.
+    fn quiesce(&mut self) {
+        self.quiesced = true;
+        let mut ids: Vec<AgentId> = self.live.keys().copied().collect();
+        ids.sort_unstable();
+        self.ready.extend(ids);
     }
 
     /// Works off what the decision led to, until nothing is left.

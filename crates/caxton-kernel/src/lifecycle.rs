@@ -49,22 +49,13 @@ impl Kernel {
             live.drop_after = false;
             live.wish = Some(Wish::Stop {
                 tickets: vec![ticket],
-                drain: drain && status != AgentStatus::Failed,
+                // While the node goes down no mail is worked off and no farewell said.
+                drain: drain && status != AgentStatus::Failed && !self.quiesced,
             });
         }
         self.set_status(id, AgentStatus::Draining, "asked to stop");
         self.alarms.set(Alarm::Grace(id), self.now.after(grace));
         self.ready.push_back(id);
-        if self.quiesced {
-            self.stop_without_turns(id);
-        }
-    }
-
-    /// While the node goes down no farewell is said: what does not run is stopped at once.
-    fn stop_without_turns(&mut self, id: AgentId) {
-        if self.live.get(&id).is_some_and(|l| l.running.is_none()) {
-            self.stopped(id, "stopped");
-        }
     }
 
     /// A stop has waited long enough: the turn is cut off.

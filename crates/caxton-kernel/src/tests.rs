@@ -8,5 +8,6 @@ mod recovery;
 mod script;
 mod sending;
 mod simulated;
+mod spent_ids;
 mod supervision;
 mod timers;

@@ -18,9 +18,7 @@ use std::{
 
 use caxton_engine::{Instance, Linked};
 use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEffects, TurnEnd};
-use caxton_model::{
-    AgentId, AgentSpec, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
-};
+use caxton_model::{AgentId, AgentSpec, Delivery, Durability, Entry, ErrorCode, Fault, Record};
 
 use crate::{
     clock,
@@ -114,7 +112,8 @@ impl ShardHandle {
 /// An agent's place on its shard.
 struct Slot {
     instance: Option<Instance>,
-    linked: Option<Linked>,
+    /// The module as linked last, with what it was linked for.
+    linked: Option<(Arc<AgentSpec>, Linked)>,
     memory: Arc<Mutex<AgentMemory>>,
     turn: Option<Turn>,
 }
@@ -338,7 +337,7 @@ impl Shard {
                 let spec = Arc::clone(&turn.spec);
                 metrics::histogram!("caxton_turn_seconds").record(turn.due.elapsed().as_secs_f64());
                 slot.turn = None;
-                slot.linked = done.linked;
+                slot.linked = done.linked.map(|linked| (Arc::clone(&spec), linked));
                 self.set_instance(agent, done.instance);
                 self.turn_ended(&spec, done.end);
             }
@@ -353,6 +352,7 @@ impl Shard {
                     effects: TurnEffects::default(),
                     cpu_micros: 0,
                     instance_kept: false,
+                    ended: false,
                 };
                 self.set_instance(agent, None);
                 self.turn_ended(&spec, end);
@@ -512,7 +512,7 @@ impl Shard {
 
     fn publish(&mut self, entry: Arc<Entry>) {
         if let Record::Turn(turn) = &entry.record
-            && matches!(turn.result, TurnResult::Returned(_))
+            && turn.result.has_effects()
         {
             self.commit(turn.agent, &turn.writes, entry.seq);
         }
@@ -531,13 +531,15 @@ impl Shard {
         let had_instance = slot.instance.is_some();
         let state = self.kernel.state().agents.get(&agent);
         let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));
-        let same_module = state.is_none_or(|state| state.spec.module == spec.module);
         let job = Job {
             shared: Arc::clone(&self.shared),
             spec: Arc::clone(&spec),
             memory: Arc::clone(&slot.memory),
             instance: slot.instance.take(),
-            linked: slot.linked.take().filter(|_| same_module),
+            linked: slot
+                .linked
+                .take()
+                .and_then(|(of, linked)| links_alike(&of, &spec).then_some(linked)),
             stored: state_size.1 > 0
                 && self.shared.durable()
                 && spec.durability == Durability::Durable,
@@ -635,6 +637,12 @@ impl Shard {
             self.take(message);
         }
     }
+}
+
+/// Whether what was linked for one version serves another: an update that is taken back must not
+/// leave its module behind.
+fn links_alike(one: &AgentSpec, other: &AgentSpec) -> bool {
+    one.module == other.module && one.profile == other.profile && one.grants == other.grants
 }
 
 /// Counts what watchers are told.

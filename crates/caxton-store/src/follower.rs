@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_model::{AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult};
+use caxton_model::{AgentId, Durability, Entry, Part, Record, State, Timestamp};
 
 use crate::{
     Chain, Files, OnFatal, StoreFailed, StoreOptions,
@@ -59,9 +59,7 @@ impl Follower {
         self.place += 1;
         self.newest = self.newest.max(entry.at);
         match &entry.record {
-            Record::Turn(turn)
-                if matches!(turn.result, TurnResult::Returned(_)) && !turn.writes.is_empty() =>
-            {
+            Record::Turn(turn) if turn.result.has_effects() && !turn.writes.is_empty() => {
                 let keeps = self
                     .state
                     .agents

@@ -267,7 +267,7 @@ impl Script {
         self.world.step(shard, Event::Post { ticket, post });
     }
 
-    /// `AGENT ok|N|CODE ACTION ; ACTION …`
+    /// `AGENT ok|end|N|CODE ACTION ; ACTION …`
     fn turn(&mut self, rest: &str) {
         let mut words = rest.splitn(3, ' ');
         let id = self.id(words.next().unwrap());
@@ -276,14 +276,15 @@ impl Script {
         let now = self.world.now;
         let mut answers = Vec::new();
         let mut said = String::new();
-        let known = self.world.end_turn(id, |ctx, input| {
+        let ended = how == "end";
+        let known = self.world.end_turn_as(id, ended, |ctx, input| {
             for action in actions.split(" ; ").filter(|a| !a.is_empty()) {
                 let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
                 answers.push(format!("{verb}={}", act(ctx, now, verb, rest, input)));
             }
             said = answers.join(" ");
             match how.as_str() {
-                "ok" => Ok(0),
+                "ok" | "end" => Ok(0),
                 "return1" => Ok(1),
                 code => Err(fault(code)),
             }
@@ -339,6 +340,7 @@ impl Script {
             effects: TurnEffects::default(),
             cpu_micros: 0,
             instance_kept: true,
+            ended: false,
         };
         let shard = self.world.shard_of(agent);
         self.world.step(shard, Event::TurnEnded(Box::new(end)));

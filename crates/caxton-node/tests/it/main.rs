@@ -13,6 +13,7 @@ mod hostile;
 mod languages;
 mod life;
 mod messages;
+mod scenarios;
 
 use std::{sync::Arc, time::Duration};
 
