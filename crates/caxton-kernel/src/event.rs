@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use caxton_model::{AgentId, AgentSpec, Delivery, Fault, Fields, MessageKey, Micros, Namespace};
+use caxton_model::{
+    AgentId, AgentSpec, Capabilities, Delivery, Fault, Fields, MessageKey, Micros, Namespace,
+};
 
 use crate::TurnEffects;
 
@@ -76,6 +78,15 @@ pub enum Event {
         ticket: Ticket,
         /// What.
         post: Post,
+    },
+    /// An operator registers what an agent offers, or takes its entry out.
+    Register {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose entry.
+        agent: AgentId,
+        /// The new descriptor, which replaces the last; `None`: no entry.
+        capabilities: Option<Arc<Capabilities>>,
     },
     /// Messages arrived from other shards.
     Delivered(Vec<Delivery>),

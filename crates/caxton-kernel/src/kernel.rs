@@ -106,6 +106,11 @@ impl Kernel {
             Event::Start { ticket, agent } => self.start(ticket, agent),
             Event::Remove { ticket, agent } => self.remove(ticket, agent),
             Event::Passivate { agent } => self.passivate(agent),
+            Event::Register {
+                ticket,
+                agent,
+                capabilities,
+            } => self.register(ticket, agent, capabilities),
             Event::Post { ticket, post } => self.post(ticket, post),
             Event::Delivered(deliveries) => self.receive(deliveries),
             Event::TurnEnded(end) => self.turn_ended(*end),

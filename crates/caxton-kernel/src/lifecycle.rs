@@ -1,9 +1,14 @@
 //! What an operator asks of an agent: stop, start, remove, let go of its instance.
 
-use caxton_model::{AgentId, AgentStatus, ErrorCode, Micros, Record, StartReason};
+use std::sync::Arc;
+
+use caxton_model::{
+    AgentId, AgentStatus, Capabilities, ErrorCode, MessageKey, Micros, Record, StartReason,
+};
 
 use crate::{
-    Done, Effect, Kernel, Refusal, Ticket, alarm::Alarm, deploy::shutting_down, live::Wish,
+    Done, Effect, Kernel, Refusal, Ticket, alarm::Alarm, built_in::df::without_services,
+    deploy::shutting_down, live::Wish,
 };
 
 impl Kernel {
@@ -167,6 +172,41 @@ impl Kernel {
             status,
             reason: "removed".to_owned(),
         }));
+        self.answer(ticket, Ok(Done::Agent { agent: id, status }));
+    }
+
+    /// Changes an agent's entry in the directory, as the agent itself can at `df`.
+    pub(crate) fn register(
+        &mut self,
+        ticket: Ticket,
+        id: AgentId,
+        wanted: Option<Arc<Capabilities>>,
+    ) {
+        let (before, status) = match self.agent(id) {
+            Ok(agent) => (agent.capabilities.clone(), agent.status),
+            Err(refusal) => return self.answer(ticket, Err(refusal)),
+        };
+        if self.quiesced {
+            return self.answer(ticket, Err(shutting_down()));
+        }
+        let after = wanted.or_else(|| without_services(before.as_deref()));
+        let request = MessageKey {
+            shard: self.options.shard,
+            seq: 0,
+            index: 0,
+        };
+        let durable = self.is_durable(id);
+        self.commit(
+            Record::Directory {
+                request,
+                capabilities: vec![(id, after.clone())],
+                subscribed: Vec::new(),
+                cancelled: Vec::new(),
+                sent: Vec::new(),
+            },
+            durable,
+        );
+        self.capabilities_changed(id, before.as_ref(), after.as_ref());
         self.answer(ticket, Ok(Done::Agent { agent: id, status }));
     }
 

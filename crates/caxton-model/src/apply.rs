@@ -10,8 +10,7 @@ use crate::{
     AgentId, AgentSpec, AgentState, AgentStatus, Capabilities, DeadLetter, Delivery, Destination,
     Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
     RawJson, Record, Restart, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
-    spent_ids::PostName,
-    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX, POST_IDS_MAX},
+    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX},
 };
 
 /// Why an agent is stopped that nobody stopped.
@@ -250,33 +249,6 @@ impl State {
         self.touch(Part::Agent(agent));
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.capabilities = descriptor;
-        }
-    }
-
-    fn remember_post(&mut self, client: &Arc<str>, id: &Arc<str>, seen: PostSeen) {
-        let name = (Arc::clone(client), Arc::clone(id));
-        self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
-        let now = seen.at;
-        self.posts_order.push_back(name.clone());
-        self.posts.insert(name, seen);
-        while self.posts_order.len() > POST_IDS_MAX {
-            if let Some(oldest) = self.posts_order.pop_front() {
-                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
-                if let Some(seen) = self.posts.remove(&oldest) {
-                    self.spend(&oldest, seen.at, now);
-                }
-            }
-        }
-    }
-
-    /// What is left of an id that is no longer known in full.
-    fn spend(&mut self, (client, id): &PostName, used: Timestamp, now: Timestamp) {
-        match self.spent.spend(client, id, used) {
-            Some(block) => self.touch(Part::SpentIds(block)),
-            None => self.touch(Part::SpentUntil),
-        }
-        while let Some(block) = self.spent.trim(now) {
-            self.touch(Part::SpentIds(block));
         }
     }
 

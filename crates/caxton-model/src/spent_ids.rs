@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Micros, Timestamp};
+use crate::{Digest, Micros, POST_IDS_MAX, Part, PostSeen, State, Timestamp};
 
 /// Hashes of spent ids that are kept at least a day; see [`SpentIds::is_full`].
 ///
@@ -208,8 +208,35 @@ impl SpentIds {
     }
 }
 
-/// The whole name of a client's message id.
-pub(crate) type PostName = (Arc<str>, Arc<str>);
+impl State {
+    /// Remembers a client's message id; the oldest is forgotten where there are too many.
+    pub(crate) fn remember_post(&mut self, client: &Arc<str>, id: &Arc<str>, seen: PostSeen) {
+        let name = (Arc::clone(client), Arc::clone(id));
+        self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
+        let now = seen.at;
+        self.posts_order.push_back(name.clone());
+        self.posts.insert(name, seen);
+        while self.posts_order.len() > POST_IDS_MAX {
+            if let Some(oldest) = self.posts_order.pop_front() {
+                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
+                if let Some(seen) = self.posts.remove(&oldest) {
+                    self.spend(&oldest, seen.at, now);
+                }
+            }
+        }
+    }
+
+    /// What is left of an id that is no longer known in full.
+    fn spend(&mut self, (client, id): &(Arc<str>, Arc<str>), used: Timestamp, now: Timestamp) {
+        match self.spent.spend(client, id, used) {
+            Some(block) => self.touch(Part::SpentIds(block)),
+            None => self.touch(Part::SpentUntil),
+        }
+        while let Some(block) = self.spent.trim(now) {
+            self.touch(Part::SpentIds(block));
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

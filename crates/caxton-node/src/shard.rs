@@ -200,6 +200,9 @@ impl Shard {
         // Host functions that wait (sleep, store reads) find their timers and threads there.
         let io = self.shared.io.clone();
         let _entered = io.enter();
+        // Nothing else may ever happen on this shard: mail that waits since the last process is its
+        // own reason to begin.
+        self.step(Event::Tick);
         while !self.is_over() {
             let busy = self.round();
             if !busy {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
-    AgentId, AgentSpec, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields, Grants,
-    HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision, SupervisionGroup,
-    Timestamp,
+    AgentId, AgentSpec, Capabilities, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields,
+    Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision,
+    SupervisionGroup, Timestamp,
 };
 
 use crate::{
@@ -170,6 +170,18 @@ impl Script {
             "start" => Event::Start { ticket, agent },
             "remove" => Event::Remove { ticket, agent },
             "rollback" => Event::Rollback { ticket, agent },
+            "enter" => Event::Register {
+                ticket,
+                agent,
+                capabilities: Some(Arc::new(
+                    Capabilities::from_json(words[1].as_bytes()).unwrap(),
+                )),
+            },
+            "strike" => Event::Register {
+                ticket,
+                agent,
+                capabilities: None,
+            },
             "passivate" => Event::Passivate { agent },
             other => panic!("no verb {other}"),
         };

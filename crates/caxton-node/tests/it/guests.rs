@@ -80,3 +80,22 @@ pub(crate) const ENDS_ITSELF: &str = r#"(module
     (drop (call $send (i32.const 16) (i32.const 80)))
     (call $exit (i32.const 0))
     (i32.const 0)))"#;
+
+/// Thinks for most of a second, then answers whoever asked as `tester`.
+pub(crate) const THINKS: &str = r#"(module
+  (import "caxton" "sleep_micros" (func $sleep (param i64)))
+  (import "caxton" "send_message" (func $send (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\"performative\":\"inform\",\"receiver\":\"tester\",\"in_reply_to\":\"q1\",\"content\":\"yes\"}")
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "handle_message") (param i32 i32) (result i32)
+    (call $sleep (i64.const 800000))
+    (call $send (i32.const 16) (i32.const 80))))"#;
+
+/// Its init takes most of a second.
+pub(crate) const STARTS_SLOWLY: &str = r#"(module
+  (import "caxton" "sleep_micros" (func $sleep (param i64)))
+  (memory (export "memory") 1)
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "agent_init") (result i32) (call $sleep (i64.const 800000)) (i32.const 0))
+  (func (export "handle_message") (param i32 i32) (result i32) (i32.const 0)))"#;

@@ -10,7 +10,7 @@ use caxton_model::{
 use caxton_node::{Deploy, Node, NodeOptions};
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, agent, ask, content, guests, languages::prebuilt, node, node_at};
+use crate::{PATIENCE, agent, ask, content, guests, languages::prebuilt, node, node_at, post};
 
 #[allow(
     clippy::disallowed_methods,
@@ -313,4 +313,47 @@ async fn an_agent_that_ends_itself_stays_or_comes_again_as_its_supervision_says(
         "\"bye\""
     );
     node.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_waits_when_the_node_ends_is_answered_after_the_start_without_anything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node_at(dir.path()).await;
+    for name in ["one", "two", "three"] {
+        node.deploy(agent(name, guests::THINKS)).await.unwrap();
+    }
+    let mut conversations = Vec::new();
+    for name in ["one", "two", "three"] {
+        let posted = node.post(post(name, "{}"), None).await.unwrap();
+        assert!(posted.durable);
+        conversations.push(posted.message.conversation_id.clone().unwrap());
+    }
+    // No time for the turns: what they began did not happen.
+    node.shutdown(Duration::ZERO).await;
+    drop(node);
+    let node = node_at(dir.path()).await;
+    // On both shards, and nobody writes to either.
+    for sender in ["one", "two", "three"] {
+        reply(&node, |message| &*message.sender == sender).await;
+    }
+    for conversation in conversations {
+        let lines = node.conversation(&conversation).await.unwrap();
+        assert_eq!(lines.first().unwrap().performative, Performative::Request);
+    }
+    node.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_turn_that_the_shutdown_drops_is_told() {
+    let node = Arc::new(node().await);
+    let deploying = {
+        let node = Arc::clone(&node);
+        tokio::spawn(async move { node.deploy(agent("slow", guests::STARTS_SLOWLY)).await })
+    };
+    node.shutdown(Duration::ZERO).await;
+    let answer = tokio::time::timeout(PATIENCE, deploying).await;
+    let refusal = answer.expect("an answer").unwrap();
+    if let Err(refusal) = refusal {
+        assert_eq!(refusal.code, ErrorCode::ShuttingDown, "{refusal}");
+    }
 }
