@@ -3,18 +3,14 @@
 //! The demo and the tests run committed binaries, so that they need no guest toolchain. This chore
 //! rebuilds those binaries, or with `--check` proves that the sources still give them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::{root, toolchains::Toolchains};
 
+mod behaviour;
 mod build;
 mod compatibility;
 mod form;
@@ -32,9 +28,6 @@ pub(crate) struct Args {
     /// guests' own tests and try the templates too.
     #[arg(long)]
     check: bool,
-    /// What the host's test suite found: JSON, an object of guest file name → true or false.
-    #[arg(long, value_name = "FILE")]
-    behaviour: Option<PathBuf>,
     /// Instead: lay out every project template, run its tests and build it.
     #[arg(long)]
     templates: bool,
@@ -48,9 +41,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let sources = Sources::read(&root)?;
     if args.templates {
         return templates::try_all(&root);
-    }
-    if let Some(file) = &args.behaviour {
-        return take_behaviour(&root, file);
     }
     let chosen: Vec<&Guest> = sources
         .guest
@@ -70,12 +60,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         "guests/prebuilt"
     });
+    if args.check && into.exists() {
+        fs::remove_dir_all(&into)?;
+    }
     fs::create_dir_all(&into)?;
     let built = build_all(&root, &chosen, &into)?;
     if !args.check {
         return keep(&root, &sources, built);
     }
-    check(&root, &built)?;
+    check(&root, &built, &into)?;
     if args.names.is_empty() {
         own_tests::run_all(&root)?;
         templates::try_all(&root)?;
@@ -125,28 +118,27 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-/// Writes the lock and the table; what the host found out about a digest stays with it.
+/// Writes the lock and the table, with what the host's test says of the files that are there now.
 fn keep(root: &Path, sources: &Sources, built: Vec<Entry>) -> anyhow::Result<()> {
     let mut lock = Lock::read(root)?;
-    for mut entry in built {
-        if let Some(old) = lock.guest.iter().find(|old| old.file == entry.file) {
-            entry.behaviour = old.behaviour.filter(|_| old.digest == entry.digest);
-        }
+    for entry in built {
         lock.guest.retain(|old| old.file != entry.file);
         lock.guest.push(entry);
     }
     lock.guest
         .retain(|entry| sources.guest.iter().any(|guest| guest.file() == entry.file));
     lock.guest.sort_by(|a, b| a.file.cmp(&b.file));
+    let found = behaviour::ask_host(root, &root.join("guests/prebuilt"))?;
+    behaviour::note(&mut lock, &found);
     lock.write(root)?;
     compatibility::write(root, &lock)
 }
 
 /// Compares what was built with what is committed.
 ///
-/// Equal tools must give equal bytes. Other tools may not: then only behaviour can be compared,
-/// which takes a host; the rebuilt files lie in `target/guests/check` for its test suite.
-fn check(root: &Path, built: &[Entry]) -> anyhow::Result<()> {
+/// Equal tools must give equal bytes. Other tools may not: then behaviour alone can be compared. All
+/// rebuilt files are run by the host's own test, and the table must say what it finds.
+fn check(root: &Path, built: &[Entry], folder: &Path) -> anyhow::Result<()> {
     let lock = Lock::read(root)?;
     let mut wrong = Vec::new();
     for entry in built {
@@ -161,7 +153,7 @@ fn check(root: &Path, built: &[Entry]) -> anyhow::Result<()> {
             Some(old) if old.fingerprint == entry.fingerprint => {
                 Err("same tools, other bytes: the source changed; run `cargo xtask guests`")
             }
-            Some(_) => Ok("fingerprint differs: behaviour compared by the host test suite"),
+            Some(_) => Ok("fingerprint differs: compared by behaviour"),
         };
         let (text, is_wrong) = match verdict {
             Ok(text) => (text, false),
@@ -169,31 +161,18 @@ fn check(root: &Path, built: &[Entry]) -> anyhow::Result<()> {
         };
         println!("{:40} {text}", entry.file);
         if is_wrong {
-            wrong.push(entry.file.as_str());
+            wrong.push(format!("{}: {text}", entry.file));
         }
     }
+    let found = behaviour::ask_host(root, folder)?;
+    wrong.extend(behaviour::wrong(&lock, built, &found));
+    compatibility::check(root, &lock)?;
     if wrong.is_empty() {
         return Ok(());
     }
     bail!(
-        "{} of {} guests: {}",
-        wrong.len(),
+        "{} guests were rebuilt, and not all is right:\n{}",
         built.len(),
-        wrong.join(", ")
+        wrong.join("\n")
     )
-}
-
-/// Takes the host's word for how the committed guests behave into the lock and the table.
-fn take_behaviour(root: &Path, file: &Path) -> anyhow::Result<()> {
-    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let found: BTreeMap<String, bool> = serde_json::from_str(&text)
-        .with_context(|| format!("{}: expected {{\"FILE.wasm\": true}}", file.display()))?;
-    let mut lock = Lock::read(root)?;
-    for entry in &mut lock.guest {
-        if let Some(passed) = found.get(&entry.file) {
-            entry.behaviour = Some(*passed);
-        }
-    }
-    lock.write(root)?;
-    compatibility::write(root, &lock)
 }

@@ -12,6 +12,26 @@ pub struct CapabilityEntry {
     pub agents: u64,
 }
 
+/// What an agent is to be registered with, in place of what it registered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// The agent's own version.
+    pub version: String,
+    /// Performatives it takes; empty: all.
+    #[schema(value_type = Vec<String>)]
+    pub performatives: Vec<caxton_model::Performative>,
+    /// Interaction protocols it knows.
+    pub protocols: Vec<String>,
+    /// Ontologies it knows.
+    pub ontologies: Vec<String>,
+    /// Content languages it knows.
+    pub languages: Vec<String>,
+    /// What it offers; a capability is a service's name.
+    #[schema(value_type = Vec<Object>)]
+    pub services: Vec<caxton_model::ServiceDescription>,
+}
+
 /// One agent's offer of a capability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Offer {

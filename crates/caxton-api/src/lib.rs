@@ -33,7 +33,7 @@ pub use agent::{
 };
 pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
 pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern};
-pub use directory::{CapabilityEntry, Offer};
+pub use directory::{CapabilityEntry, Offer, Registration};
 pub use event::{EventBody, EventKind, StreamGap};
 pub use message::{
     ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult, Taken,

@@ -9,9 +9,9 @@ use utoipa::OpenApi;
 use crate::{
     AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
     ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
-    MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Route,
-    Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView,
-    VersionView, agent_config::AgentConfig,
+    MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready,
+    Registration, Route, Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken,
+    TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig,
 };
 
 #[derive(OpenApi)]
@@ -23,7 +23,7 @@ use crate::{
     components(schemas(
         AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
-        NewToken, Offer, Problem, Ready, SendOptions, SendResult, StateKeyEntry, StopRequest,
+        NewToken, Offer, Problem, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,

@@ -56,6 +56,8 @@ route_ids! {
     StartAgent "startAgent"
     UpdateAgent "updateAgent"
     RollbackAgent "rollbackAgent"
+    RegisterAgent "registerAgent"
+    DeregisterAgent "deregisterAgent"
     AgentLogs "agentLogs"
     AgentMessages "agentMessages"
     AgentState "agentState"

@@ -162,6 +162,27 @@ pub const ROUTES: &[Route] = &[
         ..AGENTS
     },
     Route {
+        id: RouteId::RegisterAgent,
+        method: Post,
+        path: "/api/v1/agents/{id}/capabilities",
+        scope: Some(Scope::Operate),
+        summary: "Registers what an agent offers, in place of what it registered.",
+        params: &[AGENT],
+        body: Body::Json("Registration"),
+        answers: &[(200, Answer::Json("AgentSummary"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::DeregisterAgent,
+        method: Delete,
+        path: "/api/v1/agents/{id}/capabilities",
+        scope: Some(Scope::Operate),
+        summary: "Takes an agent's entry out of the directory.",
+        params: &[AGENT],
+        answers: &[(204, Answer::Empty)],
+        ..AGENTS
+    },
+    Route {
         id: RouteId::AgentLogs,
         path: "/api/v1/agents/{id}/logs",
         summary: "The agent's log lines; with `follow`, or `Accept: text/event-stream`, as they come.",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use caxton_api::{
     AgentDetail, AgentFault, AgentSummary, CapabilityEntry, LogEntry, MailEntry, Offer, Page,
-    StateKeyEntry, StopRequest,
+    Registration, StateKeyEntry, StopRequest,
 };
 use reqwest::Method;
 
@@ -71,6 +71,22 @@ impl CaxtonClient {
     pub async fn rollback_agent(&self, agent: &str) -> Result<AgentSummary, ClientError> {
         let url = self.api(&["agents", agent, "rollback"], &[]);
         self.json(self.request(Method::POST, url)).await
+    }
+
+    /// Registers what an agent offers, in place of what it registered.
+    pub async fn register_agent(
+        &self,
+        agent: &str,
+        registration: &Registration,
+    ) -> Result<AgentSummary, ClientError> {
+        let url = self.api(&["agents", agent, "capabilities"], &[]);
+        self.json(self.post(url, registration)).await
+    }
+
+    /// Takes an agent's entry out of the directory.
+    pub async fn deregister_agent(&self, agent: &str) -> Result<(), ClientError> {
+        let url = self.api(&["agents", agent, "capabilities"], &[]);
+        self.done(self.request(Method::DELETE, url)).await
     }
 
     /// An agent's log lines behind number `after`, at most `limit`.

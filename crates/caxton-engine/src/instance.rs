@@ -11,6 +11,7 @@ use crate::{
     exports::{AllocatorFunctions, ExportIndexes, typed},
     guest_bytes, raw,
     store::{self, run},
+    wasi::Exit,
 };
 
 /// The buffer for a capability descriptor; a larger one is asked for again. Unit: bytes.
@@ -53,6 +54,9 @@ pub enum Returned {
     Code(i32),
     /// The descriptor's JSON; `None`: the agent has none.
     Capabilities(Option<Vec<u8>>),
+    /// Nothing: it ended itself, by its own exit with code 0, while it worked on a message or timer
+    /// or said farewell.
+    Ended,
 }
 
 /// How a call went.
@@ -61,7 +65,8 @@ pub struct CallDone {
     pub result: Result<Returned, Fault>,
     /// The host's side, as it was handed in.
     pub host: Box<dyn HostCalls>,
-    /// The instance, for the next turn; `None` after any fault: its store is thrown away.
+    /// The instance, for the next turn; `None` after any fault and after the guest's own end: its
+    /// store is thrown away.
     pub instance: Option<Instance>,
     /// What the turn used.
     pub usage: Usage,
@@ -164,7 +169,8 @@ impl Instance {
         if usage.cpu_nanos > DEEP_TURN_NANOS {
             self.trim_stack(false);
         }
-        let instance = result.is_ok().then_some(self);
+        let goes_on = matches!(result, Ok(Returned::Code(_) | Returned::Capabilities(_)));
+        let instance = goes_on.then_some(self);
         CallDone {
             result,
             host,
@@ -175,7 +181,12 @@ impl Instance {
     async fn turn(&mut self, call: &Call) -> Result<Returned, Fault> {
         store::begin(&mut self.store, &self.linked, call.input().len())?;
         let (store, guest) = (&mut self.store, &mut self.guest);
-        run!(store, guest.call(store, call))
+        run!(store, async {
+            match guest.call(store, call).await {
+                Err(error) if is_own_end(call, &error, store.data()) => Ok(Returned::Ended),
+                other => other,
+            }
+        })
     }
     /// Gives back the memory of an idle agent's stack. Cost: about 2 µs, and 1 µs at the next turn.
     pub fn trim(&mut self) {
@@ -230,6 +241,14 @@ impl Instance {
         profiler.finish(&mut json).ok()?;
         Some(json)
     }
+}
+
+/// Whether a guest at work ended itself. An exit after a refused growth is the memory's fault, and
+/// one in an init ends what has not begun.
+fn is_own_end(call: &Call, error: &wasmtime::Error, ctx: &Ctx) -> bool {
+    matches!(call, Call::Message(_) | Call::Timer(_) | Call::Shutdown)
+        && error.downcast_ref::<Exit>().is_some_and(|exit| exit.0 == 0)
+        && ctx.refused_fault().is_none()
 }
 
 impl Guest {

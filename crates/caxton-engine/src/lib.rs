@@ -12,6 +12,7 @@
 //! back with its result. A guest's failure is a [`caxton_model::Fault`]; after one the instance is
 //! gone.
 
+mod arguments;
 pub mod bare;
 mod cache;
 mod compile;
@@ -41,6 +42,7 @@ mod usage;
 mod wasi;
 mod worker;
 
+pub use arguments::{ARGUMENT_BYTES_MAX, Arguments};
 pub use cache::{Cache, CacheEntry, CacheError, CacheStats};
 pub use caxton_package::{FreedBy, ProcessorInfo};
 pub use compile::{CompileError, Compiled};

@@ -6,7 +6,7 @@ use caxton_package::{CStringFault, Form, FreedBy, ProcessorInfo, c_string};
 use wasmtime::{Instance, Memory, Store, TypedFunc};
 
 use crate::{
-    HostCalls, Linked, Usage,
+    Arguments, HostCalls, Linked, Usage,
     ctx::{Bounds, Ctx, Stop, limit_fault},
     exports::{AllocatorFunctions, typed},
     guest_bytes,
@@ -51,6 +51,19 @@ impl Linked {
         limits: &Limits,
         host: Box<dyn HostCalls>,
     ) -> Processed {
+        let arguments = Arguments::default();
+        self.process_with(input, arguments, content_type, limits, host)
+            .await
+    }
+    /// One call of a processor, with arguments: form D alone sees them.
+    pub async fn process_with(
+        &self,
+        input: Bytes,
+        arguments: Arguments,
+        content_type: Option<&str>,
+        limits: &Limits,
+        host: Box<dyn HostCalls>,
+    ) -> Processed {
         let _place = match self.inner.in_flight.enter(limits) {
             Ok(place) => place,
             Err(fault) => return Processed::refused(fault, host),
@@ -64,7 +77,7 @@ impl Linked {
         }
         let mut store = store::new_store(self, Bounds::of(limits), host);
         let result = self
-            .processed(&mut store, input, info.output_freed_by)
+            .processed(&mut store, input, arguments, info.output_freed_by)
             .await;
         let (host, usage) = store::end(&mut store);
         Processed {
@@ -115,12 +128,13 @@ impl Linked {
         &self,
         store: &mut Store<Ctx>,
         input: Bytes,
+        arguments: Arguments,
         freed_by: FreedBy,
     ) -> Result<Vec<u8>, Fault> {
         store::begin(store, self, input.len())?;
         let form = self.inner.form;
         if form == Form::WasiCommand {
-            store.data_mut().wasi = Some(Box::new(WasiState::of_command(input)));
+            store.data_mut().wasi = Some(Box::new(WasiState::of_command(input, arguments)));
             return self.command(store).await;
         }
         run!(store, async {

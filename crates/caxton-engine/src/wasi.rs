@@ -12,7 +12,7 @@ use caxton_package::WASI_P1;
 use wasmtime::{FuncType, Linker, Val, ValType};
 
 use crate::{
-    LogLevel,
+    Arguments, LogLevel,
     ctx::{Ctx, Stop},
     guest_memory::{Span, span, view},
     host_functions::{self, Guest, LOG_LINE_BYTES_MAX},
@@ -29,13 +29,12 @@ const LIST_MAX: i32 = 1_024;
 const RANDOM_BYTES_MAX: i32 = 1 << 20;
 /// What one write to the log takes. Unit: bytes.
 const LOG_WRITE_BYTES_MAX: usize = 64 << 10;
-/// The one argument: programs expect their own name.
-const ARGUMENT: &[u8] = b"guest\0";
 
 /// What a guest's WASI calls have done so far.
 #[derive(Debug, Default)]
 pub(crate) struct WasiState {
     stdin: Bytes,
+    arguments: Arguments,
     /// A command's output; `None`: standard output goes to the log.
     pub(crate) stdout: Option<Vec<u8>>,
     lines: [Vec<u8>; 2],
@@ -44,10 +43,11 @@ pub(crate) struct WasiState {
 }
 
 impl WasiState {
-    /// A command's: payload on standard input, standard output kept.
-    pub(crate) fn of_command(stdin: Bytes) -> Self {
+    /// A command's: its arguments, payload on standard input, standard output kept.
+    pub(crate) fn of_command(stdin: Bytes, arguments: Arguments) -> Self {
         Self {
             stdin,
+            arguments,
             stdout: Some(Vec::new()),
             ..Self::default()
         }
@@ -176,17 +176,29 @@ fn is_standard(fd: i32) -> bool {
 }
 
 fn args_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, Stop> {
-    let (bytes, _) = view(c)?;
-    put(bytes, count, &1_u32.to_le_bytes())?;
-    put(bytes, size, &(ARGUMENT.len() as u32).to_le_bytes())?;
+    let (bytes, ctx) = view(c)?;
+    let arguments = &state(ctx).arguments;
+    put(bytes, count, &number(arguments.starts().len()))?;
+    put(bytes, size, &number(arguments.bytes().len()))?;
     Ok(SUCCESS)
 }
 
 fn args_get(c: &mut Guest<'_>, list: i32, text: i32) -> Result<i32, Stop> {
-    let (bytes, _) = view(c)?;
-    put(bytes, list, &text.to_le_bytes())?;
-    put(bytes, text, ARGUMENT)?;
+    let (bytes, ctx) = view(c)?;
+    let arguments = &state(ctx).arguments;
+    let mut at = list;
+    for start in arguments.starts() {
+        let start = i32::try_from(start).unwrap_or(i32::MAX);
+        put(bytes, at, &plus(text, start).to_le_bytes())?;
+        at = plus(at, 4);
+    }
+    put(bytes, text, arguments.bytes())?;
     Ok(SUCCESS)
+}
+
+/// A number of arguments or of their bytes, which are bounded.
+fn number(n: usize) -> [u8; 4] {
+    u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 fn environ_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, Stop> {

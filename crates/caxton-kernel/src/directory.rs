@@ -14,7 +14,7 @@ use std::{
 
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Subscription,
-    Timestamp,
+    Timestamp, client_hash,
 };
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
@@ -107,7 +107,7 @@ pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
 /// The shard that keeps a client's mailbox.
 #[must_use]
 pub fn shard_of_client(name: &str, shards: u16) -> u16 {
-    u16::try_from(stable_hash(name.as_bytes()) % u64::from(shards.max(1))).unwrap_or(0)
+    client_hash(name) % shards.max(1)
 }
 
 impl Directory {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use caxton_model::{AgentId, AgentSpec, Delivery, Fault, Fields, MessageKey, Micros, Namespace};
+use caxton_model::{
+    AgentId, AgentSpec, Capabilities, Delivery, Fault, Fields, MessageKey, Micros, Namespace,
+};
 
 use crate::TurnEffects;
 
@@ -77,6 +79,15 @@ pub enum Event {
         /// What.
         post: Post,
     },
+    /// An operator registers what an agent offers, or takes its entry out.
+    Register {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose entry.
+        agent: AgentId,
+        /// The new descriptor, which replaces the last; `None`: no entry.
+        capabilities: Option<Arc<Capabilities>>,
+    },
     /// Messages arrived from other shards.
     Delivered(Vec<Delivery>),
     /// A turn has ended.
@@ -135,4 +146,6 @@ pub struct TurnEnd {
     pub cpu_micros: u64,
     /// Whether the instance can be used again.
     pub instance_kept: bool,
+    /// Whether the guest ended itself, by its own exit with code 0.
+    pub ended: bool,
 }

@@ -107,6 +107,11 @@ impl Kernel {
             Event::Start { ticket, agent } => self.start(ticket, agent),
             Event::Remove { ticket, agent } => self.remove(ticket, agent),
             Event::Passivate { agent } => self.passivate(agent),
+            Event::Register {
+                ticket,
+                agent,
+                capabilities,
+            } => self.register(ticket, agent, capabilities),
             Event::Post { ticket, post } => self.post(ticket, post),
             Event::Delivered(deliveries) => self.receive(deliveries),
             Event::TurnEnded(end) => self.turn_ended(*end),
@@ -117,8 +122,16 @@ impl Kernel {
             } => self.take_dead_letters(ticket, &keys, resend),
             Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
             Event::DirectoryChanged { services } => self.told.note(services),
-            Event::Quiesce => self.quiesced = true,
+            Event::Quiesce => self.quiesce(),
         }
+    }
+
+    /// No more turns: whatever needs one is left off.
+    fn quiesce(&mut self) {
+        self.quiesced = true;
+        let mut ids: Vec<AgentId> = self.live.keys().copied().collect();
+        ids.sort_unstable();
+        self.ready.extend(ids);
     }
 
     /// Works off what the decision led to, until nothing is left.

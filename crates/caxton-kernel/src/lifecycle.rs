@@ -1,12 +1,16 @@
 //! What an operator asks of an agent: stop, start, remove, let go of its instance.
 
+use std::sync::Arc;
+
 use caxton_model::{
-    AgentId, AgentState, AgentStatus, ErrorCode, Micros, Record, StartReason, Timestamp,
+    AgentId, AgentState, AgentStatus, Capabilities, ErrorCode, MessageKey, Micros, Record,
+    StartReason, Timestamp,
 };
 
 use crate::{
     Done, Effect, Kernel, Refusal, Ticket,
     alarm::Alarm,
+    built_in::df::without_services,
     deploy::shutting_down,
     live::{Live, Wish},
 };
@@ -63,22 +67,13 @@ impl Kernel {
             live.drop_after = false;
             live.wish = Some(Wish::Stop {
                 tickets: vec![ticket],
-                drain: drain && status != AgentStatus::Failed,
+                // While the node goes down no mail is worked off and no farewell said.
+                drain: drain && status != AgentStatus::Failed && !self.quiesced,
             });
         }
         self.set_status(id, AgentStatus::Draining, "asked to stop");
         self.alarms.set(Alarm::Grace(id), self.now.after(grace));
         self.ready.push_back(id);
-        if self.quiesced {
-            self.stop_without_turns(id);
-        }
-    }
-
-    /// While the node goes down no farewell is said: what does not run is stopped at once.
-    fn stop_without_turns(&mut self, id: AgentId) {
-        if self.live.get(&id).is_some_and(|l| l.running.is_none()) {
-            self.stopped(id, "stopped");
-        }
     }
 
     /// A stop has waited long enough: the turn is cut off.
@@ -190,6 +185,41 @@ impl Kernel {
             status,
             reason: "removed".to_owned(),
         }));
+        self.answer(ticket, Ok(Done::Agent { agent: id, status }));
+    }
+
+    /// Changes an agent's entry in the directory, as the agent itself can at `df`.
+    pub(crate) fn register(
+        &mut self,
+        ticket: Ticket,
+        id: AgentId,
+        wanted: Option<Arc<Capabilities>>,
+    ) {
+        let (before, status) = match self.agent(id) {
+            Ok(agent) => (agent.capabilities.clone(), agent.status),
+            Err(refusal) => return self.answer(ticket, Err(refusal)),
+        };
+        if self.quiesced {
+            return self.answer(ticket, Err(shutting_down()));
+        }
+        let after = wanted.or_else(|| without_services(before.as_deref()));
+        let request = MessageKey {
+            shard: self.options.shard,
+            seq: 0,
+            index: 0,
+        };
+        let durable = self.is_durable(id);
+        self.commit(
+            Record::Directory {
+                request,
+                capabilities: vec![(id, after.clone())],
+                subscribed: Vec::new(),
+                cancelled: Vec::new(),
+                sent: Vec::new(),
+            },
+            durable,
+        );
+        self.capabilities_changed(id, before.as_ref(), after.as_ref());
         self.answer(ticket, Ok(Done::Agent { agent: id, status }));
     }
 

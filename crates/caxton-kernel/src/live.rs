@@ -32,7 +32,6 @@ pub(crate) enum UpdatePhase {
 pub(crate) struct Update {
     pub(crate) ticket: Ticket,
     pub(crate) spec: Arc<AgentSpec>,
-    pub(crate) before: Arc<AgentSpec>,
     pub(crate) rollback: bool,
     pub(crate) phase: UpdatePhase,
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    Destination, ErrorCode, LimitName, Message, MessageKey, Micros, RawJson, Receiver, Record,
-    Sent,
+    Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, POST_IDS_MAX,
+    RawJson, Receiver, Record, SPENT_IDS_MAX, Sent,
     planted::{Planted, is_planted},
 };
 
@@ -89,10 +89,10 @@ impl Kernel {
 
     /// The first answer once more, if this client used this id before.
     fn seen_before(&self, client: &Arc<str>, id: &Arc<str>) -> Option<Result<Done, Refusal>> {
-        let seen = self
-            .state
-            .posts
-            .get(&(Arc::clone(client), Arc::clone(id)))?;
+        let known = self.state.posts.get(&(Arc::clone(client), Arc::clone(id)));
+        let Some(seen) = known else {
+            return self.spent_before(client, id).map(Err);
+        };
         if self.now.since(seen.at) >= POST_ID_KEPT {
             let text = format!("message id `{id}` was used at {}", seen.at);
             return Some(Err(Refusal::new(ErrorCode::DuplicateMessage, text)));
@@ -108,6 +108,26 @@ impl Kernel {
             durable: seen.durable,
             duplicate: true,
         }))
+    }
+
+    /// The refusal of an id that is not known in full any more, or could not be told from such a one
+    /// later.
+    fn spent_before(&self, client: &str, id: &str) -> Option<Refusal> {
+        let places = SPENT_IDS_MAX / usize::from(self.directory.shards());
+        let text = match self.state.spent.judge(client, id, self.now, places) {
+            IdVerdict::New => return None,
+            IdVerdict::Spent => format!(
+                "message id `{id}` was used, more than {POST_IDS_MAX} ids or {POST_ID_KEPT} ago"
+            ),
+            IdVerdict::TooOld => format!(
+                "message id `{id}` carries a time from which ids are forgotten: it may have been used"
+            ),
+            IdVerdict::NoRoom => format!(
+                "message id `{id}` could not be remembered: there is room for {SPENT_IDS_MAX} old \
+                 ids a day that carry no time; use a UUID of version 7, or no id"
+            ),
+        };
+        Some(Refusal::new(ErrorCode::DuplicateMessage, text))
     }
 
     /// The message as it travels: with its true sender, and with names to answer by.

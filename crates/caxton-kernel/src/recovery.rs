@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use caxton_model::{AgentId, AgentStatus, Destination, ErrorCode, State, destination_text};
+use caxton_model::{
+    AgentId, AgentStatus, Destination, ErrorCode, State, destination_text, hashed_client,
+};
 
 use crate::{
     Directory, Kernel, Refusal,
@@ -54,6 +56,11 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
             part.agents.insert(*id, agent.clone());
         }
     }
+    for (id, from) in &state.migrating {
+        if let Some(part) = parts.get_mut(at(agent_shard(id))) {
+            part.migrating.insert(*id, Arc::clone(from));
+        }
+    }
     for (name, client) in state.clients {
         if let Some(part) = parts.get_mut(at(shard_of_client(&name, shards))) {
             part.clients.insert(name, client);
@@ -75,6 +82,13 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
             part.posts.insert(name, seen.clone());
         }
     }
+    for block in state.spent.blocks.values() {
+        for hash in &block.hashes {
+            if let Some(part) = parts.get_mut(at(hashed_client(*hash))) {
+                part.spent.keep(*hash, block.last);
+            }
+        }
+    }
     for (id, conversation) in state.conversations {
         let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
         if let Some(part) = parts.get_mut(at(shard)) {
@@ -94,6 +108,8 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     }
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
+        part.spent.until = state.spent.until;
+        part.spent.build_index();
     }
     parts
 }
@@ -164,6 +180,10 @@ impl Kernel {
                     self.ready.push_back(id);
                 }
                 AgentStatus::Restarting => {
+                    live.must_init = true;
+                    self.ready.push_back(id);
+                }
+                AgentStatus::Running if self.state.migrating.contains_key(&id) => {
                     live.must_init = true;
                     self.ready.push_back(id);
                 }

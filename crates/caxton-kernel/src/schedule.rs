@@ -17,9 +17,10 @@ use crate::{
 /// What an agent is to do next, by what the operator wants of it.
 enum Course {
     Work,
+    Migrate,
     Stop { drain: bool },
     Start,
-    Update(UpdatePhase),
+    Update,
 }
 
 impl Kernel {
@@ -28,20 +29,27 @@ impl Kernel {
         let Some(live) = self.live.get(&id) else {
             return;
         };
-        if live.running.is_some() || self.quiesced {
+        if live.running.is_some() {
             return;
         }
+        if self.quiesced {
+            return self.leave_off(id);
+        }
+        let migrates = live.instance && self.state.migrating.contains_key(&id);
         let course = match &live.wish {
+            Some(Wish::Update(update)) if update.phase == UpdatePhase::Init => Course::Update,
+            _ if migrates => Course::Migrate,
             None => Course::Work,
             Some(Wish::Stop { drain, .. }) => Course::Stop { drain: *drain },
             Some(Wish::Start { .. }) => Course::Start,
-            Some(Wish::Update(update)) => Course::Update(update.phase),
+            Some(Wish::Update(_)) => Course::Migrate,
         };
         match course {
             Course::Work => self.work(id),
             Course::Stop { drain } => self.work_off(id, drain),
             Course::Start => self.begin(id, TurnInput::Init(StartReason::Operator)),
-            Course::Update(phase) => self.advance_update(id, phase),
+            Course::Update => self.begin_update(id),
+            Course::Migrate => self.begin_migrate(id),
         }
     }
 

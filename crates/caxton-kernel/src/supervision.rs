@@ -115,7 +115,10 @@ impl Kernel {
             let reason = format!("its init failed: {}", fault.text);
             self.set_status(id, AgentStatus::Restarting, &reason);
         }
-        self.restart_group(id);
+        // One that is never started again takes nobody with it.
+        if how.restart != Restart::Temporary {
+            self.restart_group(id);
+        }
     }
 
     /// Restarts those that an agent's group wants restarted with it.
@@ -153,10 +156,16 @@ impl Kernel {
 
     /// Takes an agent's instance and makes it another, once its turn has ended.
     fn restart_with_group(&mut self, id: AgentId) {
-        let Some(live) = self.live.get_mut(&id) else {
+        let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get_mut(&id)) else {
             return;
         };
         if live.wish.is_some() {
+            return;
+        }
+        if agent.spec.supervision.restart == Restart::Temporary {
+            if live.instance || live.running.is_some() {
+                self.stop_with_group(id);
+            }
             return;
         }
         if live.running.is_some() {
@@ -174,6 +183,18 @@ impl Kernel {
         self.ready.push_back(id);
     }
 
+    /// One that is never started again ends with its group.
+    fn stop_with_group(&mut self, id: AgentId) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.wish = Some(Wish::Stop {
+                tickets: Vec::new(),
+                drain: false,
+            });
+        }
+        self.set_status(id, AgentStatus::Draining, "its group is restarted");
+        self.ready.push_back(id);
+    }
+
     /// An init that was neither a deploy's nor an update's was good.
     pub(crate) fn init_was_good(&mut self, id: AgentId, reason: StartReason) {
         let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get_mut(&id)) else {
@@ -181,6 +202,10 @@ impl Kernel {
         };
         live.backoff = agent.spec.supervision.backoff_micros;
         let draining = matches!(live.wish, Some(Wish::Stop { .. }));
+        if self.state.migrating.contains_key(&id) {
+            // Not the new version yet: `migrate` comes first.
+            return;
+        }
         let ticket = match live.wish.take() {
             Some(Wish::Start { ticket }) => Some(ticket),
             other => {

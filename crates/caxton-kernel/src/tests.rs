@@ -10,6 +10,7 @@ mod recovery;
 mod script;
 mod sending;
 mod show;
+mod spent_ids;
 mod supervision;
 mod timers;
 mod world;

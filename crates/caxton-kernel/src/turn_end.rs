@@ -1,8 +1,8 @@
 //! What a turn's end comes to.
 
 use caxton_model::{
-    AgentId, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, Pending, Record, Sent,
-    StartReason, TurnRecord, TurnResult,
+    AgentId, AgentStatus, ENDED_ITSELF, ErrorClass, ErrorCode, Fault, InputRef, Pending, Record,
+    Sent, StartReason, TurnRecord, TurnResult,
     planted::{Planted, is_planted},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn turn_record(
     sent: Vec<Sent>,
 ) -> TurnRecord {
     let effects = match result {
-        TurnResult::Returned(_) => end.effects,
+        TurnResult::Returned(_) | TurnResult::Ended => end.effects,
         TurnResult::Faulted(_) => crate::TurnEffects {
             seed: end.effects.seed,
             clock_reads: end.effects.clock_reads,
@@ -114,8 +114,16 @@ impl Kernel {
                     live.breakers.good(sender);
                 }
                 let sent = std::mem::take(&mut end.effects.sent);
-                let result = TurnResult::Returned(code);
+                let ended = end.ended;
+                let result = if ended {
+                    TurnResult::Ended
+                } else {
+                    TurnResult::Returned(code)
+                };
                 self.commit_turn(id, turn_record(running.input, true, result, end, sent));
+                if ended {
+                    self.ended_itself(id);
+                }
             }
             Err(fault) => {
                 let (consumed, sent) = self.after_fault(id, running.mail.as_ref(), &fault);
@@ -129,6 +137,30 @@ impl Kernel {
                 self.commit_turn(id, turn_record(running.input, consumed, result, end, sent));
             }
         }
+    }
+
+    /// A guest's own end. Whether it stays so is in the turn's record, where there is one.
+    fn ended_itself(&mut self, id: AgentId) {
+        let Some(agent) = self.state.agents.get(&id) else {
+            return;
+        };
+        let status = agent.status;
+        if status != AgentStatus::Stopped {
+            return;
+        }
+        if !self.is_durable(id) {
+            let reason = ENDED_ITSELF.to_owned();
+            let agent = id;
+            self.commit(
+                Record::StatusChanged {
+                    agent,
+                    status,
+                    reason,
+                },
+                true,
+            );
+        }
+        self.show(id, status, ENDED_ITSELF);
     }
 
     /// Whether a faulted input is used up, and what its sender is told.
@@ -267,6 +299,7 @@ impl Kernel {
             effects: crate::TurnEffects::default(),
             cpu_micros: 0,
             instance_kept: false,
+            ended: false,
         };
         self.publish_fault(id, running.turn, fault.clone());
         let result = TurnResult::Faulted(fault);

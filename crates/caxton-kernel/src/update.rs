@@ -32,7 +32,7 @@ impl Kernel {
 
     fn change_version(&mut self, ticket: Ticket, spec: Arc<AgentSpec>, rollback: bool) {
         let id = spec.id;
-        let (before, status) = match self.may_become(&spec) {
+        let status = match self.may_become(&spec) {
             Ok(known) => known,
             Err(refusal) => return self.answer(ticket, Err(refusal)),
         };
@@ -47,7 +47,6 @@ impl Kernel {
             live.wish = Some(Wish::Update(Box::new(Update {
                 ticket,
                 spec,
-                before,
                 rollback,
                 phase: UpdatePhase::Init,
             })));
@@ -55,7 +54,7 @@ impl Kernel {
         self.ready.push_back(id);
     }
 
-    fn may_become(&self, spec: &AgentSpec) -> Result<(Arc<AgentSpec>, AgentStatus), Refusal> {
+    fn may_become(&self, spec: &AgentSpec) -> Result<AgentStatus, Refusal> {
         let agent = self.agent(spec.id)?;
         if self.quiesced {
             return Err(shutting_down());
@@ -71,7 +70,7 @@ impl Kernel {
         } else if self.directory.shard_of(now) != self.directory.shard_of(spec) {
             "its supervision group"
         } else {
-            return Ok((Arc::clone(now), agent.status));
+            return Ok(agent.status);
         };
         let text = format!(
             "an update can't change {what}; remove `{}` and deploy it again",
@@ -80,24 +79,25 @@ impl Kernel {
         Err(Refusal::new(ErrorCode::Conflict, text))
     }
 
-    /// The turn that ran is over: the next step of the update.
-    pub(crate) fn advance_update(&mut self, id: AgentId, phase: UpdatePhase) {
-        match phase {
-            UpdatePhase::Init => {
-                if let Some(live) = self.live.get_mut(&id)
-                    && std::mem::take(&mut live.instance)
-                {
-                    self.effects.push(Effect::DropInstance { agent: id });
-                }
-                self.begin(id, TurnInput::Init(StartReason::Update));
-            }
-            UpdatePhase::Migrate => {
-                let from = match self.live.get(&id).map(|live| &live.wish) {
-                    Some(Some(Wish::Update(update))) => update.before.version.clone(),
-                    _ => return,
-                };
-                self.begin(id, TurnInput::Migrate { from });
-            }
+    /// The turn that ran is over: the new version's init.
+    pub(crate) fn begin_update(&mut self, id: AgentId) {
+        self.drop_instance(id);
+        self.begin(id, TurnInput::Init(StartReason::Update));
+    }
+
+    /// The new version has an instance: its state becomes the new version's, before anything else.
+    pub(crate) fn begin_migrate(&mut self, id: AgentId) {
+        if let Some(before) = self.state.migrating.get(&id) {
+            let from = before.version.clone();
+            self.begin(id, TurnInput::Migrate { from });
+        }
+    }
+
+    fn drop_instance(&mut self, id: AgentId) {
+        if let Some(live) = self.live.get_mut(&id)
+            && std::mem::take(&mut live.instance)
+        {
+            self.effects.push(Effect::DropInstance { agent: id });
         }
     }
 
@@ -113,13 +113,10 @@ impl Kernel {
 
     /// After the good init: `migrate` where the version changed, else the update is done.
     pub(crate) fn update_started(&mut self, id: AgentId) {
-        let Some(Wish::Update(update)) = self.live.get_mut(&id).and_then(|l| l.wish.as_mut())
-        else {
-            return;
-        };
-        if update.before.version == update.spec.version {
-            self.update_done(id);
-        } else {
+        if !self.state.migrating.contains_key(&id) {
+            return self.update_done(id);
+        }
+        if let Some(Wish::Update(update)) = self.live.get_mut(&id).and_then(|l| l.wish.as_mut()) {
             update.phase = UpdatePhase::Migrate;
         }
     }
@@ -153,32 +150,90 @@ impl Kernel {
             let sent = std::mem::take(&mut end.effects.sent);
             let record = turn_record(input, true, TurnResult::Returned(0), end, sent);
             self.commit_turn(id, record);
-            return self.update_done(id);
+            return self.migrated(id);
         };
         let result = TurnResult::Faulted(fault.clone());
         self.commit_turn(id, turn_record(input, true, result, end, Vec::new()));
-        let before = match self.live.get_mut(&id) {
-            Some(live) => {
-                if std::mem::take(&mut live.instance) {
-                    self.effects.push(Effect::DropInstance { agent: id });
-                }
-                match &live.wish {
-                    Some(Wish::Update(update)) => Arc::clone(&update.before),
-                    _ => return,
-                }
+        self.drop_instance(id);
+        if let Some(spec) = self.state.migrating.get(&id).cloned() {
+            let rollback = true;
+            self.commit(Record::Updated { spec, rollback }, true);
+            self.list(id);
+        }
+        self.migrate_failed(id, &fault);
+    }
+
+    /// The state is the new version's.
+    fn migrated(&mut self, id: AgentId) {
+        match self.live.get(&id).map(|live| &live.wish) {
+            Some(Some(Wish::Update(_))) => self.update_done(id),
+            Some(Some(Wish::Start { .. })) => self.init_was_good(id, StartReason::Operator),
+            Some(None) => {
+                let version = self.state.agents.get(&id);
+                let version = version.map(|agent| agent.spec.version.clone());
+                let reason = format!("updated to {}", version.unwrap_or_default());
+                self.set_status(id, AgentStatus::Running, &reason);
             }
-            None => return,
+            _ => {}
+        }
+    }
+
+    /// The version before has come back; whoever waits is told.
+    fn migrate_failed(&mut self, id: AgentId, fault: &Fault) {
+        match self.live.get(&id).map(|live| &live.wish) {
+            Some(Some(Wish::Update(_))) => self.update_failed(id, fault),
+            Some(Some(Wish::Start { .. })) => self.init_failed(id, fault),
+            Some(None) => {
+                let version = self.state.agents.get(&id);
+                let version = version.map(|agent| agent.spec.version.clone());
+                let version = version.unwrap_or_default();
+                let reason = format!("back at {version}: its migrate failed: {}", fault.text);
+                self.set_status(id, AgentStatus::Running, &reason);
+            }
+            _ => {}
+        }
+    }
+
+    /// The node goes down and begins no turns: what was asked of an agent is answered now.
+    ///
+    /// What was recorded of it is gone on with after the next start.
+    pub(crate) fn leave_off(&mut self, id: AgentId) {
+        let Some(live) = self.live.get_mut(&id) else {
+            return;
         };
-        let rollback = true;
-        self.commit(
-            Record::Updated {
-                spec: before,
-                rollback,
-            },
-            true,
-        );
-        self.list(id);
-        self.update_failed(id, &fault);
+        match live.wish.take() {
+            Some(Wish::Update(update)) => {
+                let mut refusal = shutting_down();
+                if update.phase == UpdatePhase::Migrate {
+                    let (name, version) = (&update.spec.name, &update.spec.version);
+                    refusal.text.push_str(&format!(
+                        "; `{name}` is at {version}, and its migrate runs after the next start"
+                    ));
+                }
+                self.answer(update.ticket, Err(refusal));
+            }
+            Some(Wish::Start { ticket }) => {
+                let status = self.state.agents.get(&id).map(|agent| agent.status);
+                self.show(id, status.unwrap_or(AgentStatus::Stopped), "not started");
+                self.answer(ticket, Err(shutting_down()));
+            }
+            Some(Wish::Stop { tickets, drain }) => {
+                let mail = self.state.agents.get(&id);
+                let waits = mail.is_some_and(|agent| !agent.mailbox.is_empty());
+                let drain = drain && waits;
+                if drain {
+                    for ticket in tickets {
+                        self.answer(ticket, Err(shutting_down()));
+                    }
+                    return;
+                }
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.wish = Some(Wish::Stop { tickets, drain });
+                }
+                self.stopped(id, "stopped");
+            }
+            None => {}
+        }
     }
 
     /// The old version goes on, in a new instance at its next input.

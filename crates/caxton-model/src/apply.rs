@@ -7,12 +7,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::{
-    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
-    Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record,
-    State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    AgentId, AgentSpec, AgentState, AgentStatus, Capabilities, DeadLetter, Delivery, Destination,
+    Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
+    RawJson, Record, Restart, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
     planted::{Planted, is_planted},
-    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX, POST_IDS_MAX},
+    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX},
 };
+
+/// Why an agent is stopped that nobody stopped.
+pub const ENDED_ITSELF: &str = "it ended itself";
 
 impl State {
     /// An empty state that notes what changes.
@@ -67,7 +70,8 @@ impl State {
                 self.touch(Part::Agent(spec.id));
                 if let Some(agent) = self.agents.get_mut(&spec.id) {
                     let before = std::mem::replace(&mut agent.spec, Arc::clone(spec));
-                    agent.previous = (!rollback).then_some(before);
+                    agent.previous = (!rollback).then(|| Arc::clone(&before));
+                    self.must_migrate(before, spec);
                 }
             }
             Record::Removed { agent, .. } => self.remove_agent(*agent),
@@ -187,6 +191,22 @@ impl State {
         self.agents.insert(id, agent);
     }
 
+    /// Notes that an agent's `migrate` is to run, from the version whose state is there; not where
+    /// that version has come back.
+    fn must_migrate(&mut self, before: Arc<AgentSpec>, now: &AgentSpec) {
+        let from = self.migrating.remove(&now.id).unwrap_or(before);
+        self.touch(Part::Migrating(now.id));
+        if from.version != now.version {
+            self.migrating.insert(now.id, from);
+        }
+    }
+
+    fn migrated(&mut self, id: AgentId) {
+        if self.migrating.remove(&id).is_some() {
+            self.touch(Part::Migrating(id));
+        }
+    }
+
     /// Takes an agent out. Mail that is still there came after whoever decided this looked: it is
     /// held until a record answers it.
     fn remove_agent(&mut self, id: AgentId) {
@@ -194,6 +214,7 @@ impl State {
         let Some(agent) = self.agents.remove(&id) else {
             return;
         };
+        self.migrated(id);
         if !agent.mailbox.is_empty() && agent.spec.durability == Durability::Durable {
             self.touch(Part::Held);
             self.held
@@ -232,21 +253,11 @@ impl State {
         }
     }
 
-    fn remember_post(&mut self, client: &Arc<str>, id: &Arc<str>, seen: PostSeen) {
-        let name = (Arc::clone(client), Arc::clone(id));
-        self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
-        self.posts_order.push_back(name.clone());
-        self.posts.insert(name, seen);
-        while self.posts_order.len() > POST_IDS_MAX {
-            if let Some(oldest) = self.posts_order.pop_front() {
-                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
-                self.posts.remove(&oldest);
-            }
-        }
-    }
-
     fn apply_turn(&mut self, at: Timestamp, turn: &TurnRecord) {
         self.touch(Part::Agent(turn.agent));
+        if matches!(turn.input, InputRef::Migrate(_)) && turn.result.has_effects() {
+            self.migrated(turn.agent);
+        }
         let Some(agent) = self.agents.get_mut(&turn.agent) else {
             return;
         };
@@ -274,6 +285,11 @@ impl State {
             }
             TurnResult::Returned(0) => {}
             TurnResult::Returned(_) => agent.errors += 1,
+            TurnResult::Ended if agent.spec.supervision.restart == Restart::Permanent => {}
+            TurnResult::Ended => {
+                agent.status = AgentStatus::Stopped;
+                agent.status_reason = ENDED_ITSELF.to_owned();
+            }
         }
         let by_init = matches!(turn.input, InputRef::Init(_));
         if by_init {
@@ -465,6 +481,11 @@ impl State {
 
     /// After a crash: agents that keep nothing start afresh.
     pub fn forget_memory_agents(&mut self) {
+        let keeps = |id: &AgentId| {
+            let agent = self.agents.get(id);
+            agent.is_some_and(|agent| agent.spec.durability == Durability::Durable)
+        };
+        self.migrating.retain(|id, _| keeps(id));
         for agent in self.agents.values_mut() {
             if agent.spec.durability == Durability::Memory {
                 let status = agent.status;

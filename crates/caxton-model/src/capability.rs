@@ -116,18 +116,21 @@ impl Capabilities {
             return Err(CapabilitiesError::TooDeep);
         }
         let read: Self = serde_json::from_slice(bytes)?;
-        if read.services.len() > SERVICES_MAX {
-            return Err(CapabilitiesError::TooMany {
-                count: read.services.len(),
-            });
+        read.check()?;
+        Ok(read)
+    }
+    /// Checks what its form does not say.
+    ///
+    /// Errors: too many services, or one without a name.
+    pub fn check(&self) -> Result<(), CapabilitiesError> {
+        let count = self.services.len();
+        if count > SERVICES_MAX {
+            return Err(CapabilitiesError::TooMany { count });
         }
-        match read
-            .services
-            .iter()
-            .position(|service| service.name.is_empty())
-        {
+        let mut services = self.services.iter();
+        match services.position(|service| service.name.is_empty()) {
             Some(index) => Err(CapabilitiesError::NoName { index }),
-            None => Ok(read),
+            None => Ok(()),
         }
     }
     /// Whether the agent takes such a message.

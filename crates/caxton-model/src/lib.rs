@@ -22,11 +22,13 @@ mod profile;
 mod raw_json;
 mod record;
 mod spec;
+mod spent_ids;
 mod state;
 mod suggest;
 mod time;
 mod units;
 
+pub use apply::ENDED_ITSELF;
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use code::HostCode;
@@ -47,6 +49,9 @@ pub use record::{
 };
 pub use spec::{
     AgentSpec, AgentStatus, Durability, Restart, Strategy, Supervision, SupervisionGroup,
+};
+pub use spent_ids::{
+    IdVerdict, SPENT_IDS_KEPT, SPENT_IDS_MAX, SpentBlock, SpentIds, client_hash, hashed_client,
 };
 pub use state::{
     AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_BYTES_TOTAL,

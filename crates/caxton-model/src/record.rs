@@ -246,6 +246,16 @@ pub enum TurnResult {
     Returned(i32),
     /// It faulted: its effects are not in the record.
     Faulted(Fault),
+    /// The guest ended itself, by its own exit with code 0: its effects count.
+    Ended,
+}
+
+impl TurnResult {
+    /// Whether the turn's effects count.
+    #[must_use]
+    pub const fn has_effects(&self) -> bool {
+        !matches!(self, Self::Faulted(_))
+    }
 }
 
 /// One whole turn: its input, all its effects, and what made it repeatable.

@@ -15,16 +15,20 @@ pub enum Durability {
     Memory,
 }
 
-/// When an agent whose instance could not be made is tried again.
+/// When an agent that has come to an end is started again.
+///
+/// An agent ends normally by its own exit with code 0 in a turn, and abnormally by a failed init.
+/// A fault in a turn ends the instance, not the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
-    /// Always.
+    /// Always: after a normal end too, at its next input.
     #[default]
     Permanent,
-    /// Only after a failure, not after a stop.
+    /// Only after an abnormal end; after a normal one it is stopped.
     Transient,
-    /// Never.
+    /// Never: after a normal end it is stopped, after an abnormal one failed; where its group is
+    /// restarted, it is stopped.
     Temporary,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, ById, Capabilities, Destination, DfSubscription, ErrorCode,
-    Fault, Message, MessageKey, Micros, Subscription, Timestamp,
+    Fault, Message, MessageKey, Micros, SpentIds, Subscription, Timestamp,
 };
 
 /// Replies that wait for one outside client.
@@ -233,6 +233,12 @@ pub enum Part {
     DfSubscriptions,
     /// Mail that stands in nobody's mailbox.
     Held,
+    /// The version an agent's state is still of.
+    Migrating(AgentId),
+    /// Hashes of spent message ids: the block of this number.
+    SpentIds(u64),
+    /// Up to which time ids that carry one are spent.
+    SpentUntil,
 }
 
 /// What is known: of the whole node, or of one shard's part of it.
@@ -250,6 +256,8 @@ pub struct State {
     pub posts: HashMap<(Arc<str>, Arc<str>), PostSeen>,
     /// The same in the order they came.
     pub posts_order: VecDeque<(Arc<str>, Arc<str>)>,
+    /// What is left of those that were forgotten.
+    pub spent: SpentIds,
     /// Conversations by id.
     pub conversations: HashMap<Arc<str>, Conversation>,
     /// Requests with a `reply_by`: (asker, `reply_with`).
@@ -259,6 +267,8 @@ pub struct State {
     /// Mail that stands in nobody's mailbox: for the host's own agents, or for agents that are
     /// gone. Each waits for the record that answers it.
     pub held: VecDeque<(AgentId, Pending)>,
+    /// Agents whose `migrate` is still to run, with the version that their state is of.
+    pub migrating: BTreeMap<AgentId, Arc<AgentSpec>>,
     /// Bytes of content that conversations keep.
     pub conversation_bytes: u64,
     /// The last record's number, by shard.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use caxton_kernel::Listing;
-use caxton_model::{AgentId, AgentStatus};
+use caxton_model::{AgentStatus, ById};
 
 use crate::shared::Shared;
 
@@ -44,7 +44,7 @@ pub struct Pulse {
     /// Messages sent from the start up to its end.
     pub messages_total: u64,
     /// Agents that did something in it.
-    pub agents: HashMap<AgentId, Activity>,
+    pub agents: ById<Activity>,
 }
 
 impl Pulse {

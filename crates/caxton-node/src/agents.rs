@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use caxton_kernel::{Event, Listing, Refusal};
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, ErrorCode, Kind, LimitName, Limits, Micros, Pending,
+    AgentId, AgentName, AgentSpec, Capabilities, ErrorCode, Kind, LimitName, Limits, Micros,
+    Pending,
 };
 
 use crate::{
@@ -144,6 +145,22 @@ impl Node {
         let (shard, agent) = self.place(agent)?;
         self.ask(shard, |ticket| Event::Start { ticket, agent })
             .await?;
+        self.find(&agent.to_string())
+    }
+    /// Enters what an agent offers in the directory, in place of what it registered; `None`: takes
+    /// its entry out.
+    pub async fn register(
+        &self,
+        agent: &str,
+        capabilities: Option<Arc<Capabilities>>,
+    ) -> Result<Listing, Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::Register {
+            ticket,
+            agent,
+            capabilities,
+        })
+        .await?;
         self.find(&agent.to_string())
     }
     /// Removes an agent with its mail, timers and state. Its waiting mail becomes dead letters.

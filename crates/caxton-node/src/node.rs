@@ -154,6 +154,8 @@ impl Node {
         if ended.await.is_none() {
             tracing::error!("the runtime ended before the node did");
         }
+        // A turn that was dropped answers nobody.
+        self.shared.tickets.close();
     }
 
     /// Hands a message to a shard that may be busy, and waits until it takes it.

@@ -19,7 +19,7 @@ use std::{
 use caxton_engine::{Instance, Linked};
 use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEnd};
 use caxton_model::{
-    AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record, TurnResult,
+    AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record,
 };
 
 mod reclaim;
@@ -119,7 +119,8 @@ impl ShardHandle {
 /// An agent's place on its shard.
 struct Slot {
     instance: Option<Instance>,
-    linked: Option<Linked>,
+    /// The module as linked last, with what it was linked for.
+    linked: Option<(Arc<AgentSpec>, Linked)>,
     memory: Arc<Mutex<AgentMemory>>,
     turn: Option<Turn>,
     waker: Arc<TurnWaker>,
@@ -344,7 +345,7 @@ impl Shard {
                 let spec = Arc::clone(&turn.spec);
                 self.counted.turn.record(turn.due.elapsed().as_secs_f64());
                 slot.turn = None;
-                slot.linked = done.linked;
+                slot.linked = done.linked.map(|linked| (Arc::clone(&spec), linked));
                 self.set_instance(agent, done.instance);
                 self.turn_ended(&spec, done.end);
             }
@@ -513,7 +514,7 @@ impl Shard {
 
     fn publish(&mut self, entry: Arc<Entry>) {
         if let Record::Turn(turn) = &entry.record
-            && matches!(turn.result, TurnResult::Returned(_))
+            && turn.result.has_effects()
         {
             self.commit(turn.agent, &turn.writes, entry.seq);
         }
@@ -533,13 +534,15 @@ impl Shard {
         let had_instance = slot.instance.is_some();
         let state = self.kernel.state().agents.get(&agent);
         let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));
-        let same_module = state.is_none_or(|state| state.spec.module == spec.module);
         let job = Job {
             shared: Arc::clone(&self.shared),
             spec: Arc::clone(&spec),
             memory: Arc::clone(&slot.memory),
             instance: slot.instance.take(),
-            linked: slot.linked.take().filter(|_| same_module),
+            linked: slot
+                .linked
+                .take()
+                .and_then(|(of, linked)| links_alike(&of, &spec).then_some(linked)),
             stored: state_size.1 > 0
                 && self.shared.durable()
                 && spec.durability == Durability::Durable,
@@ -638,6 +641,12 @@ impl Shard {
             self.take(message);
         }
     }
+}
+
+/// Whether what was linked for one version serves another: an update that is taken back must not
+/// leave its module behind.
+fn links_alike(one: &AgentSpec, other: &AgentSpec) -> bool {
+    one.module == other.module && one.profile == other.profile && one.grants == other.grants
 }
 
 /// The answer to a request whose record will never be durable.

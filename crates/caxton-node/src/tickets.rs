@@ -31,6 +31,13 @@ impl Tickets {
             .insert(ticket, sender);
         (ticket, receiver)
     }
+    /// Gives up what is still in flight: whoever waits is told that the node goes down.
+    pub(crate) fn close(&self) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
     /// Answers a request. One that nobody waits for any more is passed over.
     pub(crate) fn answer(&self, ticket: Ticket, answer: Answer) {
         let sender = self

@@ -8,9 +8,12 @@ use std::{
 use bytes::Bytes;
 use caxton_engine::{Call, HostCalls, Instance, Linked, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
-use caxton_model::{AgentSpec, ErrorCode, Fault};
+use caxton_model::{AgentSpec, ErrorCode, Fault, Micros, Timestamp};
 
 use crate::{clock, host::TurnHost, memory::AgentMemory, modules, shared::Shared};
+
+/// From when on a timer's lateness is said: a busy shard's rounds take far less.
+const TIMER_LATE: Micros = Micros::secs(1);
 
 /// What a turn needs.
 pub(crate) struct Job {
@@ -39,6 +42,8 @@ struct Guest {
     /// Gone only while the engine has it.
     host: Option<Box<dyn HostCalls>>,
     usage: Usage,
+    /// Whether it ended itself.
+    ended: bool,
 }
 
 /// Runs a turn to its end.
@@ -73,6 +78,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         instance,
         host: Some(host),
         usage: Usage::default(),
+        ended: false,
     };
     let mut result = match input {
         // Boxed, as what follows a fault: rare, and large in every turn's future if it were not.
@@ -81,7 +87,10 @@ pub(crate) async fn run(job: Job) -> TurnDone {
             let json = Bytes::from_owner(mail.message);
             call(&mut guest, Call::Message(json)).await.map(code)
         }
-        TurnInput::Timer { id, .. } => call(&mut guest, Call::Timer(id)).await.map(code),
+        TurnInput::Timer { id, due } => {
+            say_how_late(&mut guest, id, due);
+            call(&mut guest, Call::Timer(id)).await.map(code)
+        }
         TurnInput::Migrate { from } => call(&mut guest, Call::Migrate(from)).await.map(code),
         TurnInput::Shutdown => call(&mut guest, Call::Shutdown).await.map(code),
     };
@@ -104,6 +113,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         effects,
         cpu_micros: guest.usage.cpu_nanos / 1_000,
         instance_kept: guest.instance.is_some(),
+        ended: guest.ended,
     };
     TurnDone {
         end,
@@ -112,10 +122,21 @@ pub(crate) async fn run(job: Job) -> TurnDone {
     }
 }
 
+/// A timer that fell due while the node was down, or the agent stopped, fires at once: its log says
+/// how late.
+fn say_how_late(guest: &mut Guest, id: i32, due: Timestamp) {
+    let late = clock::now().since(due);
+    if let Some(host) = guest.host.as_mut().filter(|_| late >= TIMER_LATE) {
+        let late = Micros(late.0 / 1_000 * 1_000);
+        let text = format!("timer {id} was due at {due} and fires {late} late");
+        host.log(LogLevel::Warn, &text);
+    }
+}
+
 fn code(value: Returned) -> i32 {
     match value {
         Returned::Code(code) => code,
-        Returned::Capabilities(_) => 0,
+        Returned::Capabilities(_) | Returned::Ended => 0,
     }
 }
 
@@ -166,6 +187,7 @@ async fn call(guest: &mut Guest, call: Call) -> Result<Returned, Fault> {
     guest.host = Some(done.host);
     guest.instance = done.instance;
     guest.usage = sum(&guest.usage, &done.usage);
+    guest.ended = matches!(done.result, Ok(Returned::Ended));
     done.result
 }
 

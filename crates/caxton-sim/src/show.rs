@@ -57,6 +57,7 @@ pub(crate) fn entry(line: &mut String, entry: &Entry) {
             }
             let _ = match &turn.result {
                 TurnResult::Returned(code) => write!(line, " -> {code}"),
+                TurnResult::Ended => write!(line, " -> ended itself"),
                 TurnResult::Faulted(fault) => write!(line, " -> {}", fault.code),
             };
         }

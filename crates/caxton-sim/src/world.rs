@@ -370,6 +370,7 @@ impl World {
             effects,
             cpu_micros: 10,
             instance_kept,
+            ended: false,
         };
         let effects = self.decide(shard, Event::TurnEnded(Box::new(end)));
         if counts && was_good {

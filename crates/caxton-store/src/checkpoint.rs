@@ -191,6 +191,11 @@ impl Loading {
             }
             Part::DfSubscriptions => state.df_subscriptions = decode(key, body)?,
             Part::Held => state.held = decode(key, body)?,
+            Part::Migrating(id) => {
+                state.migrating.insert(id, decode(key, body)?);
+            }
+            Part::SpentIds(block) => state.spent.restore(block, decode(key, body)?),
+            Part::SpentUntil => state.spent.until = decode(key, body)?,
         }
         Ok(())
     }
@@ -338,6 +343,9 @@ fn encode_part(state: &State, part: &Part, bytes: &mut Vec<u8>) -> Option<postca
         Part::DfSubscriptions => encode_value(&state.df_subscriptions, bytes),
         Part::Held if state.held.is_empty() => return None,
         Part::Held => encode_value(&state.held, bytes),
+        Part::Migrating(id) => encode_value(state.migrating.get(id)?, bytes),
+        Part::SpentIds(block) => encode_value(state.spent.blocks.get(block)?, bytes),
+        Part::SpentUntil => encode_value(&state.spent.until, bytes),
     })
 }
 

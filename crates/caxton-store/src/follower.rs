@@ -15,7 +15,7 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, Durability, Entry, Part, Record, State, Timestamp, TurnResult,
+    AgentId, Durability, Entry, Part, Record, State, Timestamp,
     planted::{Planted, is_planted},
 };
 
@@ -71,9 +71,7 @@ impl Follower {
         self.place += 1;
         self.newest = self.newest.max(entry.at);
         match &entry.record {
-            Record::Turn(turn)
-                if matches!(turn.result, TurnResult::Returned(_)) && !turn.writes.is_empty() =>
-            {
+            Record::Turn(turn) if turn.result.has_effects() && !turn.writes.is_empty() => {
                 let keeps = self
                     .state
                     .agents

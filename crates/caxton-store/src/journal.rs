@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     thread::{self, Builder, JoinHandle},
+    time::Duration,
 };
 
 use caxton_model::{Entry, Record};

@@ -18,6 +18,9 @@ const CONVERSATION: u8 = b'v';
 const OPEN: u8 = b'o';
 const DF_SUBSCRIPTIONS: u8 = b'f';
 const HELD: u8 = b'h';
+const MIGRATING: u8 = b'g';
+const SPENT_IDS: u8 = b's';
+const SPENT_UNTIL: u8 = b't';
 
 /// The key of a part.
 pub(crate) fn part_key(part: &Part) -> Vec<u8> {
@@ -37,6 +40,9 @@ pub(crate) fn part_key(part: &Part) -> Vec<u8> {
         Part::Open(asker, reply_with) => two_texts(OPEN, asker, reply_with),
         Part::DfSubscriptions => tagged(DF_SUBSCRIPTIONS, &[]),
         Part::Held => tagged(HELD, &[]),
+        Part::Migrating(id) => tagged(MIGRATING, &[&id.0.to_be_bytes()]),
+        Part::SpentIds(block) => tagged(SPENT_IDS, &[&block.to_be_bytes()]),
+        Part::SpentUntil => tagged(SPENT_UNTIL, &[]),
     }
 }
 
@@ -62,6 +68,9 @@ pub(crate) fn part_of(key: &[u8]) -> Option<Part> {
         }
         DF_SUBSCRIPTIONS if rest.is_empty() => Part::DfSubscriptions,
         HELD if rest.is_empty() => Part::Held,
+        MIGRATING => Part::Migrating(AgentId(u64::from_be_bytes(rest.try_into().ok()?))),
+        SPENT_IDS => Part::SpentIds(u64::from_be_bytes(rest.try_into().ok()?)),
+        SPENT_UNTIL if rest.is_empty() => Part::SpentUntil,
         _ => return None,
     })
 }
@@ -120,6 +129,9 @@ mod tests {
             (text(), text()).prop_map(|(asker, with)| Part::Open(asker, with)),
             Just(Part::DfSubscriptions),
             Just(Part::Held),
+            any::<u64>().prop_map(|id| Part::Migrating(AgentId(id))),
+            any::<u64>().prop_map(Part::SpentIds),
+            Just(Part::SpentUntil),
         ]
     }
 

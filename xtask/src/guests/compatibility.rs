@@ -12,13 +12,25 @@ pub(super) fn write(root: &Path, lock: &Lock) -> anyhow::Result<()> {
     fs::write(root.join("docs/compatibility.md"), table(lock)?).context("docs/compatibility.md")
 }
 
+/// Compares the table with the lock.
+pub(super) fn check(root: &Path, lock: &Lock) -> anyhow::Result<()> {
+    let path = root.join("docs/compatibility.md");
+    let there = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    anyhow::ensure!(
+        there == table(lock)?,
+        "docs/compatibility.md is not what guests.lock says; run `cargo xtask guests`"
+    );
+    Ok(())
+}
+
 fn table(lock: &Lock) -> anyhow::Result<String> {
     let mut text = String::from(
         "# Compatibility\n\n\
          Written by `cargo xtask guests` from `guests/guests.lock`; do not edit.\n\
          Forms are those of the guest ABI: A agent, B and C processors, D WASI command, G extension.\n\
-         *Passed* is the host's test suite over exactly these bytes; `built, valid` means that it \
-         has not spoken yet.\n\n\
+         *Passed* is what the host's own test found when it ran exactly these bytes, on both engines: \
+         `cargo xtask guests` asks it and writes it down, `cargo xtask guests --check` asks again and \
+         compares.\n\n\
          | language | tools | guest | form | bytes | passed |\n|---|---|---|---|--:|---|\n",
     );
     let mut entries: Vec<_> = lock.guest.iter().collect();
@@ -27,7 +39,7 @@ fn table(lock: &Lock) -> anyhow::Result<String> {
         let passed = match entry.behaviour {
             Some(true) => "yes",
             Some(false) => "**no**",
-            None => "built, valid",
+            None => "not run",
         };
         writeln!(
             text,
@@ -65,6 +77,6 @@ mod tests {
             .unwrap()
         };
         assert!(row(Some(false)).contains("| c | clang 14 | `echo-c.wasm` | A | 7 | **no** |"));
-        assert!(row(None).contains("built, valid |"));
+        assert!(row(None).contains("not run |"));
     }
 }

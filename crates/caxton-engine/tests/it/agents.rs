@@ -247,3 +247,59 @@ fn a_panic_of_the_host_ends_the_call_and_nothing_else() {
             .is_ok()
     );
 }
+
+#[test]
+fn an_exit_with_code_0_ends_the_agent_and_is_no_fault() {
+    let exits = |code: i32| {
+        agent(
+            r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+               (import "caxton" "console_log" (func $log (param i32 i32)))"#,
+            &format!(
+                "(call $log (i32.const 0) (i32.const 1)) (call $exit (i32.const {code})) (i32.const 0)"
+            ),
+        )
+    };
+    for kind in KINDS {
+        let done = turn(
+            &linked(kind, &exits(0)),
+            &agent_limits(),
+            TestHost::default(),
+        );
+        assert_eq!(done.result, Ok(Returned::Ended));
+        assert!(done.instance.is_none(), "it is not called again");
+        assert_eq!(done.host.logs.len(), 1);
+        let done = turn(
+            &linked(kind, &exits(3)),
+            &agent_limits(),
+            TestHost::default(),
+        );
+        assert_eq!(done.result.unwrap_err().code.as_str(), "guest-exit");
+    }
+}
+
+#[test]
+fn an_exit_with_code_0_after_a_refused_growth_is_the_memorys_fault() {
+    let text = agent(
+        r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#,
+        "(drop (memory.grow (i32.const 60000))) (call $exit (i32.const 0)) (i32.const 0)",
+    );
+    let done = turn(
+        &linked(KINDS[0], &text),
+        &agent_limits(),
+        TestHost::default(),
+    );
+    assert_eq!(done.result.unwrap_err().code.as_str(), "memory-limit");
+}
+
+#[test]
+fn an_exit_in_an_init_is_a_fault() {
+    let text = agent(
+        r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+           (func (export "agent_init") (result i32) (call $exit (i32.const 0)) (i32.const 0))"#,
+        "(i32.const 0)",
+    );
+    let started =
+        run(linked(KINDS[0], &text).instantiate(&agent_limits(), Box::new(TestHost::default())));
+    let done = call(started.result.unwrap(), Call::Init, TestHost::default());
+    assert_eq!(done.result.unwrap_err().code.as_str(), "guest-exit");
+}

@@ -1,7 +1,7 @@
 //! Processors in their three forms, and core extensions.
 
 use bytes::Bytes;
-use caxton_engine::{FreedBy, Linked, LogLevel, Processed};
+use caxton_engine::{Arguments, FreedBy, Linked, LogLevel, Processed};
 use caxton_model::{EngineProfile, Fault, Kind, LimitName, Limits};
 
 use crate::harness::*;
@@ -413,4 +413,58 @@ fn more_calls_at_once_than_allowed_are_refused_and_their_places_come_back() {
             );
         }
     }
+}
+
+/// Writes its arguments as they lie in memory, each with its end.
+const ARGUMENTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 8)
+  (func (export "_start") (local $i i32)
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (drop (call $args (i32.const 64) (i32.const 65536)))
+    ;; the pointers must be where the texts are: the first, and the last
+    (if (i32.ne (i32.load (i32.const 64)) (i32.const 65536)) (then unreachable))
+    (i32.store (i32.const 8) (i32.load (i32.add (i32.const 60) (i32.mul (i32.load (i32.const 0)) (i32.const 4)))))
+    (i32.store (i32.const 12) (i32.sub (i32.add (i32.const 65536) (i32.load (i32.const 4))) (i32.load (i32.const 8))))
+    (i32.store (i32.const 16) (i32.const 65536))
+    (i32.store (i32.const 20) (i32.load (i32.const 4)))
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 2) (i32.const 32)))))"#;
+
+fn arguments(list: &[&str]) -> Vec<u8> {
+    let list: Vec<String> = list.iter().map(|one| (*one).to_owned()).collect();
+    let arguments = Arguments::new(&list).unwrap();
+    let mut seen = Vec::new();
+    for kind in KINDS {
+        let linked = linked(kind, ARGUMENTS);
+        let limits = limits();
+        let host = Box::new(TestHost::default());
+        let (input, given) = (Bytes::new(), arguments.clone());
+        let done = run(linked.process_with(input, given, None, &limits, host));
+        seen.push(done.result.unwrap());
+    }
+    assert_eq!(seen[0], seen[1]);
+    seen.swap_remove(0)
+}
+
+#[test]
+fn a_command_sees_its_arguments_behind_its_own_name() {
+    assert_eq!(arguments(&[]), b"guest\0guest\0");
+    assert_eq!(arguments(&["-x", ""]), b"\0guest\0-x\0\0");
+    assert_eq!(
+        arguments(&["é", "two words"]),
+        "two words\0guest\0é\0two words\0".as_bytes()
+    );
+}
+
+#[test]
+fn arguments_are_bounded_and_have_no_zero_byte() {
+    let most = caxton_engine::ARGUMENT_BYTES_MAX;
+    let name = "guest\0".len();
+    assert!(Arguments::new(&["x".repeat(most - name - 1)]).is_ok());
+    let fault = Arguments::new(&["x".repeat(most - name)]).unwrap_err();
+    assert!(fault.text.contains("128 KiB"), "{fault}");
+    let fault = Arguments::new(&["a\0b".to_owned()]).unwrap_err();
+    assert!(fault.text.contains("zero byte"), "{fault}");
 }

@@ -527,3 +527,23 @@ fn ams_takes_an_agents_own_services_out() {
         "#]],
     );
 }
+
+#[test]
+fn an_operator_changes_an_agents_entry_as_the_agent_can() {
+    check(
+        r#"
+        deploy a
+        post c -> df subscribe conversation_id=w {"service": "sing"}
+        enter a {"services":[{"name":"sing"}],"performatives":["request"]}
+        post c -> {"capability":"sing"} request {"n": 1}
+        post c -> a inform
+        strike a
+        tick 20ms
+        post c -> {"capability":"sing"} request {"n": 2}
+        post c -> a inform
+        crash
+        post c -> a inform
+        "#,
+        expect![[r#""#]],
+    );
+}

@@ -748,3 +748,261 @@ fn an_init_of_the_old_version_is_not_taken_for_the_new_ones() {
         "#]],
     );
 }
+
+#[test]
+fn an_update_that_the_shutdown_meets_is_refused_and_migrates_after_the_restart() {
+    check(
+        r#"
+        deploy a
+        post c -> a request {"n": 1}
+        update a version=2.0.0
+        turn a ok
+        post c -> a request {"n": 2}
+        quiesce
+        turn a ok
+        show a
+        crash
+        turn a ok
+        turn a ok
+        turn a ok reply inform {"by": "new"}
+        show a
+        rollback a
+        "#,
+        expect![[r#"
+            deploy a
+            post c -> a request {"n": 1}
+              journal 0-4 posted [request agent:10]
+              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 message c -> a request {"n": 1} conv=c-0-4
+            update a version=2.0.0
+            turn a ok
+              journal 0-5 turn 2 returned 0
+              drop instance a
+              run a 3 init Update
+            post c -> a request {"n": 2}
+              journal 0-6 posted [request agent:10]
+              answer 4: posted m-0-6-0 conv=c-0-6 to 1 durable
+            quiesce
+            turn a ok
+              journal 0-7 updated
+              journal 0-8 instance-started
+              journal 0-9 turn 3 returned 0
+              answer 3: refused shutting-down: the node is going down; `a` is at 2.0.0, and its migrate runs after the next start
+            show a
+              Running version 2.0.0 turns 3 errors 0 faults 0 mail 1 timers [] subscriptions 0 state 0
+            crash
+              crash, 9 records kept
+              run a 4 init NodeStart
+            turn a ok
+              journal 0-10 instance-started
+              journal 0-11 turn 4 returned 0
+              run a 5 migrate from 1.0.0
+            turn a ok
+              journal 0-12 turn 5 returned 0
+              journal 0-13 status-changed
+              run a 6 message c -> a request {"n": 2} conv=c-0-6
+            turn a ok reply inform {"by": "new"}
+              journal 0-14 turn 6 returned 0 [inform client:c]
+              mail for c: a -> c inform {"by":"new"} conv=c-0-6 re=c-0-6
+              host answered reply=0
+            show a
+              Running version 2.0.0 turns 6 errors 0 faults 0 mail 0 timers [] subscriptions 0 state 0
+            rollback a
+              drop instance a
+              run a 7 init Update
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_that_has_not_begun_when_the_node_goes_down_changes_nothing() {
+    check(
+        r#"
+        deploy a
+        post c -> a request {"n": 1}
+        update a version=2.0.0
+        quiesce
+        turn a ok
+        show a
+        crash
+        show a
+        "#,
+        expect![[r#"
+            deploy a
+            post c -> a request {"n": 1}
+              journal 0-4 posted [request agent:10]
+              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 message c -> a request {"n": 1} conv=c-0-4
+            update a version=2.0.0
+            quiesce
+            turn a ok
+              journal 0-5 turn 2 returned 0
+              answer 3: refused shutting-down: the node is going down
+            show a
+              Running version 1.0.0 turns 2 errors 0 faults 0 mail 0 timers [] subscriptions 0 state 0
+            crash
+              crash, 5 records kept
+            show a
+              Running version 1.0.0 turns 2 errors 0 faults 0 mail 0 timers [] subscriptions 0 state 0
+        "#]],
+    );
+}
+
+#[test]
+fn a_migrate_that_fails_after_the_restart_brings_the_version_before_back() {
+    check(
+        r#"
+        deploy a
+        update a version=2.0.0
+        turn a ok
+        crash
+        turn a ok
+        turn a trap
+        show a
+        post c -> a request
+        turn a ok
+        turn a ok reply inform {"by": "old"}
+        "#,
+        expect![[r#"
+            deploy a
+            update a version=2.0.0
+              drop instance a
+              run a 2 init Update
+            turn a ok
+              journal 0-4 updated
+              journal 0-5 instance-started
+              journal 0-6 turn 2 returned 0
+              run a 3 migrate from 1.0.0
+            crash
+              crash, 6 records kept
+              run a 3 init NodeStart
+            turn a ok
+              journal 0-7 instance-started
+              journal 0-8 turn 3 returned 0
+              run a 4 migrate from 1.0.0
+            turn a trap
+              event a faulted: trap: the guest met its trap
+              journal 0-9 turn 4 fault trap
+              journal 0-10 updated
+              journal 0-11 status-changed
+            show a
+              Running version 1.0.0 turns 4 errors 0 faults 1 mail 0 timers [] subscriptions 0 state 0
+            post c -> a request
+              journal 0-12 posted [request agent:10]
+              answer 3: posted m-0-12-0 conv=c-0-12 to 1 durable
+              run a 5 init AfterFault
+            turn a ok
+              journal 0-13 instance-started
+              journal 0-14 turn 5 returned 0
+              run a 6 message c -> a request null conv=c-0-12
+            turn a ok reply inform {"by": "old"}
+              journal 0-15 turn 6 returned 0 [inform client:c]
+              mail for c: a -> c inform {"by":"old"} conv=c-0-12 re=c-0-12
+              host answered reply=0
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_updated_while_it_is_stopped_migrates_when_it_is_started() {
+    check(
+        r#"
+        deploy a
+        stop a now 1s
+        turn a ok
+        update a version=2.0.0
+        update a version=3.0.0
+        start a
+        turn a ok
+        turn a ok
+        show a
+        stop a now 1s
+        turn a ok
+        update a version=4.0.0
+        start a
+        turn a ok
+        turn a trap
+        show a
+        update a version=5.0.0
+        rollback a
+        start a
+        turn a ok
+        "#,
+        expect![[r#"
+            deploy a
+            stop a now 1s
+              journal 0-4 status-changed
+              event a is Draining: asked to stop
+              run a 2 shutdown
+            turn a ok
+              journal 0-5 turn 2 returned 0
+              drop instance a
+              journal 0-6 status-changed
+              event a is Stopped: stopped
+              answer 2: Stopped
+            update a version=2.0.0
+              journal 0-7 updated
+              answer 3: Stopped
+            update a version=3.0.0
+              journal 0-8 updated
+              answer 4: Stopped
+            start a
+              event a is Starting: asked to start
+              run a 3 init Operator
+            turn a ok
+              journal 0-9 instance-started
+              journal 0-10 turn 3 returned 0
+              run a 4 migrate from 1.0.0
+            turn a ok
+              journal 0-11 turn 4 returned 0
+              journal 0-12 status-changed
+              event a is Running: started
+              answer 5: Running
+            show a
+              Running version 3.0.0 turns 4 errors 0 faults 0 mail 0 timers [] subscriptions 0 state 0
+            stop a now 1s
+              journal 0-13 status-changed
+              event a is Draining: asked to stop
+              run a 5 shutdown
+            turn a ok
+              journal 0-14 turn 5 returned 0
+              drop instance a
+              journal 0-15 status-changed
+              event a is Stopped: stopped
+              answer 6: Stopped
+            update a version=4.0.0
+              journal 0-16 updated
+              answer 7: Stopped
+            start a
+              event a is Starting: asked to start
+              run a 6 init Operator
+            turn a ok
+              journal 0-17 instance-started
+              journal 0-18 turn 6 returned 0
+              run a 7 migrate from 3.0.0
+            turn a trap
+              event a faulted: trap: the guest met its trap
+              journal 0-19 turn 7 fault trap
+              journal 0-20 updated
+              answer 8: refused init-failed: `a` did not start: trap: the guest met its trap
+              event a is Stopped: its init failed
+            show a
+              Stopped version 3.0.0 turns 7 errors 0 faults 1 mail 0 timers [] subscriptions 0 state 0
+            update a version=5.0.0
+              journal 0-21 updated
+              answer 9: Stopped
+            rollback a
+              journal 0-22 updated
+              answer 10: Stopped
+            start a
+              event a is Starting: asked to start
+              run a 8 init Operator
+            turn a ok
+              journal 0-23 instance-started
+              journal 0-24 turn 8 returned 0
+              journal 0-25 status-changed
+              event a is Running: started
+              answer 11: Running
+        "#]],
+    );
+}

@@ -101,6 +101,7 @@ fn any_event(rng: &mut Rng) -> Event {
             effects: TurnEffects::default(),
             cpu_micros: u64::MAX,
             instance_kept: rng.percent(50),
+            ended: false,
         })),
     }
 }

@@ -2,7 +2,9 @@
 
 use expect_test::expect;
 
-use super::script::{check, check_on};
+use caxton_model::{AgentId, Entry, InputRef, Record};
+
+use super::script::{Script, check, check_on};
 
 #[test]
 fn everything_journalled_is_there_after_a_crash() {
@@ -463,51 +465,51 @@ fn a_change_is_told_to_subscribers_of_other_shards() {
             deploy b
             deploy d
             post c -> df subscribe conversation_id=w {"service": "x"}
-              journal 0-4 posted [subscribe agent:2]
-              answer 4: posted m-0-4-0 conv=w to 1 durable
-              journal 0-5 directory [agree client:c] [inform client:c]
-              mail for c: df -> c agree {"subscribed":{"service":"x"}} conv=w re=c-0-4
-              mail for c: df -> c inform {"result":[]} conv=w re=c-0-4
+              journal 1-7 posted [subscribe agent:2]
+              answer 4: posted m-1-7-0 conv=w to 1 durable
+              journal 1-8 directory [agree client:c] [inform client:c]
+              mail for c: df -> c agree {"subscribed":{"service":"x"}} conv=w re=c-1-7
+              mail for c: df -> c inform {"result":[]} conv=w re=c-1-7
             post e -> df subscribe conversation_id=w {"service": "x"}
-              journal 0-6 posted [subscribe agent:2]
-              answer 5: posted m-0-6-0 conv=w to 1 durable
-              journal 0-7 directory [agree client:e] [inform client:e]
-              mail for e: df -> e agree {"subscribed":{"service":"x"}} conv=w re=c-0-6
-              mail for e: df -> e inform {"result":[]} conv=w re=c-0-6
+              journal 1-9 posted [subscribe agent:2]
+              answer 5: posted m-1-9-0 conv=w to 1 durable
+              journal 1-10 directory [agree client:e] [inform client:e]
+              mail for e: df -> e agree {"subscribed":{"service":"x"}} conv=w re=c-1-9
+              mail for e: df -> e inform {"result":[]} conv=w re=c-1-9
             post f -> df subscribe conversation_id=w {"service": "x"}
-              journal 0-8 posted [subscribe agent:2]
-              answer 6: posted m-0-8-0 conv=w to 1 durable
-              journal 0-9 directory [agree client:f] [inform client:f]
-              mail for f: df -> f agree {"subscribed":{"service":"x"}} conv=w re=c-0-8
-              mail for f: df -> f inform {"result":[]} conv=w re=c-0-8
+              journal 1-11 posted [subscribe agent:2]
+              answer 6: posted m-1-11-0 conv=w to 1 durable
+              journal 1-12 directory [agree client:f] [inform client:f]
+              mail for f: df -> f agree {"subscribed":{"service":"x"}} conv=w re=c-1-11
+              mail for f: df -> f inform {"result":[]} conv=w re=c-1-11
             post c -> a inform
-              journal 0-10 posted [inform agent:10]
-              answer 7: posted m-0-10-0 conv=c-0-10 to 1 durable
-              run a 2 message c -> a inform null conv=c-0-10
+              journal 1-13 posted [inform agent:10]
+              answer 7: posted m-1-13-0 conv=c-1-13 to 1 durable
+              run a 2 message c -> a inform null conv=c-1-13
             turn a ok register {"services": [{"name": "x"}]}
-              journal 1-7 turn 2 returned 0
+              journal 1-14 turn 2 returned 0
               host answered register=0
             tick 20ms
-              journal 0-11 directory [inform client:c]
-              journal 0-12 directory [inform client:e]
-              journal 0-13 directory [inform client:f]
-              mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-4
-              mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-6
-              mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-8
+              journal 1-15 directory [inform client:c]
+              journal 1-16 directory [inform client:e]
+              journal 1-17 directory [inform client:f]
+              mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-7
+              mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-9
+              mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-11
             post c -> b inform
-              journal 0-14 posted [inform agent:11]
-              answer 8: posted m-0-14-0 conv=c-0-14 to 1 durable
-              run b 2 message c -> b inform null conv=c-0-14
+              journal 1-18 posted [inform agent:11]
+              answer 8: posted m-1-18-0 conv=c-1-18 to 1 durable
+              run b 2 message c -> b inform null conv=c-1-18
             turn b ok register {"services": [{"name": "x"}]}
-              journal 0-15 turn 2 returned 0
+              journal 0-4 turn 2 returned 0
               host answered register=0
             tick 20ms
-              journal 0-16 directory [inform client:c]
-              journal 0-17 directory [inform client:e]
-              journal 0-18 directory [inform client:f]
-              mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-4
-              mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-6
-              mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-0-8
+              journal 1-19 directory [inform client:c]
+              journal 1-20 directory [inform client:e]
+              journal 1-21 directory [inform client:f]
+              mail for c: df -> c inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-7
+              mail for e: df -> e inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-9
+              mail for f: df -> f inform {"result":[{"name":"a","id":"a-000000000000000a","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]},{"name":"b","id":"a-000000000000000b","services":[{"name":"x"}],"protocols":[],"ontologies":[],"languages":[]}]} conv=w re=c-1-11
         "#]],
     );
 }
@@ -561,4 +563,67 @@ fn numbers_that_live_on_elsewhere_are_not_given_again() {
               journal 1-9 turn 4 returned 0
         "#]],
     );
+}
+
+#[test]
+fn wherever_an_update_is_cut_off_migrate_runs_once_and_before_the_next_message() {
+    let script = [
+        "deploy a",
+        "post c -> a request {\"n\": 1}",
+        "update a version=2.0.0",
+        "turn a ok",
+        "post c -> a request {\"n\": 2}",
+        "turn a ok",
+        "turn a ok",
+        "turn a ok",
+    ];
+    let mut cut = 0;
+    for lost in 0.. {
+        let mut run = Script::new(1);
+        script.iter().for_each(|line| run.line(line));
+        if lost > run.world.journal.len() - 4 {
+            break;
+        }
+        run.line(&format!("crash {lost}"));
+        run.check_replay();
+        let updated = |entry: &Entry| matches!(entry.record, Record::Updated { .. });
+        let was_updated = run.world.journal.iter().any(|entry| updated(entry));
+        for _ in 0..8 {
+            let running: Vec<_> = run.world.running.keys().copied().collect();
+            for id in running {
+                run.world.end_turn(id, |_, _| Ok(0));
+            }
+        }
+        run.check_replay();
+        let mut migrations = 0;
+        let mut version_2 = false;
+        for entry in &run.world.journal {
+            version_2 |= updated(entry);
+            let Record::Turn(turn) = &entry.record else {
+                continue;
+            };
+            match turn.input {
+                InputRef::Migrate(_) => migrations += 1,
+                InputRef::Message(_) => assert_eq!(
+                    migrations,
+                    u32::from(version_2),
+                    "no message before migrate: {}",
+                    run.world.transcript
+                ),
+                _ => {}
+            }
+        }
+        assert_eq!(
+            migrations,
+            u32::from(was_updated),
+            "{}",
+            run.world.transcript
+        );
+        let agent = run.world.agent(AgentId(10)).unwrap();
+        assert!(agent.mailbox.is_empty(), "{}", run.world.transcript);
+        let version = if was_updated { "2.0.0" } else { "1.0.0" };
+        assert_eq!(agent.spec.version, version);
+        cut += 1;
+    }
+    assert!(cut >= 9, "every record of the update was the last one once");
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
-    AgentId, AgentSpec, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields, Grants,
-    HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision, SupervisionGroup,
-    Timestamp,
+    AgentId, AgentSpec, Capabilities, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields,
+    Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision,
+    SupervisionGroup, Timestamp,
 };
 
 use super::{show::show_message, world::World};
@@ -168,6 +168,18 @@ impl Script {
             "start" => Event::Start { ticket, agent },
             "remove" => Event::Remove { ticket, agent },
             "rollback" => Event::Rollback { ticket, agent },
+            "enter" => Event::Register {
+                ticket,
+                agent,
+                capabilities: Some(Arc::new(
+                    Capabilities::from_json(words[1].as_bytes()).unwrap(),
+                )),
+            },
+            "strike" => Event::Register {
+                ticket,
+                agent,
+                capabilities: None,
+            },
             "passivate" => Event::Passivate { agent },
             other => panic!("no verb {other}"),
         };
@@ -265,7 +277,7 @@ impl Script {
         self.world.step(shard, Event::Post { ticket, post });
     }
 
-    /// `AGENT ok|N|CODE ACTION ; ACTION …`
+    /// `AGENT ok|end|N|CODE ACTION ; ACTION …`
     fn turn(&mut self, rest: &str) {
         let mut words = rest.splitn(3, ' ');
         let id = self.id(words.next().unwrap());
@@ -274,14 +286,15 @@ impl Script {
         let now = self.world.now;
         let mut answers = Vec::new();
         let mut said = String::new();
-        let known = self.world.end_turn(id, |ctx, input| {
+        let ended = how == "end";
+        let known = self.world.end_turn_as(id, ended, |ctx, input| {
             for action in actions.split(" ; ").filter(|a| !a.is_empty()) {
                 let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
                 answers.push(format!("{verb}={}", act(ctx, now, verb, rest, input)));
             }
             said = answers.join(" ");
             match how.as_str() {
-                "ok" => Ok(0),
+                "ok" | "end" => Ok(0),
                 "return1" => Ok(1),
                 code => Err(fault(code)),
             }
@@ -337,6 +350,7 @@ impl Script {
             effects: TurnEffects::default(),
             cpu_micros: 0,
             instance_kept: true,
+            ended: false,
         };
         let shard = self.world.shard_of(agent);
         self.world.step(shard, Event::TurnEnded(Box::new(end)));

@@ -60,6 +60,7 @@ pub(super) fn show_entry(entry: &Entry) -> String {
         let used = if turn.consumed { "" } else { " not used up" };
         let result = match &turn.result {
             TurnResult::Returned(code) => format!("returned {code}"),
+            TurnResult::Ended => "ended itself".to_owned(),
             TurnResult::Faulted(fault) => format!("fault {}", fault.code),
         };
         let _ = write!(line, " {} {result}{used}", turn.turn);

@@ -222,12 +222,22 @@ impl World {
         id: AgentId,
         guest: impl FnOnce(&mut TurnCtx, &TurnInput) -> Result<i32, Fault>,
     ) -> bool {
+        self.end_turn_as(id, false, guest)
+    }
+
+    /// The same; `ended`: the guest ends itself.
+    pub(super) fn end_turn_as(
+        &mut self,
+        id: AgentId,
+        ended: bool,
+        guest: impl FnOnce(&mut TurnCtx, &TurnInput) -> Result<i32, Fault>,
+    ) -> bool {
         let Some((shard, run)) = self.running.remove(&id) else {
             return false;
         };
         let mut ctx = *run.ctx;
         let result = guest(&mut ctx, &run.input);
-        let instance_kept = result.is_ok();
+        let instance_kept = result.is_ok() && !ended;
         let end = TurnEnd {
             agent: id,
             turn: run.turn,
@@ -235,6 +245,7 @@ impl World {
             effects: ctx.finish(),
             cpu_micros: 10,
             instance_kept,
+            ended,
         };
         self.step(shard, Event::TurnEnded(Box::new(end)));
         true

@@ -43,6 +43,7 @@ impl Shard {
             effects: TurnEffects::default(),
             cpu_micros: 0,
             instance_kept: false,
+            ended: false,
         };
         self.turn_ended(&spec, end);
     }

@@ -58,3 +58,44 @@ pub(crate) const TIMER: &str = r#"(module
     (drop (call $set (i64.const 20000))) (i32.const 0))
   (func (export "handle_timer") (param i32) (result i32)
     (call $send (i32.const 16) (i32.const 81))))"#;
+
+/// Subscribes to broadcasts of `somebody`, who does not exist.
+pub(crate) const SUBSCRIBES_TO_NOBODY: &str = r#"(module
+  (import "caxton" "subscribe_messages" (func $subscribe (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\"name\":\"somebody\"}")
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "agent_init") (result i32)
+    (i32.lt_s (call $subscribe (i32.const 16) (i32.const 19)) (i32.const 0)))
+  (func (export "handle_message") (param i32 i32) (result i32) (i32.const 0)))"#;
+
+/// Says farewell to whoever asked as `tester`, then ends itself with code 0.
+pub(crate) const ENDS_ITSELF: &str = r#"(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "caxton" "send_message" (func $send (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\"performative\":\"inform\",\"receiver\":\"tester\",\"in_reply_to\":\"q1\",\"content\":\"bye\"}")
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "handle_message") (param i32 i32) (result i32)
+    (drop (call $send (i32.const 16) (i32.const 80)))
+    (call $exit (i32.const 0))
+    (i32.const 0)))"#;
+
+/// Thinks for most of a second, then answers whoever asked as `tester`.
+pub(crate) const THINKS: &str = r#"(module
+  (import "caxton" "sleep_micros" (func $sleep (param i64)))
+  (import "caxton" "send_message" (func $send (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\"performative\":\"inform\",\"receiver\":\"tester\",\"in_reply_to\":\"q1\",\"content\":\"yes\"}")
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "handle_message") (param i32 i32) (result i32)
+    (call $sleep (i64.const 800000))
+    (call $send (i32.const 16) (i32.const 80))))"#;
+
+/// Its init takes most of a second.
+pub(crate) const STARTS_SLOWLY: &str = r#"(module
+  (import "caxton" "sleep_micros" (func $sleep (param i64)))
+  (memory (export "memory") 1)
+  (func (export "allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "agent_init") (result i32) (call $sleep (i64.const 800000)) (i32.const 0))
+  (func (export "handle_message") (param i32 i32) (result i32) (i32.const 0)))"#;

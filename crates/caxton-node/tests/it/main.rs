@@ -15,6 +15,7 @@ mod languages;
 mod life;
 mod limits_tested;
 mod messages;
+mod scenarios;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,13 +1,18 @@
 //! Who offers what.
 
-use caxton_api::{CapabilityEntry, Offer, Page};
+use std::sync::Arc;
+
+use caxton_api::{CapabilityEntry, Offer, Page, Registration};
 use caxton_kernel::Listing;
-use caxton_model::ErrorCode;
+use caxton_model::{Capabilities, ErrorCode};
 use http::StatusCode;
 
+use super::agents::meant_id;
 use crate::{
+    body::read_json,
     call::Call,
-    refuse::{Answered, Failure, json},
+    refuse::{Answered, Failure, done, json},
+    views,
 };
 
 fn offering(call: &Call, name: &str) -> Vec<Listing> {
@@ -65,4 +70,29 @@ pub(super) fn capability(call: &Call) -> Answered {
         ));
     }
     json(StatusCode::OK, &Page::all(items))
+}
+
+pub(super) async fn register(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    let asked: Registration = read_json(&call.body)?;
+    let descriptor = Capabilities {
+        version: asked.version,
+        performatives: asked.performatives,
+        protocols: asked.protocols,
+        ontologies: asked.ontologies,
+        services: asked.services,
+        languages: asked.languages,
+        ..Capabilities::default()
+    };
+    descriptor
+        .check()
+        .map_err(|error| Failure::malformed(error.to_string()))?;
+    let registered = call.app.node.register(&id, Some(Arc::new(descriptor)));
+    json(StatusCode::OK, &views::summary(&registered.await?))
+}
+
+pub(super) async fn deregister(call: Call) -> Answered {
+    let id = meant_id(&call)?;
+    call.app.node.register(&id, None).await?;
+    Ok(done())
 }

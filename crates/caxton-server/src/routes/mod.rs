@@ -28,6 +28,8 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::StartAgent => agents::start(call).await,
         RouteId::UpdateAgent => agents::update(call).await,
         RouteId::RollbackAgent => agents::rollback(call).await,
+        RouteId::RegisterAgent => directory::register(call).await,
+        RouteId::DeregisterAgent => directory::deregister(call).await,
         RouteId::AgentLogs => logs::read(&call),
         RouteId::AgentMessages => agent_inspect::messages(call).await,
         RouteId::AgentState => agent_inspect::state(call).await,

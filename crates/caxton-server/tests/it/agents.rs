@@ -447,3 +447,54 @@ async fn a_grant_is_shown_and_an_unsafe_stop_is_refused() {
     assert!(none.status == 409 || none.status == 404, "{none:?}");
     harness.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_registers_what_an_agent_offers() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("worker", "echo-c.wasm").await;
+    harness.deploy("other", "echo-c.wasm").await;
+    let services = json!({"services": [{"name": "translate", "description": "Says it did"}]});
+    let registration = serde_json::from_value(services).unwrap();
+    client
+        .register_agent("worker", &registration)
+        .await
+        .unwrap();
+    let offers = client.capability("translate").await.unwrap();
+    assert_eq!(offers.len(), 1);
+    assert_eq!(
+        (&*offers[0].name, &*offers[0].service.description),
+        ("worker", "Says it did")
+    );
+    // What was registered goes: one descriptor replaces the other.
+    let services = json!({"services": [{"name": "sing"}], "performatives": ["request"]});
+    let registration = serde_json::from_value(services).unwrap();
+    client
+        .register_agent("worker", &registration)
+        .await
+        .unwrap();
+    let gone = client.capability("translate").await.unwrap_err();
+    assert_eq!(gone.problem().unwrap().code, "no-capability");
+    assert_eq!(client.capability("sing").await.unwrap().len(), 1);
+    client.deregister_agent("worker").await.unwrap();
+    assert!(client.capabilities().await.unwrap().is_empty());
+    client.deregister_agent("worker").await.unwrap();
+
+    let path = "/api/v1/agents/worker/capabilities";
+    for (body, says) in [
+        (r#"{"service": []}"#, "did you mean `services`"),
+        (r#"{"services": [{"name": ""}]}"#, "service 0 has no name"),
+        (r#"{"performatives": ["shout"]}"#, "shout"),
+        ("[]", "JSON"),
+    ] {
+        let body = ("application/json", body.as_bytes());
+        let answer = harness.call("POST", path, Some(body)).await;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert!(answer.body.contains(says), "{says}: {}", answer.body);
+    }
+    let nobody = "/api/v1/agents/nobody/capabilities";
+    let body = ("application/json", &b"{}"[..]);
+    assert_eq!(harness.call("POST", nobody, Some(body)).await.status, 404);
+    assert_eq!(harness.call("DELETE", nobody, None).await.status, 404);
+    harness.stop().await;
+}

@@ -359,5 +359,9 @@ pub(super) fn assert_same_state(found: &State, expected: &State) {
     assert_eq!(found.open, expected.open);
     assert_eq!(found.df_subscriptions, expected.df_subscriptions);
     assert_eq!(found.held, expected.held);
+    assert_eq!(found.migrating, expected.migrating);
+    assert_eq!(found.spent.until, expected.spent.until);
+    assert_eq!(found.spent.blocks, expected.spent.blocks);
+    assert_eq!(found.spent.len(), expected.spent.len());
     assert_eq!(found.seqs, expected.seqs);
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use caxton_client::{
     AgentConfig, AgentFilter, CaxtonClient, DeployAgentRequest, Durability,
-    api::{AgentSummary, AskedValue, GrantPattern, LogEntry},
+    api::{AgentSummary, AskedValue, GrantPattern, LogEntry, Registration},
 };
 use caxton_model::{LimitName, Micros};
 use caxton_package::Manifest;
@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     /// Switch an agent back to what it was before its last update
     Rollback(OneArgs),
+    /// Enter what an agent offers in the directory, in place of what it registered
+    Register(RegisterArgs),
+    /// Take an agent's entry out of the directory
+    Deregister(OneArgs),
     /// Remove an agent with its mail, timers and state
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -99,6 +103,17 @@ pub(crate) struct ListArgs {
 pub(crate) struct OneArgs {
     /// The agent, by name or id
     agent: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which agent, and what it offers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RegisterArgs {
+    /// The agent, by name or id
+    agent: String,
+    /// A file with the descriptor as JSON, such as `{"services": [{"name": "translate"}]}`
+    file: PathBuf,
     #[command(flatten)]
     connection: Connection,
 }
@@ -207,6 +222,26 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             let agent = client.rollback_agent(&args.agent).await?;
             output.value(&agent, |agent| status_line(agent, output))
+        }
+        Command::Register(args) => {
+            let text = fs::read(&args.file).map_err(|error| Failure::file(&args.file, &error))?;
+            let registration: Registration = serde_json::from_slice(&text).map_err(|error| {
+                Failure::usage(
+                    format!("{}: no descriptor: {error}", args.file.display()),
+                    "write it as {\"services\": [{\"name\": \"translate\"}]}",
+                )
+            })?;
+            let client = args.connection.client(environment).await?;
+            let agent = client.register_agent(&args.agent, &registration).await?;
+            output.value(&agent, |agent| status_line(agent, output))
+        }
+        Command::Deregister(args) => {
+            let client = args.connection.client(environment).await?;
+            client.deregister_agent(&args.agent).await?;
+            let agent = &args.agent;
+            output.entry(&BTreeMap::from([("deregistered", agent)]), |_| {
+                format!("deregistered {agent}")
+            })
         }
         Command::Remove(args) => {
             let client = args.connection.client(environment).await?;

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     perf: bool,
     #[command(flatten)]
     guest: GuestOptions,
+    /// For WASI commands: the arguments it is called with, behind `--`
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
 }
 
 /// A module that is ready to run, with its bounds.
@@ -83,6 +86,17 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     } else {
         EngineProfile::Deterministic
     };
+    if let Some(form) = form.filter(|form| *form != Form::WasiCommand)
+        && !args.arguments.is_empty()
+    {
+        return Err(Failure::usage(
+            format!(
+                "only a WASI command takes arguments; this module serves as {}",
+                form.what()
+            ),
+            "leave out `--` and what follows it; agents take --message, processors and extensions --input",
+        ));
+    }
     let profile = args.guest.engine_profile.unwrap_or(default);
     let receivers = args.guest.message_send()?;
     let grants = Grants {

@@ -233,3 +233,33 @@ fn tokens_are_made_used_and_revoked() {
     node.caxton(&["token", "revoke", id]).fails(1, &["help: "]);
     caxton(&["agent", "list", "--url", &node.url]).fails(4, &["unauthorized", "admin token"]);
 }
+
+#[test]
+fn an_agents_entry_in_the_directory_is_changed_from_the_command_line() {
+    let node = NodeProcess::start();
+    node.caxton(&["agent", "deploy", &guest("echo-c"), "--name", "echo"])
+        .ok();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("offer.json");
+    let path = file.display().to_string();
+    std::fs::write(&file, r#"{"services": [{"name": "repeat"}]}"#).unwrap();
+    node.caxton(&["agent", "register", "echo", &path]).ok();
+    let listed = node
+        .caxton(&["agent", "list", "--capability", "repeat"])
+        .ok();
+    assert!(listed.stdout.contains("echo"), "{listed:#?}");
+    assert_eq!(
+        node.caxton(&["agent", "deregister", "echo"])
+            .ok()
+            .stdout
+            .trim(),
+        "deregistered echo"
+    );
+    let listed = node
+        .caxton(&["agent", "list", "--capability", "repeat"])
+        .ok();
+    assert!(!listed.stdout.contains("echo"), "{listed:#?}");
+    std::fs::write(&file, r#"{"offers": []}"#).unwrap();
+    node.caxton(&["agent", "register", "echo", &path])
+        .fails(2, &["no descriptor", "services"]);
+}

@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
 };
 
+use caxton_engine::Arguments;
 use caxton_model::{ByteSize, LimitName};
 use caxton_package::Form;
 use serde::Serialize;
@@ -50,6 +51,12 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         limits,
     } = ready;
     let input = input(args, limits.get(LimitName::PayloadBytes))?;
+    let arguments = Arguments::new(&args.arguments).map_err(|fault| {
+        Failure::usage(
+            fault.text,
+            "see `caxton run --help` for what a command takes",
+        )
+    })?;
     // The same input gives the same random numbers.
     let digest = caxton_model::Digest::of(&input).to_string();
     let seed = digest
@@ -61,7 +68,7 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         _ => {
             let content_type = args.content_type.as_deref();
             linked
-                .process(input.into(), content_type, &limits, host)
+                .process_with(input.into(), arguments, content_type, &limits, host)
                 .await
         }
     };
