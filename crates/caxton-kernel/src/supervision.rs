@@ -202,7 +202,8 @@ impl Kernel {
         };
         live.backoff = agent.spec.supervision.backoff_micros;
         let draining = matches!(live.wish, Some(Wish::Stop { .. }));
-        if self.state.migrating.contains_key(&id) {
+        let starting = matches!(live.wish, Some(Wish::Start { .. }));
+        if starting && self.state.migrating.contains_key(&id) {
             // Not the new version yet: `migrate` comes first.
             return;
         }

@@ -285,13 +285,14 @@ mod tests {
         spent.build_index();
         let at = |secs| NOW.after(Micros::secs(secs));
         assert_eq!(spent.spend("c", &version_7(at(5), 1), at(5)), None);
-        let judge = |id: &str| spent.judge("c", id, at(60), 0);
+        assert!(spent.is_empty(), "they cost nothing");
+        spent.spend("c", "other", at(5));
+        let judge = |id: &str| spent.judge("c", id, at(60), 1);
         assert_eq!(judge(&version_7(at(5), 1)), IdVerdict::TooOld);
         assert_eq!(judge(&version_7(at(4), 2)), IdVerdict::TooOld);
         assert_eq!(judge(&version_7(at(6), 3)), IdVerdict::New);
-        // They cost nothing: also where no other id has room.
+        // They need no room: also where no other id has any.
         assert_eq!(judge("one"), IdVerdict::NoRoom);
-        assert!(spent.is_empty());
     }
 
     #[test]

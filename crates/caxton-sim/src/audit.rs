@@ -7,7 +7,7 @@ use std::{
 
 use caxton_model::{
     AgentId, Destination, Durability, Entry, InputRef, Message, MessageKey, Record, State,
-    StateWrite, TurnResult,
+    StateWrite,
 };
 
 use crate::{Breach, Rule};
@@ -82,7 +82,7 @@ impl Audit {
                     }
                     _ => {}
                 }
-                if matches!(turn.result, TurnResult::Returned(_)) {
+                if turn.result.has_effects() {
                     self.note_writes(turn.agent, &turn.writes);
                 }
             }

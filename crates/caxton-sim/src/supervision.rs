@@ -107,6 +107,11 @@ impl Supervision {
         let Some(group) = &failed.supervision.group else {
             return;
         };
+        let is_temporary = |spec: &AgentSpec| spec.supervision.restart == Restart::Temporary;
+        // One that is never started again takes nobody with it, and is itself stopped.
+        if is_temporary(failed) {
+            return;
+        }
         for peer in living.filter(|peer| peer.id != failed.id) {
             let same = peer.supervision.group.as_ref().map(|g| &g.name) == Some(&group.name)
                 && peer.name.namespace() == failed.name.namespace();
@@ -116,7 +121,7 @@ impl Supervision {
                 Strategy::OneForAll => true,
                 Strategy::RestForOne => later,
             };
-            if same && taken && !self.has_wish(peer.id) {
+            if same && taken && !is_temporary(peer) && !self.has_wish(peer.id) {
                 self.watched.entry(peer.id).or_default().must_be_made_anew = true;
             }
         }

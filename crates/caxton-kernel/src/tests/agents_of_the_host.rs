@@ -544,6 +544,48 @@ fn an_operator_changes_an_agents_entry_as_the_agent_can() {
         crash
         post c -> a inform
         "#,
-        expect![[r#""#]],
+        expect![[r#"
+            deploy a
+            post c -> df subscribe conversation_id=w {"service": "sing"}
+              journal 0-4 posted [subscribe agent:2]
+              answer 2: posted m-0-4-0 conv=w to 1 durable
+              journal 0-5 directory [agree client:c] [inform client:c]
+              mail for c: df -> c agree {"subscribed":{"service":"sing"}} conv=w re=c-0-4
+              mail for c: df -> c inform {"result":[]} conv=w re=c-0-4
+            enter a {"services":[{"name":"sing"}],"performatives":["request"]}
+              journal 0-6 directory
+              answer 3: Running
+            post c -> {"capability":"sing"} request {"n": 1}
+              journal 0-7 posted [request agent:10]
+              answer 4: posted m-0-7-0 conv=c-0-7 to 1 durable
+              run a 2 message c -> {"capability":"sing"} request {"n": 1} conv=c-0-7
+            post c -> a inform
+              journal 0-8 posted [inform agent:10]
+              answer 5: posted m-0-8-0 conv=c-0-8 to 1 durable
+              journal 0-9 refused [inform dead:not-understood] [not-understood client:c]
+              event dead letter for a: not-understood: `a` has not registered `inform`
+              mail for c: a -> c not-understood {"error":"`a` has not registered `inform`","code":"not-understood","agent":"a"} conv=c-0-8 re=c-0-8
+            strike a
+              journal 0-10 directory
+              answer 6: Running
+            tick 20ms
+            post c -> {"capability":"sing"} request {"n": 2}
+              answer 7: refused no-capability: no agent offers `sing`
+            post c -> a inform
+              journal 0-11 posted [inform agent:10]
+              answer 8: posted m-0-11-0 conv=c-0-11 to 1 durable
+              journal 0-12 refused [inform dead:not-understood] [not-understood client:c]
+              event dead letter for a: not-understood: `a` has not registered `inform`
+              mail for c: a -> c not-understood {"error":"`a` has not registered `inform`","code":"not-understood","agent":"a"} conv=c-0-11 re=c-0-11
+            crash
+              crash, 12 records kept
+              run a 2 init NodeStart
+            post c -> a inform
+              journal 0-13 posted [inform agent:10]
+              answer 9: posted m-0-13-0 conv=c-0-13 to 1 durable
+              journal 0-14 refused [inform dead:not-understood] [not-understood client:c]
+              event dead letter for a: not-understood: `a` has not registered `inform`
+              mail for c: a -> c not-understood {"error":"`a` has not registered `inform`","code":"not-understood","agent":"a"} conv=c-0-13 re=c-0-13
+        "#]],
     );
 }

@@ -22,6 +22,9 @@ mod profile;
 pub(crate) struct Args {
     /// The module, or a package's caxton.toml
     file: PathBuf,
+    /// For WASI commands: the arguments it is called with, behind `--`
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
     /// For agents: a message as JSON; without a performative it is the content of a request.
     /// Default: JSON lines from stdin until its end
     #[arg(long, value_name = "JSON", conflicts_with = "input")]
@@ -46,9 +49,6 @@ pub(crate) struct Args {
     perf: bool,
     #[command(flatten)]
     guest: GuestOptions,
-    /// For WASI commands: the arguments it is called with, behind `--`
-    #[arg(last = true, value_name = "ARGS")]
-    arguments: Vec<String>,
 }
 
 /// A module that is ready to run, with its bounds.
