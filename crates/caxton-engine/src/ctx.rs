@@ -6,8 +6,8 @@ use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits, UNLIMITED};
 use wasmtime::{GuestProfiler, Memory, ResourceLimiter};
 
 use crate::{
-    HostCalls, Room, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, ticker::Touch,
-    wasi::WasiState,
+    HostCalls, Room, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, room::Reserved,
+    ticker::Touch, wasi::WasiState,
 };
 
 /// A fault on its way through the runtime's error type.
@@ -119,7 +119,8 @@ pub(crate) struct Ctx {
     pub(crate) host: Box<dyn HostCalls>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) touch: Touch,
-    room: Room,
+    /// What it has taken in this turn of what the node has for all guests.
+    pub(crate) room: Reserved,
     pub(crate) bounds: Bounds,
     pub(crate) held: Held,
     pub(crate) refused: Option<Refused>,
@@ -142,7 +143,7 @@ impl Ctx {
             host,
             meter: Meter::new(),
             touch,
-            room,
+            room: Reserved::new(room),
             bounds,
             held: Held::default(),
             refused: None,
@@ -236,7 +237,7 @@ const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl Ctx {
     /// Whether the node has so much for this guest; the initial size is not charged.
-    fn node_has(&self, bytes: u64) -> bool {
+    fn node_has(&mut self, bytes: u64) -> bool {
         if self.starting {
             self.room.is_left()
         } else {
@@ -297,6 +298,7 @@ impl ResourceLimiter for Ctx {
         // What `memory_growing` booked was not given after all.
         let delta = std::mem::take(&mut self.held.last_memory_delta);
         self.held.memory_bytes = self.held.memory_bytes.saturating_sub(delta);
+        self.room.give(delta);
         self.host.memory_is(self.held.memory_bytes);
         if self.refused.is_none() {
             self.refused = Some(Refused::System {

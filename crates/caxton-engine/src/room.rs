@@ -1,5 +1,8 @@
 //! How much more memory all guests together may take: set by whoever watches the machine, used up
 //! by growth, asked nowhere else.
+//!
+//! Growth is reserved while its turn runs, since the guest may touch it at any time until then; at
+//! the turn's end it counts as used until the next setting, which has seen what was touched.
 
 use std::sync::{
     Arc,
@@ -12,14 +15,15 @@ use caxton_model::{ByteSize, ErrorCode, Fault};
 const UNWATCHED: i64 = i64::MAX;
 
 /// The room that is left for guests' memory. Clones are the same room.
-///
-/// It is as exact as its last setting: growth uses it up, what is given back shows at the next one.
 #[derive(Debug, Clone)]
 pub struct Room(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Of the budget, at the last setting, less what turns that ended since took.
     left: AtomicI64,
+    /// What turns that run have taken.
+    reserved: AtomicI64,
     budget: AtomicU64,
     refused: AtomicU64,
     wanted: AtomicU64,
@@ -29,6 +33,7 @@ impl Default for Room {
     fn default() -> Self {
         Self(Arc::new(Inner {
             left: AtomicI64::new(UNWATCHED),
+            reserved: AtomicI64::new(0),
             budget: AtomicU64::new(u64::MAX),
             refused: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
@@ -39,7 +44,7 @@ impl Default for Room {
 impl Room {
     /// Says how much is left of which budget. Unit: bytes.
     pub fn set(&self, left: u64, budget: u64) {
-        let left = i64::try_from(left).unwrap_or(UNWATCHED);
+        let left = i64::try_from(left).unwrap_or(UNWATCHED - 1);
         self.0.budget.store(budget, Relaxed);
         self.0.left.store(left, Relaxed);
     }
@@ -57,25 +62,58 @@ impl Room {
         self.0.refused.fetch_add(1, Relaxed);
         self.0.wanted.fetch_max(bytes, Relaxed);
     }
+    fn is_watched(&self) -> bool {
+        self.0.left.load(Relaxed) != UNWATCHED
+    }
+}
+
+/// What one guest has taken of the room in the turn that runs; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    room: Room,
+    bytes: i64,
+}
+
+impl Reserved {
+    pub(crate) const fn new(room: Room) -> Self {
+        Self { room, bytes: 0 }
+    }
     /// Takes so much for a guest that grows; whether there was enough.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
-        let left = self.0.left.load(Relaxed);
-        if left == UNWATCHED || bytes == 0 {
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
+        if bytes == 0 || !self.room.is_watched() {
             return true;
         }
+        let inner = &self.room.0;
         let asked = i64::try_from(bytes).unwrap_or(UNWATCHED);
-        if asked <= left && self.0.left.fetch_sub(asked, Relaxed) >= asked {
-            return true;
+        let before = inner.reserved.fetch_add(asked, Relaxed);
+        if before.saturating_add(asked) > inner.left.load(Relaxed) {
+            inner.reserved.fetch_sub(asked, Relaxed);
+            self.room.refuse(bytes);
+            return false;
         }
-        self.refuse(bytes);
-        false
+        self.bytes = self.bytes.saturating_add(asked);
+        true
+    }
+    /// Gives back what the guest did not get after all.
+    pub(crate) fn give(&mut self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(0).min(self.bytes);
+        self.bytes -= bytes;
+        self.room.0.reserved.fetch_sub(bytes, Relaxed);
+    }
+    /// The turn has ended: what was taken counts as used.
+    pub(crate) fn settle(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.room.0.left.fetch_sub(bytes, Relaxed);
+            self.room.0.reserved.fetch_sub(bytes, Relaxed);
+        }
     }
     /// Whether there is any for a new instance, whose initial memory is not charged: most of it is
     /// never touched.
     pub(crate) fn is_left(&self) -> bool {
-        let is_left = self.0.left.load(Relaxed) > 0;
+        let is_left = self.room.0.left.load(Relaxed) > 0;
         if !is_left {
-            self.refuse(1);
+            self.room.refuse(1);
         }
         is_left
     }
@@ -85,11 +123,17 @@ impl Room {
             ErrorCode::NodeBudget,
             format!(
                 "the node's budget `memory` of {} is used up, the guest asked for {} of memory; {}",
-                ByteSize(self.0.budget.load(Relaxed)),
+                ByteSize(self.room.0.budget.load(Relaxed)),
                 ByteSize(asked_bytes),
                 ErrorCode::NodeBudget.remedy()
             ),
         )
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
@@ -98,16 +142,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_used_up_and_set_anew() {
+    fn where_nobody_watches_there_is_always_room() {
+        let mut guest = Reserved::new(Room::default());
+        assert!(guest.take(u64::MAX) && guest.is_left());
+    }
+
+    #[test]
+    fn what_a_turn_takes_is_reserved_until_its_end_and_used_until_the_next_setting() {
         let room = Room::default();
-        assert!(room.take(u64::MAX) && room.is_left(), "nobody watches");
         room.set(100, 1_000);
-        assert!(room.take(60) && !room.take(60) && room.take(40));
-        assert!(!room.is_left());
-        room.set(1, 1_000);
-        assert!(room.is_left());
-        assert_eq!(room.refused(), 2);
-        assert_eq!((room.take_wanted(), room.take_wanted()), (60, 0));
-        assert!(room.fault(5).text.contains("budget `memory`"));
+        let (mut one, mut two) = (Reserved::new(room.clone()), Reserved::new(room.clone()));
+        assert!(one.take(60) && !two.take(60) && two.take(40));
+        // Measured anew while both still run: what they took may be touched or not, and is kept.
+        room.set(100, 1_000);
+        assert!(!two.take(1));
+        two.give(40);
+        assert!(two.take(30));
+        drop(one);
+        assert!(!two.take(11) && two.take(10), "used until it is measured");
+        room.set(100, 1_000);
+        assert!(two.take(60));
+        assert_eq!(
+            (room.refused(), room.take_wanted(), room.take_wanted()),
+            (3, 60, 0)
+        );
+        assert!(two.fault(5).text.contains("budget `memory`"));
+        room.set(0, 1_000);
+        assert!(!two.is_left());
     }
 }

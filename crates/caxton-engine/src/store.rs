@@ -77,6 +77,7 @@ pub(crate) fn end(store: &mut Store<Ctx>) -> (Box<dyn HostCalls>, Usage) {
     wasi::flush(store.data_mut());
     let left = store.get_fuel().unwrap_or(0);
     let ctx = store.data_mut();
+    ctx.room.settle();
     let fuel = ctx.fuel_given.saturating_sub(left);
     let host = std::mem::replace(&mut ctx.host, Box::new(Detached));
     (host, ctx.usage(fuel))

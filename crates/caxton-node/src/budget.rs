@@ -4,7 +4,8 @@
 //! budget guests get no more memory and no new instances; then (also where a growth was refused that
 //! would have gone beyond it) idle instances go, those that were idle longest first; and where it still goes on, above the end (75 where the budget is 60), the
 //! largest guests at work are faulted until it is below. Each step measures again before the next.
-//! Between two looks no growth can go beyond what the last one left ([`Room`]).
+//! Between two looks no growth can go beyond what the last one left ([`Room`]), and what a turn that
+//! runs has taken counts in full: it may touch it at any time.
 //!
 //! The disk's budget is looked at with the node's slow pulse.
 //!
@@ -15,7 +16,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
         mpsc::sync_channel,
     },
     time::Duration,
@@ -47,7 +48,7 @@ const SMALL_BYTES: u64 = 1 << 20;
 const SMALL_IDLE: Micros = Micros::secs(5);
 
 /// How long one look waits for a shard's answer. A shard answers between two slices.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// How far it has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +70,7 @@ pub(crate) struct Budget {
     stage: AtomicU8,
     used: AtomicU64,
     budget: AtomicU64,
+    asks: AtomicBool,
     disk_used: AtomicU64,
     disk_budget: u64,
 }
@@ -90,9 +92,15 @@ impl Budget {
             stage: AtomicU8::new(Stage::Open as u8),
             used: AtomicU64::new(0),
             budget: AtomicU64::new(u64::MAX),
+            asks: AtomicBool::new(false),
             disk_used: AtomicU64::new(0),
             disk_budget,
         }
+    }
+    /// Whether shards should look at what they were sent between two turns, not only between two
+    /// rounds of them.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks.load(Relaxed)
     }
     /// Memory used and its budget; the budget is `u64::MAX` where nothing is watched. Unit: bytes.
     pub(crate) fn memory(&self) -> (u64, u64) {
@@ -208,11 +216,13 @@ fn look(gauge: &Gauge, shared: &Shared) {
     if !reading.is_over() && wanted == 0 {
         return;
     }
+    shared.budget.asks.store(true, Relaxed);
     let spare = (reading.budget / 100 * SPARE_PERCENT).max(wanted);
     passivate(gauge, shared, reading.budget.saturating_sub(spare));
     if gauge.read().is_some_and(|reading| reading.is_at_its_end()) {
         fault_largest(gauge, shared);
     }
+    shared.budget.asks.store(false, Relaxed);
     if let Some(after) = gauge.read() {
         shared.budget.note(after, true);
     }

@@ -250,6 +250,9 @@ impl Shard {
                     self.poll(agent);
                     busy = true;
                 }
+                if self.shared.budget.asks() {
+                    self.take_messages();
+                }
             }
         }
         if let Some(agent) = self.preempted.pop_front() {

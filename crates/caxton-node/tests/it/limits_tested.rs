@@ -527,10 +527,12 @@ async fn called(
 
 /// As many calls at once as there are places and more; the faults of those that found none.
 async fn places(engine: &Engine, kind: Kind, limits: &Limits) -> Vec<Fault> {
+    // A good end: a processor answers with a place in its memory, an extension with 0.
+    let good = if kind == Kind::Processor { 1_024 } else { 0 };
     let sleeps = module(
         kind,
         r#"(import "caxton" "sleep_micros" (func $f (param i64)))"#,
-        "(call $f (i64.const 300000)) (i32.const 0)",
+        &format!("(call $f (i64.const 300000)) (i32.const {good})"),
     );
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..12 {
