@@ -8,7 +8,7 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -153,18 +153,24 @@ async fn a_full_disk_stops_turns_loses_nothing_and_ends_when_there_is_room() {
     deploy_counter(&client).await;
     send(&client, 0).await.unwrap();
     let acknowledged = Arc::new(AtomicU64::new(1));
+    let enough = Arc::new(AtomicBool::new(false));
     let filler = mount.join("filler");
     let filled = fill(&filler);
-    let refused = load_until_refused(&client, &acknowledged).await;
-    let until_full = acknowledged.load(Ordering::SeqCst);
-    println!("full: {filled} bytes of filler, {until_full} acknowledged until it was refused");
-    assert_eq!((refused.status, refused.code.as_str()), (503, "disk-full"));
+    #[allow(clippy::disallowed_methods, reason = "a test's sender, joined below")]
+    let load = tokio::spawn(load_until_refused(
+        client.clone(),
+        Arc::clone(&acknowledged),
+        Arc::clone(&enough),
+    ));
+    let refused = refused_for_want_of_room(&client).await;
+    println!(
+        "full: {filled} bytes of filler, {} acknowledged until then",
+        acknowledged.load(Ordering::SeqCst)
+    );
     assert!(refused.remedy.contains("room"), "{refused:?}");
-    let ready = client.health_ready().await.unwrap_err();
-    let ready = ready.problem().expect("a problem");
-    assert_eq!((ready.status, ready.code.as_str()), (503, "disk-full"));
     // It still answers what needs no room.
     assert_eq!(client.agent("counter").await.unwrap().agent.name, "counter");
+    enough.store(true, Ordering::SeqCst);
     fs::remove_file(&filler).unwrap();
     let until = Instant::now() + PATIENCE;
     while let Err(error) = send(&client, 0).await {
@@ -173,35 +179,52 @@ async fn a_full_disk_stops_turns_loses_nothing_and_ends_when_there_is_room() {
         assert!(Instant::now() < until, "it does not go on: {problem}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let expected = until_full + 1;
+    // One that was on its way when the disk became full was kept, and is acknowledged now.
+    load.await.unwrap();
+    let expected = acknowledged.load(Ordering::SeqCst) + 1;
     counts(&client, expected).await;
     node.kill();
     let node = NodeProcess::start_in(&data, &[]);
     counts(&node.client(), expected).await;
 }
 
-/// Sends large messages until the node has no room for more; what it said.
+/// Sends large messages until the node says that it has no room for more.
 async fn load_until_refused(
-    client: &CaxtonClient,
-    acknowledged: &AtomicU64,
-) -> caxton_client::api::Problem {
-    // Over the room that the journal has taken in advance, by far.
-    for _ in 0..1_000 {
-        match tokio::time::timeout(PATIENCE * 2, send(client, 900 << 10)).await {
-            Ok(Ok(())) => {
+    client: CaxtonClient,
+    acknowledged: Arc<AtomicU64>,
+    enough: Arc<AtomicBool>,
+) {
+    while !enough.load(Ordering::SeqCst) {
+        match send(&client, 900 << 10).await {
+            Ok(()) => {
                 acknowledged.fetch_add(1, Ordering::SeqCst);
             }
-            Ok(Err(error)) => match error.problem() {
-                Some(problem) if problem.status == 503 => return problem.clone(),
-                Some(problem) if problem.status == 429 => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+            Err(error) => match error.problem().map(|problem| problem.status) {
+                Some(503) => return,
+                Some(429) => tokio::time::sleep(Duration::from_millis(10)).await,
                 _ => panic!("{error}"),
             },
-            Err(_) => panic!("no answer while the disk is full"),
         }
     }
-    panic!("the disk was never full");
+}
+
+/// Waits until the node says that it is not ready; what it answers to a message then.
+async fn refused_for_want_of_room(client: &CaxtonClient) -> caxton_client::api::Problem {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Err(error) = client.health_ready().await {
+            let problem = error.problem().expect("a problem");
+            let found = (problem.status, problem.code.as_str());
+            assert_eq!(found, (503, "disk-full"));
+            break;
+        }
+        assert!(Instant::now() < until, "the disk is never full");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let error = send(client, 0).await.unwrap_err();
+    let problem = error.problem().expect("a problem").clone();
+    assert_eq!((problem.status, problem.code.as_str()), (503, "disk-full"));
+    problem
 }
 
 /// Where the journal's head says that the last group ends: segment, offset, place.
