@@ -40,7 +40,9 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         steps.run("templates laid out, tested and built", crate::try_templates);
     }
     crate::check::add(&mut steps, root);
-    steps.run("measurements", || crate::bench::run(root, &["--quick"]));
+    steps.run("measurements", || {
+        crate::bench::run(root, false, &["--quick"])
+    });
     steps.print();
     steps.run("tests", || {
         cargo(
