@@ -152,12 +152,12 @@ pub(super) async fn across_shards(plan: &Plan) -> Result<Vec<Row>, Failure> {
     for (durability, kind) in KINDS {
         let batches = plan.pick(12, 200);
         let busy = Across::new(ROUNDS, Duration::ZERO, batches)?;
-        let row = busy.row(plan, durability, &format!("two busy shards, {kind}"));
+        let row = busy.row(plan, durability, format!("two busy shards, {kind}"));
         rows.push(row.await?.must(Target::AtMost(12.0)));
     }
     for (durability, kind) in KINDS {
         let idle = Across::new(1, PAUSE, plan.pick(50, 2_000))?;
-        let row = idle.row(plan, durability, &format!("two idle shards, {kind}"));
+        let row = idle.row(plan, durability, format!("two idle shards, {kind}"));
         rows.push(row.await?.must(Target::AtMost(70.0)));
     }
     Ok(rows)
@@ -182,7 +182,7 @@ impl Across {
             batches,
         })
     }
-    async fn row(&self, plan: &Plan, durability: Durability, what: &str) -> Result<Row, Failure> {
+    async fn row(&self, plan: &Plan, durability: Durability, what: String) -> Result<Row, Failure> {
         let measured = Measured::start(durability, 2, &plan.dir).await?;
         // The client's own shard is the asker's: else its question would keep the other one awake.
         let home = shard_of_client(guests::CLIENT, 2);

@@ -1,7 +1,7 @@
 //! An agent of middling size: it finds a pattern in a text. Only measured, as a module of its size.
 
 use caxton_sdk::*;
-use regex_lite::Regex;
+use regex_automata::nfa::thompson::pikevm::PikeVM;
 
 #[agent]
 fn start() {
@@ -9,9 +9,12 @@ fn start() {
 }
 
 fn find(message: &FipaMessage) -> Result<(), String> {
-    let text = |name: &str| message.content[name].as_str().unwrap_or_default();
-    let pattern = Regex::new(text("pattern")).map_err(|error| error.to_string())?;
-    let found: Vec<&str> = pattern.find_iter(text("text")).map(|found| found.as_str()).collect();
+    let field = |name: &str| message.content[name].as_str().unwrap_or_default();
+    let (pattern, text) = (field("pattern"), field("text"));
+    let pattern = PikeVM::new(pattern).map_err(|error| error.to_string())?;
+    let mut cache = pattern.create_cache();
+    let found = pattern.find_iter(&mut cache, text);
+    let found: Vec<&str> = found.map(|found| &text[found.range()]).collect();
     send_inform_response(message, &found);
     Ok(())
 }
