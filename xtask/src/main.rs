@@ -44,6 +44,9 @@ enum Chore {
     Docs(docs::Args),
     /// The shipped measurements on this machine.
     Bench {
+        /// Beside Extism and axum too, which are built first.
+        #[arg(long)]
+        peers: bool,
         /// Passed on to `caxton bench`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -77,8 +80,9 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Ci => test::run(&root, &test::Args::default(), true),
         Chore::Guests(args) => guests::run(&args),
         Chore::Docs(args) => docs::run(&root, &args),
-        Chore::Bench { args } => {
-            bench::run(&root, &args.iter().map(String::as_str).collect::<Vec<_>>())
+        Chore::Bench { peers, args } => {
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            bench::run(&root, peers, &args)
         }
         Chore::Crash(args) => crash::run(&root, &args),
         Chore::Fuzz(args) => fuzz::run(&root, &args),

@@ -44,7 +44,9 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
     steps.run("simulator finds what is planted", || {
         crate::sim::planted(root)
     });
-    steps.run("measurements", || crate::bench::run(root, &["--quick"]));
+    steps.run("measurements", || {
+        crate::bench::run(root, false, &["--quick"])
+    });
     // Before the tests: they build the program again, without the faults.
     steps.run("each limit taken out is found by `caxton doctor`", || {
         let test = [

@@ -3,7 +3,11 @@
 //! Synchronous calls, no limits, no clock, no fibers, nothing granted: the least that running the
 //! same guest can cost here. Not for guests whose code is not ours.
 
-use std::{collections::VecDeque, path::Path};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use wasmtime::{
     Caller, Config, Enabled, InstanceAllocationStrategy, InstancePre, Linker, Memory, Module,
@@ -106,6 +110,7 @@ impl BareProcessor {
 
 /// A live agent: one store, called for each message; what it sends is copied out and kept.
 pub struct BareAgent {
+    module: Module,
     store: Store<VecDeque<Vec<u8>>>,
     memory: Memory,
     allocate: TypedFunc<i32, i32>,
@@ -137,18 +142,34 @@ impl BareAgent {
     /// Compiles and instantiates it; imports other than `send_message` answer 0.
     pub fn new(module: &[u8]) -> Result<Self, BareError> {
         let engine = wasmtime::Engine::new(&settings())?;
-        let module = Module::new(&engine, module)?;
-        let mut store = Store::new(&engine, VecDeque::new());
-        let mut linker = Linker::new(&engine);
+        Self::of(&Module::new(&engine, module)?)
+    }
+    /// Another one of the same module.
+    pub fn another(&self) -> Result<Self, BareError> {
+        Self::of(&self.module)
+    }
+    fn of(module: &Module) -> Result<Self, BareError> {
+        let engine = module.engine();
+        let mut store = Store::new(engine, VecDeque::new());
+        let mut linker = Linker::new(engine);
         linker.func_wrap("caxton", "send_message", send)?;
-        linker.define_unknown_imports_as_default_values(&mut store, &module)?;
-        let instance = linker.instantiate(&mut store, &module)?;
+        linker.define_unknown_imports_as_default_values(&mut store, module)?;
+        let instance = linker.instantiate(&mut store, module)?;
+        if let Ok(init) = instance.get_typed_func::<(), i32>(&mut store, "agent_init") {
+            init.call(&mut store, ())?;
+        }
         Ok(Self {
+            module: module.clone(),
             memory: instance
                 .get_memory(&mut store, "memory")
                 .ok_or_else(|| lacks("memory"))?,
-            allocate: instance.get_typed_func(&mut store, "allocate")?,
-            deallocate: instance.get_typed_func(&mut store, "deallocate").ok(),
+            allocate: instance
+                .get_typed_func(&mut store, "allocate")
+                .or_else(|_| instance.get_typed_func(&mut store, "caxton_alloc"))?,
+            deallocate: instance
+                .get_typed_func(&mut store, "deallocate")
+                .or_else(|_| instance.get_typed_func(&mut store, "caxton_free"))
+                .ok(),
             handle_message: instance.get_typed_func(&mut store, "handle_message")?,
             store,
         })
@@ -169,6 +190,37 @@ impl BareAgent {
     /// The oldest message that it sent.
     pub fn take_sent(&mut self) -> Option<Vec<u8>> {
         self.store.data_mut().pop_front()
+    }
+}
+
+/// Runs a guest that never ends until its epoch does, after that time; gives how long it ran.
+///
+/// A trap at a loop's head or a function's start is how the runtime ends one; nothing is counted.
+pub fn endless(module: &[u8], after: Duration) -> Result<Duration, BareError> {
+    let mut config = settings();
+    config.epoch_interruption(true);
+    let engine = wasmtime::Engine::new(&config)?;
+    let module = Module::new(&engine, module)?;
+    let mut agent = BareAgent::of(&module)?;
+    agent.store.set_epoch_deadline(1);
+    let begun = Instant::now();
+    let clock = std::thread::spawn(move || {
+        // Woken early it looks again: the time is what counts.
+        while begun.elapsed() < after {
+            std::thread::park_timeout(after.saturating_sub(begun.elapsed()));
+        }
+        engine.increment_epoch();
+    });
+    let ended = agent.handle(b"{}");
+    let took = begun.elapsed();
+    clock
+        .join()
+        .map_err(|_| BareError::Runtime("its clock panicked".to_owned()))?;
+    match ended {
+        Ok(_) => Err(BareError::Runtime(
+            "a guest without an end ended".to_owned(),
+        )),
+        Err(_) => Ok(took),
     }
 }
 

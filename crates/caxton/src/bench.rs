@@ -7,11 +7,16 @@ use std::path::PathBuf;
 use crate::{failure::Failure, output::table};
 
 mod agents;
+mod ended;
 mod guests;
 mod http;
 mod journal;
+mod kernels;
+mod memory;
 mod neighbours;
 mod node;
+mod one_way;
+mod peers;
 mod processor;
 mod record;
 mod row;
@@ -22,42 +27,78 @@ pub(crate) use row::Row;
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Measure {
-    /// A processor: a fresh instance and one call
+    /// A processor: a fresh instance and one call; a live instance and one call
     Processor,
     /// An agent's turn with a message of 256 bytes
     Turn,
     /// Request and reply between two agents on one shard
     RoundTrip,
-    /// The same between agents on two shards
+    /// The same between agents on two shards, busy and idle ones
     AcrossShards,
     /// Messages one way between two agents
     OneWay,
     /// Requests over HTTP to a durable agent, and its replies
     Http,
-    /// Compiling a module, and starting it out of the cache
+    /// Compiling modules
+    Compile,
+    /// Starting a module out of the cache
     CachedStart,
     /// Records made durable by the journal
     Journal,
     /// Starting a node, empty and with many agents
     NodeStart,
-    /// A good agent beside agents in endless loops
+    /// Computing as an agent and natively
+    Kernels,
+    /// A good agent and the API beside agents in endless loops
     Neighbours,
+    /// How soon an endless loop is ended
+    Ended,
+    /// Memory of idle agents, up to 100,000 of them: takes minutes and gigabytes, so only if named
+    Memory,
+    #[value(hide = true)]
+    MemoryTiny,
+    #[value(hide = true)]
+    MemoryRust,
+    #[value(hide = true)]
+    MemoryPassivated,
+    #[value(hide = true)]
+    MemoryData,
 }
 
 impl Measure {
     /// All of them, in the order of the table.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 18] = [
         Self::Processor,
         Self::Turn,
         Self::RoundTrip,
         Self::AcrossShards,
         Self::OneWay,
         Self::Http,
+        Self::Compile,
         Self::CachedStart,
         Self::Journal,
         Self::NodeStart,
+        Self::Kernels,
         Self::Neighbours,
+        Self::Ended,
+        Self::Memory,
+        Self::MemoryTiny,
+        Self::MemoryRust,
+        Self::MemoryPassivated,
+        Self::MemoryData,
     ];
+
+    /// Whether it is measured where nothing is named.
+    const fn is_usual(self) -> bool {
+        !matches!(
+            self,
+            Self::Memory
+                | Self::MemoryTiny
+                | Self::MemoryRust
+                | Self::MemoryPassivated
+                | Self::MemoryData
+        )
+    }
 
     async fn rows(self, plan: &Plan) -> Result<Vec<Row>, Failure> {
         match self {
@@ -65,12 +106,20 @@ impl Measure {
             Self::Turn => agents::turn(plan).await,
             Self::RoundTrip => agents::round_trip(plan).await,
             Self::AcrossShards => agents::across_shards(plan).await,
-            Self::OneWay => agents::one_way(plan).await,
+            Self::OneWay => one_way::rows(plan).await,
             Self::Http => http::rows(plan).await,
+            Self::Compile => start::compile(plan),
             Self::CachedStart => start::cached(plan).await,
             Self::Journal => journal::rows(plan),
             Self::NodeStart => start::node(plan).await,
+            Self::Kernels => kernels::rows(plan).await,
             Self::Neighbours => neighbours::rows(plan).await,
+            Self::Ended => ended::rows(plan).await,
+            Self::Memory => memory::rows(plan).await,
+            Self::MemoryTiny => memory::tiny(plan).await,
+            Self::MemoryRust => memory::rust(plan).await,
+            Self::MemoryPassivated => memory::passivated(plan).await,
+            Self::MemoryData => memory::data(plan).await,
         }
     }
 }
@@ -80,8 +129,10 @@ impl Measure {
 pub(crate) struct Plan {
     /// A look, not a measurement: some seconds for all of it.
     pub(crate) quick: bool,
-    /// Which; empty: all.
+    /// Which; empty: all that are usual.
     pub(crate) only: Vec<Measure>,
+    /// The program of `bench-peers/`, if ours is measured beside it too.
+    pub(crate) peers: Option<PathBuf>,
     /// Where what is durable is written.
     pub(crate) dir: PathBuf,
 }
@@ -102,7 +153,11 @@ pub(crate) async fn run(
 ) -> (Vec<Row>, Result<(), Failure>) {
     let mut all = Vec::new();
     for measure in Measure::ALL {
-        if !plan.only.is_empty() && !plan.only.contains(&measure) {
+        let wanted = match plan.only.as_slice() {
+            [] => measure.is_usual(),
+            only => only.contains(&measure),
+        };
+        if !wanted {
             continue;
         }
         match measure.rows(plan).await {
@@ -125,6 +180,8 @@ pub(crate) fn show(rows: &[Row]) -> String {
         "unit",
         "bare",
         "ratio",
+        "target",
+        "verdict",
         "bare part",
     ];
     table(head, rows.iter().map(Row::cells))

@@ -13,10 +13,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each name measures, by how its rows begin.
-const ROWS: [(&str, &[&str]); 10] = [
+const ROWS: [(&str, &[&str]); 14] = [
     (
         "processor",
-        &["processor, smallest guest", "processor, Rust guest"],
+        &[
+            "processor, smallest guest",
+            "processor, Rust guest",
+            "live instance: 64 B call",
+        ],
     ),
     ("turn", &["agent turn, memory", "  of it the host's share"]),
     (
@@ -31,20 +35,28 @@ const ROWS: [(&str, &[&str]); 10] = [
         &[
             "agent request + reply, two busy shards, memory",
             "agent request + reply, two busy shards, durable",
+            "agent request + reply, two idle shards, memory",
+            "agent request + reply, two idle shards, durable",
         ],
     ),
     (
         "one-way",
         &[
             "messages one way, one shard, memory",
+            "messages one way, all ",
             "messages one way, one shard, durable",
+            "messages one way, all ",
         ],
     ),
     (
         "http",
         &["HTTP request + durable reply", "  the time of each"],
     ),
-    ("cached-start", &["compile, Rust", "cached start, Rust"]),
+    ("compile", &["compile, C, 26 KB", "compile, Rust, "]),
+    (
+        "cached-start",
+        &["cached start, Rust, ", "cached start, Rust, "],
+    ),
     (
         "journal",
         &[
@@ -57,14 +69,55 @@ const ROWS: [(&str, &[&str]); 10] = [
         &["node, empty", "node with 1000 durable agents"],
     ),
     (
+        "kernels",
+        &[
+            "computing as an agent: sha256",
+            "computing as an agent: fib",
+            "computing as an agent: matmul",
+        ],
+    ),
+    (
         "neighbours",
         &[
             "a good agent's answer, alone",
             "a good agent's answer beside 2 endless loops",
-            "a good agent's answer beside 20 endless loops",
+            "  until its turn ended, beside 2",
+            "  from there to the client, beside 2",
+            "GET /api/v1/agents/good beside 2",
+            "GET /health/ready beside 2",
+        ],
+    ),
+    (
+        "ended",
+        &[
+            "endless loop ended, arithmetic",
+            "endless loop ended, memory.fill of 50 MiB",
+        ],
+    ),
+    (
+        "memory",
+        &[
+            "memory of 200 live agents of the smallest guest",
+            "  all of them asked once",
+            "memory of 100 live agents in Rust",
+            "  the same, as one idle component",
+            "  all of them asked once",
+            "memory of 100 passivated agents in Rust",
+            "  all of them asked once",
+            "memory of an agent that holds 32 MiB",
         ],
     ),
 ];
+
+/// Rows without a bare part, which say so in its place.
+const ALONE: [&str; 3] = [
+    "  of it the host's share",
+    "  all of them",
+    "memory of 100 passivated",
+];
+
+/// Rows whose figure is what is over something, and may be nothing.
+const OVER: [&str; 2] = ["  of it the host's share", "endless loop ended"];
 
 fn bench(arguments: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
@@ -101,11 +154,19 @@ fn every_measure_gives_its_rows_each_beside_its_bare_part() {
         for row in &rows {
             assert!(row["samples"].as_u64().unwrap() > 0, "{row}");
             assert!(!row["bare_part"].as_str().unwrap().is_empty(), "{row}");
-            if !row["what"].as_str().unwrap().starts_with("  of it") {
+            let begins = |with: &[&str]| {
+                let what = row["what"].as_str().unwrap();
+                with.iter().any(|begin| what.starts_with(begin))
+            };
+            if !begins(&OVER) {
                 assert!(row["ours"].as_f64().unwrap() > 0.0, "{row}");
+            }
+            if !begins(&ALONE) && !begins(&OVER) {
                 assert!(row["bare"].as_f64().unwrap() > 0.0, "{row}");
                 assert!(row["ratio"].as_f64().unwrap() > 0.0, "{row}");
             }
+            let (target, met) = (&row["target"], &row["met"]);
+            assert!(target.is_string() || met.is_null(), "{row}");
         }
     }
 }
@@ -118,9 +179,16 @@ fn the_table_has_a_line_for_each_row() {
         lines[0].starts_with("WHAT") && lines[0].ends_with("BARE PART"),
         "{printed}"
     );
-    assert_eq!(lines.len(), 5, "{printed}");
+    assert_eq!(lines.len(), 6, "{printed}");
     assert!(
         lines[1..].iter().all(|line| line.contains('×')),
+        "{printed}"
+    );
+    // The processors' rows have a target, and each says whether it is met.
+    assert!(
+        lines[1..4]
+            .iter()
+            .all(|line| line.contains("  met  ") || line.contains("  missed  ")),
         "{printed}"
     );
 }

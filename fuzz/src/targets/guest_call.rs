@@ -123,6 +123,7 @@ impl World {
             effects,
             cpu_micros: 1,
             instance_kept: true,
+            ended: false,
         })));
     }
 

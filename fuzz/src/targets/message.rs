@@ -30,7 +30,8 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(sealed.fields(), &fields);
     // `sender` and `content` are written where they were absent; nothing else is added.
     assert!(sealed.bytes() <= bytes.len() as u64 + 64, "{sealed:?}");
-    let again = Message::from_sealed(sealed.json()).expect("what was sealed is a message");
+    let again =
+        Message::from_sealed(sealed.json().to_owned()).expect("what was sealed is a message");
     assert_eq!(again, sealed);
     let plain: FipaMessage = serde_json::from_str(sealed.json()).expect("clients read it");
     assert_eq!(plain.performative, fields.performative.as_str());

@@ -7,7 +7,6 @@ use std::{
 };
 
 use caxton_model::Durability;
-use caxton_server::{ServerOptions, serve};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -16,12 +15,16 @@ use tokio::{
 
 use super::{
     Plan,
-    node::{agent, deploy, folder, start},
-    row::{Rate, Row, Unit, failed},
+    node::Measured,
+    peers::Peers,
+    row::{Rate, Row, Target, Unit, failed},
 };
 use crate::failure::Failure;
 
 const ECHO: &[u8] = include_bytes!("../../../../guests/prebuilt/echo-c.wasm");
+
+/// What the bare server is asked.
+const ECHO_HEAD: &str = "POST /echo HTTP/1.1\r\nhost: localhost\r\n";
 
 /// Bytes of an answer's head and body that the client reads at most.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -41,43 +44,39 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let connections = plan.pick(8, 64);
     let time = Duration::from_millis(plan.pick(400, 5_000) as u64);
     let ours = ours(plan, connections, time).await?;
-    let bare = bare(connections, time).await?;
-    let bare_part = "axum echo, same client";
-    Ok(vec![
-        Row::rates(
-            format!("HTTP request + durable reply, {connections} connections"),
-            &ours.rate,
-            bare_part,
-            &bare.rate,
-        ),
+    let inside = bare(connections, time).await?;
+    let what = format!("HTTP request + durable reply, {connections} connections");
+    let bare_part = "axum echo, same client, same process";
+    let target = Target::RatioAtLeast(0.4);
+    let mut rows = vec![
+        Row::rates(what, &ours.rate, bare_part, &inside.rate).must(target),
         Row::times(
             "  the time of each",
             Unit::Micros,
             ours.times,
             bare_part,
-            bare.times,
+            inside.times,
         ),
-    ])
+    ];
+    if let Some(program) = &plan.peers {
+        let mut peers = Peers::start(program)?;
+        let outside = load(peers.axum()?, ECHO_HEAD, connections, time).await?;
+        let what = "  the same against axum by itself";
+        let bare_part = "axum echo, same client, a process of its own";
+        rows.push(Row::rates(what, &ours.rate, bare_part, &outside.rate).must(target));
+    }
+    Ok(rows)
 }
 
 async fn ours(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, Failure> {
-    let folder = folder(&plan.dir)?;
     let shards = caxton_node::NodeOptions::default().shards;
-    let node = start(Some(folder.path().join("node")), shards).await?;
-    deploy(&node, agent("echo", ECHO, Durability::Durable)?).await?;
-    let options = ServerOptions {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..ServerOptions::default()
-    };
-    let server = serve(node.clone(), options).await.map_err(failed)?;
-    let head = format!(
-        "POST /api/v1/messages HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n",
-        server.admin_token(),
-    );
-    let seen = load(server.addr(), &head, connections, time).await;
-    server.shutdown(Duration::from_secs(5)).await;
-    node.shutdown(Duration::from_secs(5)).await;
-    folder.close()?;
+    let measured = Measured::start(Durability::Durable, shards, &plan.dir).await?;
+    measured
+        .deploy("echo", ECHO, Durability::Durable, None)
+        .await?;
+    let head = measured.head("POST /api/v1/messages");
+    let seen = load(measured.address(), &head, connections, time).await;
+    measured.stop().await?;
     seen
 }
 
@@ -94,13 +93,7 @@ async fn bare(connections: usize, time: Duration) -> Result<Seen, Failure> {
         let _ = stopped.await;
     });
     let load = async {
-        let seen = load(
-            address,
-            "POST /echo HTTP/1.1\r\nhost: localhost\r\n",
-            connections,
-            time,
-        )
-        .await;
+        let seen = load(address, ECHO_HEAD, connections, time).await;
         drop(stop);
         seen
     };
@@ -150,18 +143,39 @@ async fn connection(
     begun: Instant,
     time: Duration,
 ) -> Result<Seen, Failure> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    let mut line = Line::open(address, request).await?;
     let mut seen = Seen::default();
-    let mut answer = Vec::with_capacity(4_096);
     while begun.elapsed() < time {
-        let asked = Instant::now();
-        stream.write_all(&request).await?;
-        read_answer(&mut stream, &mut answer).await?;
-        seen.times.push(asked.elapsed());
+        seen.times.push(line.ask().await?);
         seen.rate.note(begun.elapsed(), 1);
     }
     Ok(seen)
+}
+
+/// One connection that asks the same again and again.
+pub(super) struct Line {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Line {
+    pub(super) async fn open(address: SocketAddr, request: Vec<u8>) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            request,
+            answer: Vec::with_capacity(4_096),
+        })
+    }
+    /// From the question to the last byte of the answer.
+    pub(super) async fn ask(&mut self) -> Result<Duration, Failure> {
+        let asked = Instant::now();
+        self.stream.write_all(&self.request).await?;
+        read_answer(&mut self.stream, &mut self.answer).await?;
+        Ok(asked.elapsed())
+    }
 }
 
 /// Reads one answer; anything but 200 is the end of the measurement.

@@ -1,81 +1,139 @@
-//! How late a good agent answers beside agents that compute for ever, all on one shard.
+//! How late a good agent and the API answer beside agents that compute for ever.
+//!
+//! On a node as it is served, loops on every shard. An answer's time is taken apart by the node's own
+//! note of when the agent's turn ended: until then it was the shard that was late, after that the way
+//! back to the client's thread.
 
 use std::{
     sync::mpsc::sync_channel,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use caxton_engine::bare::BareAgent;
-use caxton_model::Durability;
+use caxton_model::{Durability, LimitName};
+use serde_json::Value;
 
 use super::{
     Plan, guests,
-    node::{Measured, post},
-    row::{Row, Unit, failed},
+    http::Line,
+    node::{Measured, agent, ask, deploy, post},
+    row::{Row, Target, Unit, failed},
 };
 use crate::failure::Failure;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What one turn of an endless loop takes until its limit ends it.
-const LOOP: Duration = Duration::from_millis(100);
+/// How long a loop may compute: longer than any measurement. Unit: microseconds.
+const LOOP_MICROS: u64 = 3_600_000_000;
 
-/// Beside none, two and twenty.
+/// What the API is asked: something a shard has to answer, and something it has not.
+const ROUTES: [&str; 2] = ["/api/v1/agents/good", "/health/ready"];
+
+/// Beside none, then beside more and more.
 pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let questions = plan.pick(50, 1_000);
     let alone = answers(plan, 0, questions).await?;
-    let mut rows = vec![Row::times(
-        "a good agent's answer, alone",
-        Unit::Micros,
-        alone.clone(),
-        "another thread's bare store, two queues",
-        bare(questions)?,
-    )];
-    for loops in [2, 20] {
-        rows.push(Row::times(
-            format!("a good agent's answer beside {loops} endless loops"),
+    let mut rows = vec![
+        Row::times(
+            "a good agent's answer, alone",
             Unit::Micros,
-            answers(plan, loops, questions).await?,
-            "the same agent alone",
-            alone.clone(),
+            alone.agent.clone(),
+            "another thread's bare store, two queues",
+            bare(questions)?,
+        )
+        // What one of the seeds asks of a message.
+        .must(Target::Under(100.0)),
+    ];
+    let loops: &[usize] = if plan.quick { &[2] } else { &[2, 20, 200] };
+    for &loops in loops {
+        let beside = answers(plan, loops, questions).await?;
+        let row = |what: &str, ours: &[Duration], quiet: &[Duration]| {
+            let bare_part = "the same without loops";
+            let what = format!("{what} beside {loops} endless loops");
+            Row::times(what, Unit::Micros, ours.to_vec(), bare_part, quiet.to_vec())
+        };
+        let answer = row("a good agent's answer", &beside.agent, &alone.agent);
+        rows.push(answer.must(Target::WorstAtMost(3_000.0)));
+        rows.push(row(
+            "  until its turn ended,",
+            &beside.until_turn,
+            &alone.until_turn,
         ));
+        rows.push(row(
+            "  from there to the client,",
+            &beside.way_back,
+            &alone.way_back,
+        ));
+        for ((route, ours), quiet) in ROUTES.iter().zip(&beside.api).zip(&alone.api) {
+            let row = row(&format!("GET {route}"), ours, quiet);
+            rows.push(row.must(Target::WorstRatioAtMost(2.0)));
+        }
     }
     Ok(rows)
 }
 
-async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Vec<Duration>, Failure> {
-    let measured = Measured::start(Durability::Memory, 1, &plan.dir).await?;
+/// What clients saw.
+#[derive(Default)]
+struct Seen {
+    agent: Vec<Duration>,
+    until_turn: Vec<Duration>,
+    way_back: Vec<Duration>,
+    api: [Vec<Duration>; ROUTES.len()],
+}
+
+async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Seen, Failure> {
+    let shards = caxton_node::NodeOptions::default().shards;
+    let measured = Measured::start(Durability::Memory, shards, &plan.dir).await?;
     measured
         .deploy("good", &guests::replier()?, Durability::Memory, None)
         .await?;
     let endless = guests::endless()?;
-    // Enough for longer than it takes: while one waits for its answer, the loops get on.
-    let lasts = (PAUSE + Duration::from_millis(3)) * u32::try_from(questions).unwrap_or(1);
-    let turns = lasts.as_millis() / (LOOP.as_millis() * loops.max(1) as u128) + 3;
     for number in 0..loops {
         let name = format!("loop-{number}");
-        measured
-            .deploy(&name, &endless, Durability::Memory, None)
-            .await?;
-        for turn in 0..turns {
-            // A client of its own for each: who makes an agent fault too often is not heard.
-            let post = post(&format!("client-{number}-{turn}"), &name);
-            measured
-                .node
-                .post(post, None)
-                .await
-                .map_err(|refusal| failed(refusal.text))?;
+        let mut one = agent(&name, &endless, Durability::Memory)?;
+        for limit in [LimitName::Cpu, LimitName::Wall] {
+            one.limits.0.insert(limit, LOOP_MICROS);
         }
+        deploy(&measured.node, one).await?;
+        let post = post(guests::CLIENT, &name, &Value::Null);
+        let posted = measured.node.post(post, None).await;
+        posted.map_err(|refusal| failed(refusal.text))?;
     }
-    let mut times = Vec::with_capacity(questions);
+    let mut lines = Vec::new();
+    for route in ROUTES {
+        let request = format!("{}\r\n", measured.head(&format!("GET {route}")));
+        lines.push(Line::open(measured.address(), request.into_bytes()).await?);
+    }
+    let mut seen = Seen::default();
     measured.ask("good").await?;
     for _ in 0..questions {
         tokio::time::sleep(PAUSE).await;
-        times.push(measured.ask("good").await?);
+        let begun = now();
+        let answer = ask(&measured.node, guests::CLIENT, "good", &Value::Null).await?;
+        let turn_ended = Duration::from_micros(u64::try_from(answer.at.0).unwrap_or(0));
+        let until_turn = turn_ended.saturating_sub(begun);
+        seen.agent.push(answer.took);
+        seen.until_turn.push(until_turn);
+        seen.way_back.push(answer.took.saturating_sub(until_turn));
+        for (line, times) in lines.iter_mut().zip(&mut seen.api) {
+            tokio::time::sleep(PAUSE).await;
+            times.push(line.ask().await?);
+        }
     }
-    measured.node.shutdown(Duration::ZERO).await;
-    Ok(times)
+    measured.stop_within(Duration::ZERO).await?;
+    Ok(seen)
+}
+
+/// The same clock as the node's own notes of time.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "put beside the node's times, and nothing is decided by it"
+)]
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn bare(questions: usize) -> Result<Vec<Duration>, Failure> {

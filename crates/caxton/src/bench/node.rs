@@ -1,6 +1,7 @@
 //! A node to measure, and how it is asked.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -8,13 +9,14 @@ use std::{
 use caxton_kernel::Post;
 use caxton_model::{
     AskedLimits, Durability, EngineProfile, Fields, Grants, LimitName, Performative, Supervision,
-    UNLIMITED,
+    Timestamp, UNLIMITED,
 };
 use caxton_node::{Deploy, Node, NodeOptions};
+use caxton_server::{Server, ServerOptions, serve};
 use serde_json::Value;
 
 use super::{
-    guests::{CLIENT, REPLY},
+    guests::{CLIENT, REPLY, micros},
     row::failed,
 };
 use crate::{failure::Failure, serving};
@@ -25,9 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Ids are drawn at random: so often an agent is deployed again until its shard is the wanted one.
 const DRAWS_MAX: usize = 200;
 
-/// A node, and the directory it writes to.
+/// A node with its server, as `caxton serve` runs it: what it notes for `/metrics` is noted here too.
 pub(super) struct Measured {
     pub(super) node: Node,
+    server: Server,
     /// Removed when it is dropped.
     folder: Option<tempfile::TempDir>,
 }
@@ -44,14 +47,36 @@ impl Measured {
             Durability::Memory => None,
         };
         let data = folder.as_ref().map(|folder| folder.path().join("node"));
+        let node = start(data, shards).await?;
+        let options = ServerOptions {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..ServerOptions::default()
+        };
         Ok(Self {
-            node: start(data, shards).await?,
+            server: serve(node.clone(), options).await.map_err(failed)?,
+            node,
             folder,
         })
     }
+    /// Where its server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.addr()
+    }
+    /// The head of an operator's request, but for its end.
+    pub(super) fn head(&self, request: &str) -> String {
+        format!(
+            "{request} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n",
+            self.server.admin_token(),
+        )
+    }
     /// Ends it, and removes what it wrote.
     pub(super) async fn stop(self) -> Result<(), Failure> {
-        self.node.shutdown(Duration::from_secs(5)).await;
+        self.stop_within(Duration::from_secs(5)).await
+    }
+    /// The same; turns get so long to end.
+    pub(super) async fn stop_within(self, grace: Duration) -> Result<(), Failure> {
+        self.server.shutdown(Duration::from_secs(5)).await;
+        self.node.shutdown(grace).await;
         self.folder.map_or(Ok(()), |folder| Ok(folder.close()?))
     }
     /// Deploys an agent; where `shard` says so, on that one.
@@ -80,27 +105,54 @@ impl Measured {
     }
     /// Asks an agent, waits until it answers, and gives how long that took.
     pub(super) async fn ask(&self, name: &str) -> Result<Duration, Failure> {
-        let post = post(CLIENT, name);
-        let begun = Instant::now();
-        let posted = self.node.post(post, Some(PATIENCE)).await;
-        let took = begun.elapsed();
-        let posted = posted.map_err(|refusal| failed(refusal.text))?;
-        let reply = posted
-            .reply
-            .ok_or_else(|| failed(format!("`{name}` did not answer")))?;
-        if reply.message.performative == Performative::Failure {
-            return Err(failed(reply.message.json()));
-        }
-        self.node
-            .drop_replies(CLIENT, vec![reply.key])
-            .map_err(|refusal| failed(refusal.text))?;
-        Ok(took)
+        Ok(ask(&self.node, CLIENT, name, &Value::Null).await?.took)
+    }
+    /// Asks an asker, and gives what it measured itself. Unit: microseconds.
+    pub(super) async fn rounds(&self, name: &str) -> Result<Vec<u32>, Failure> {
+        micros(&ask(&self.node, CLIENT, name, &Value::Null).await?.content)
     }
 }
 
+/// An agent's answer to a client.
+pub(super) struct Answer {
+    /// From the question to the answer, as the client sees it.
+    pub(super) took: Duration,
+    /// When the agent's turn ended, by the node's clock.
+    pub(super) at: Timestamp,
+    /// What it said: JSON.
+    pub(super) content: String,
+}
+
+/// Asks an agent as that client, and waits until it answers.
+pub(super) async fn ask(
+    node: &Node,
+    client: &str,
+    name: &str,
+    content: &Value,
+) -> Result<Answer, Failure> {
+    let post = post(client, name, content);
+    let begun = Instant::now();
+    let posted = node.post(post, Some(PATIENCE)).await;
+    let took = begun.elapsed();
+    let posted = posted.map_err(|refusal| failed(refusal.text))?;
+    let reply = posted
+        .reply
+        .ok_or_else(|| failed(format!("`{name}` did not answer")))?;
+    if reply.message.performative == Performative::Failure {
+        return Err(failed(reply.message.json()));
+    }
+    node.drop_replies(client, vec![reply.key])
+        .map_err(|refusal| failed(refusal.text))?;
+    Ok(Answer {
+        took,
+        at: reply.at,
+        content: reply.message.content.as_str().to_owned(),
+    })
+}
+
 /// A request of a client's to an agent.
-pub(super) fn post(client: &str, to: &str) -> Post {
-    let mut fields = Fields::new(Performative::Request, client, to, &Value::Null);
+pub(super) fn post(client: &str, to: &str, content: &Value) -> Post {
+    let mut fields = Fields::new(Performative::Request, client, to, content);
     fields.reply_with = Some(REPLY.into());
     Post {
         client: client.into(),

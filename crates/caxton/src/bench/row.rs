@@ -1,13 +1,13 @@
 //! One row of the table: ours beside the bare part.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
 
 /// What a figure counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
     /// Less is better.
     #[serde(rename = "µs")]
@@ -15,6 +15,9 @@ pub(crate) enum Unit {
     /// Less is better.
     #[serde(rename = "ms")]
     Millis,
+    /// Less is better.
+    #[serde(rename = "KiB")]
+    KiB,
     /// More is better.
     #[serde(rename = "/s")]
     PerSecond,
@@ -25,6 +28,7 @@ impl Unit {
         match self {
             Self::Micros => "µs",
             Self::Millis => "ms",
+            Self::KiB => "KiB",
             Self::PerSecond => "/s",
         }
     }
@@ -32,14 +36,40 @@ impl Unit {
     fn of(self, time: Duration) -> f64 {
         match self {
             Self::Micros => time.as_secs_f64() * 1e6,
-            Self::Millis => time.as_secs_f64() * 1e3,
+            // A size is no time; rows of sizes are made by `Row::size`.
+            Self::Millis | Self::KiB => time.as_secs_f64() * 1e3,
             Self::PerSecond => 1.0 / time.as_secs_f64().max(1e-9),
         }
     }
 }
 
+/// What a row has to reach. Compared with the figure itself, never with what the table rounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// The median.
+    AtMost(f64),
+    /// The median.
+    Under(f64),
+    /// The 99th percentile.
+    WorstAtMost(f64),
+    /// Ours by the bare part's.
+    RatioAtMost(f64),
+    /// Ours by the bare part's.
+    RatioUnder(f64),
+    /// Ours by the bare part's.
+    RatioAtLeast(f64),
+    /// The 99th percentile by the bare part's.
+    WorstRatioAtMost(f64),
+    /// The bare part takes so many times as long.
+    TimesFaster(f64),
+    /// The rate.
+    AtLeast(f64),
+    /// The worst second is at least half the rate.
+    Steady,
+}
+
 /// One row.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// What was measured.
     pub(crate) what: String,
@@ -51,10 +81,16 @@ pub(crate) struct Row {
     pub(crate) ours_worst: Option<f64>,
     /// The bare part's median or rate.
     pub(crate) bare: Option<f64>,
+    /// The bare part's 99th percentile.
+    pub(crate) bare_worst: Option<f64>,
     /// Ours by the bare part's.
     pub(crate) ratio: Option<f64>,
+    /// What has to be reached.
+    pub(crate) target: Option<String>,
+    /// Whether it is; nothing where the figure was not measured or there is no target.
+    pub(crate) met: Option<bool>,
     /// What the bare part is.
-    pub(crate) bare_part: &'static str,
+    pub(crate) bare_part: Cow<'static, str>,
     /// How many times ours was measured.
     pub(crate) samples: usize,
 }
@@ -70,15 +106,11 @@ impl Row {
     ) -> Self {
         let samples = ours.len();
         let (ours, bare) = (Spread::of(ours), Spread::of(bare));
+        let row = Self::new(what, unit, unit.of(ours.p50), bare_part, samples);
         let row = Self {
-            what: what.into(),
-            unit,
-            ours: unit.of(ours.p50),
             ours_worst: Some(unit.of(ours.p99)),
-            bare: None,
-            ratio: None,
-            bare_part,
-            samples,
+            bare_worst: Some(unit.of(bare.p99)),
+            ..row
         };
         row.beside(unit.of(bare.p50))
     }
@@ -89,32 +121,119 @@ impl Row {
         bare_part: &'static str,
         bare: &Rate,
     ) -> Self {
-        let row = Self {
-            what: what.into(),
-            unit: Unit::PerSecond,
-            ours: ours.whole(),
+        Self::rate_alone(what, ours, bare_part).beside(bare.whole())
+    }
+    /// A row of a rate that no bare part has.
+    pub(crate) fn rate_alone(
+        what: impl Into<String>,
+        ours: &Rate,
+        bare_part: &'static str,
+    ) -> Self {
+        Self {
             ours_worst: ours.worst_second(),
+            ..Self::new(what, Unit::PerSecond, ours.whole(), bare_part, ours.count())
+        }
+    }
+    /// A row of one size, the mean of so many. Unit: KiB.
+    pub(crate) fn size(
+        what: impl Into<String>,
+        kib: f64,
+        samples: usize,
+        bare_part: &'static str,
+        bare: Option<f64>,
+    ) -> Self {
+        let row = Self::new(what, Unit::KiB, kib, bare_part, samples);
+        match bare {
+            Some(bare) => row.beside(bare),
+            None => row,
+        }
+    }
+    fn new(
+        what: impl Into<String>,
+        unit: Unit,
+        ours: f64,
+        bare_part: &'static str,
+        samples: usize,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            unit,
+            ours,
+            ours_worst: None,
             bare: None,
+            bare_worst: None,
             ratio: None,
-            bare_part,
-            samples: ours.count(),
-        };
-        row.beside(bare.whole())
+            target: None,
+            met: None,
+            bare_part: bare_part.into(),
+            samples,
+        }
     }
     fn beside(mut self, bare: f64) -> Self {
         self.ratio = (bare > 0.0).then(|| self.ours / bare);
         self.bare = Some(bare);
         self
     }
+    /// With a target; called twice, with both.
+    pub(crate) fn must(mut self, target: Target) -> Self {
+        let (text, met) = self.judge(target);
+        (self.target, self.met) = match self.target.take() {
+            None => (Some(text), met),
+            Some(first) => {
+                let both = match (self.met, met) {
+                    (Some(false), _) | (_, Some(false)) => Some(false),
+                    (Some(true), Some(true)) => Some(true),
+                    _ => None,
+                };
+                (Some(format!("{first}, {text}")), both)
+            }
+        };
+        self
+    }
+    fn judge(&self, target: Target) -> (String, Option<bool>) {
+        let worst_ratio = || Some(self.ours_worst? / self.bare_worst.filter(|bare| *bare > 0.0)?);
+        match target {
+            Target::AtMost(most) => (format!("≤ {}", limit(most)), Some(self.ours <= most)),
+            Target::Under(end) => (format!("< {}", limit(end)), Some(self.ours < end)),
+            Target::AtLeast(least) => (format!("≥ {}", limit(least)), Some(self.ours >= least)),
+            Target::WorstAtMost(most) => (
+                format!("p99 ≤ {}", limit(most)),
+                self.ours_worst.map(|worst| worst <= most),
+            ),
+            Target::RatioAtMost(most) => {
+                (format!("≤ {most} ×"), self.ratio.map(|ratio| ratio <= most))
+            }
+            Target::RatioUnder(end) => (format!("< {end} ×"), self.ratio.map(|ratio| ratio < end)),
+            Target::RatioAtLeast(least) => (
+                format!("≥ {least} ×"),
+                self.ratio.map(|ratio| ratio >= least),
+            ),
+            Target::WorstRatioAtMost(most) => (
+                format!("p99 ≤ {most} × bare's"),
+                worst_ratio().map(|ratio| ratio <= most),
+            ),
+            Target::TimesFaster(times) => (
+                format!("≥ {times} × faster"),
+                self.bare.map(|bare| bare >= times * self.ours),
+            ),
+            Target::Steady => (
+                "worst ≥ half".to_owned(),
+                self.ours_worst.map(|worst| worst >= self.ours / 2.0),
+            ),
+        }
+    }
     /// What ours takes more than the bare part, as a row of its own.
     pub(crate) fn overhead(&self, what: impl Into<String>) -> Self {
+        let more = self.ours - self.bare.unwrap_or(0.0);
+        let bare_part = "the row above, ours less bare";
+        Self::new(what, self.unit, more, bare_part, self.samples)
+    }
+    /// The same figures under another name, for another target.
+    pub(crate) fn again(&self, what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            ours: self.ours - self.bare.unwrap_or(0.0),
-            ours_worst: None,
-            bare: None,
-            ratio: None,
-            bare_part: "the row above, ours less bare",
+            target: None,
+            met: None,
             ..self.clone()
         }
     }
@@ -128,8 +247,14 @@ impl Row {
         )
     }
     /// As the table shows it.
-    pub(crate) fn cells(&self) -> [String; 7] {
+    pub(crate) fn cells(&self) -> [String; 9] {
         let optional = |value: Option<f64>| value.map_or_else(String::new, figure);
+        let verdict = match (&self.target, self.met) {
+            (None, _) => "",
+            (_, Some(true)) => "met",
+            (_, Some(false)) => "missed",
+            (_, None) => "not measured",
+        };
         [
             self.what.clone(),
             figure(self.ours),
@@ -138,8 +263,19 @@ impl Row {
             optional(self.bare),
             self.ratio
                 .map_or_else(String::new, |ratio| format!("{ratio:.2} ×")),
-            self.bare_part.to_owned(),
+            self.target.clone().unwrap_or_default(),
+            verdict.to_owned(),
+            self.bare_part.to_string(),
         ]
+    }
+}
+
+/// A limit as it was set: all its digits.
+fn limit(value: f64) -> String {
+    if value < 1_000.0 {
+        value.to_string()
+    } else {
+        figure(value)
     }
 }
 
@@ -180,6 +316,24 @@ impl Spread {
             p99: at(99),
         }
     }
+}
+
+/// Times in whole ticks of a guest's clock, each spread over the tick it may have been in.
+///
+/// The difference of two readings that were cut off is right on average, and off by less than a
+/// tick; a median of such whole numbers would be a whole number too.
+#[allow(clippy::cast_precision_loss, reason = "counts of samples are small")]
+pub(crate) fn from_micros(mut whole: Vec<u32>) -> Vec<Duration> {
+    whole.sort_unstable();
+    let mut times = Vec::with_capacity(whole.len());
+    for equal in whole.chunk_by(|a, b| a == b) {
+        for (i, micros) in equal.iter().enumerate() {
+            let within = (2 * i + 1) as f64 / (2 * equal.len()) as f64;
+            let time = (f64::from(*micros) - 0.5 + within).max(0.0);
+            times.push(Duration::from_secs_f64(time / 1e6));
+        }
+    }
+    times
 }
 
 /// Things that got done, by the time from the start.
@@ -259,6 +413,69 @@ mod tests {
         );
         assert_eq!(row.cells()[5], "3.00 ×");
         assert_eq!(row.overhead("z").ours, 34.0);
+    }
+
+    #[test]
+    fn a_target_is_judged_by_the_figure_and_not_by_what_the_table_shows() {
+        let row = |micros| {
+            let took = Duration::from_nanos(micros);
+            Row::times(
+                "x",
+                Unit::Micros,
+                vec![took],
+                "y",
+                vec![Duration::from_nanos(1_000)],
+            )
+        };
+        let cells = row(1_301).must(Target::RatioAtMost(1.3)).cells();
+        assert_eq!(
+            (&cells[5][..], &cells[6][..], &cells[7][..]),
+            ("1.30 ×", "≤ 1.3 ×", "missed")
+        );
+        assert_eq!(row(1_300).must(Target::RatioAtMost(1.3)).met, Some(true));
+        assert_eq!(row(100).must(Target::TimesFaster(10.0)).met, Some(true));
+        assert_eq!(row(101).must(Target::TimesFaster(10.0)).met, Some(false));
+        assert_eq!(
+            row(2_000).must(Target::WorstRatioAtMost(2.0)).met,
+            Some(true)
+        );
+        assert_eq!(row(2_001).must(Target::WorstAtMost(2.0)).met, Some(false));
+        assert_eq!(row(7).cells()[7], "");
+    }
+
+    #[test]
+    fn of_two_targets_both_must_be_met_and_what_was_not_measured_is_not_met() {
+        let mut rate = Rate::default();
+        rate.note(ms(500), 10);
+        let short = Row::rates("x", &rate, "y", &rate).must(Target::AtLeast(20.0));
+        assert_eq!(short.met, Some(true));
+        let short = short.must(Target::Steady);
+        assert_eq!((short.met, &short.cells()[7][..]), (None, "not measured"));
+        let missed = short
+            .again("z")
+            .must(Target::AtLeast(21.0))
+            .must(Target::Steady);
+        assert_eq!(missed.met, Some(false));
+        assert_eq!(missed.target.as_deref(), Some("≥ 21, worst ≥ half"));
+        for (at, count) in [(1_500, 9), (2_500, 9), (3_000, 0)] {
+            rate.note(ms(at), count);
+        }
+        let steady = Row::rates("x", &rate, "y", &rate).must(Target::Steady);
+        assert_eq!(steady.met, Some(true));
+        rate.note(ms(2_900), 20);
+        let uneven = Row::rates("x", &rate, "y", &rate).must(Target::Steady);
+        assert_eq!(uneven.met, Some(true));
+        rate.note(ms(2_950), 20);
+        let uneven = Row::rates("x", &rate, "y", &rate).must(Target::Steady);
+        assert_eq!(uneven.met, Some(false));
+    }
+
+    #[test]
+    fn whole_microseconds_are_spread_over_their_tick() {
+        let times = from_micros(vec![4, 3, 4, 4]);
+        let nanos: Vec<_> = times.iter().map(Duration::as_nanos).collect();
+        assert_eq!(nanos, [3_000, 3_667, 4_000, 4_333]);
+        assert_eq!(from_micros(vec![0, 0])[0], Duration::ZERO);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Where what is durable is written and removed again; its disk is what is measured
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// The program of `bench-peers/`, to measure beside too; `cargo xtask bench --peers` builds it
+    #[arg(long, value_name = "PROGRAM")]
+    peers: Option<PathBuf>,
 }
 
 /// Does it.
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let plan = Plan {
         quick: args.quick,
         only: args.only.clone(),
+        peers: args.peers.clone(),
         dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
     };
     let (rows, ended) = serving::runtime()?.block_on(bench::run(&plan, |row| {
