@@ -168,6 +168,7 @@ mod tests {
                 durable_place: 10,
                 lag_records: 3,
                 lag_micros: 1_250,
+                damage: None,
             },
             memory: MemoryUse {
                 guest_bytes: 3 << 20,
