@@ -16,8 +16,7 @@ use super::{
     show::{show_answer, show_entry, show_event, show_input, show_message},
 };
 use crate::{
-    Directory, Done, Effect, Event, Kernel, KernelOptions, Refusal, RunTurn, Ticket, TurnCtx,
-    TurnEnd, TurnInput, split,
+    Directory, Effect, Event, Kernel, KernelOptions, RunTurn, TurnCtx, TurnEnd, TurnInput, split,
 };
 
 /// What travels between shards, in order.
@@ -25,17 +24,6 @@ use crate::{
 enum Parcel {
     Delivery(Delivery),
     Changed(Vec<Arc<str>>),
-}
-
-/// An answer that waits until everything before it is durable.
-#[derive(Debug, Clone)]
-pub(super) struct Answered {
-    /// Whose.
-    pub(super) ticket: Ticket,
-    /// With what.
-    pub(super) answer: Result<Done, Refusal>,
-    /// Records that were published before it.
-    pub(super) after: usize,
 }
 
 /// Kernels and all that is around them, in memory.
@@ -51,8 +39,6 @@ pub(super) struct World {
     pub(super) journal: Vec<Arc<Entry>>,
     /// Turns that run, by agent.
     pub(super) running: BTreeMap<AgentId, (usize, RunTurn)>,
-    /// Requests answered, not yet looked at.
-    pub(super) answers: VecDeque<Answered>,
     /// What happened, line by line.
     pub(super) transcript: String,
     /// Rules that were seen broken on the way.
@@ -76,7 +62,6 @@ impl World {
             directory,
             journal: Vec::new(),
             running: BTreeMap::new(),
-            answers: VecDeque::new(),
             transcript: String::new(),
             broken: Vec::new(),
             given: BTreeMap::new(),
@@ -119,7 +104,6 @@ impl World {
         self.running.clear();
         self.wires.clear();
         self.given.clear();
-        self.answers.retain(|answered| answered.after <= kept);
         let mut state = Self::replayed(&self.journal);
         state.forget_memory_agents();
         self.say(format_args!("  crash, {kept} records kept"));
@@ -283,12 +267,6 @@ impl World {
             Effect::Answer { ticket, answer } => {
                 let line = show_answer(&answer);
                 self.say(format_args!("  answer {}: {line}", ticket.0));
-                let after = self.journal.len();
-                self.answers.push_back(Answered {
-                    ticket,
-                    answer,
-                    after,
-                });
             }
             Effect::ClientMail { client, mail } => {
                 let line = show_message(&mail.message);
