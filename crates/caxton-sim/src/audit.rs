@@ -22,6 +22,9 @@ struct Sent {
     resent: bool,
 }
 
+/// What one agent has stored.
+type Values = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
+
 /// What the records so far came to.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
@@ -35,7 +38,7 @@ pub(crate) struct Audit {
     posts: BTreeSet<(Arc<str>, Arc<str>)>,
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
-    values: BTreeMap<AgentId, BTreeMap<Arc<[u8]>, Arc<[u8]>>>,
+    values: BTreeMap<AgentId, Values>,
 }
 
 impl Audit {

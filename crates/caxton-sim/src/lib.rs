@@ -24,6 +24,7 @@ mod rng;
 mod rule;
 mod show;
 mod supervision;
+mod watch;
 mod workload;
 mod world;
 

@@ -110,12 +110,12 @@ pub(crate) enum Table {
     Values,
 }
 
+/// Takes a key and its new value; `None`: it goes.
+pub(crate) type Write<'a> = dyn FnMut(Table, Vec<u8>, Option<&[u8]>) + 'a;
+
 impl Changes<'_> {
     /// Names every key that changes, with its new value; those of removed agents come before.
-    pub(crate) fn each(
-        &self,
-        write: &mut dyn FnMut(Table, Vec<u8>, Option<&[u8]>),
-    ) -> Result<(), CheckpointError> {
+    pub(crate) fn each(&self, write: &mut Write<'_>) -> Result<(), CheckpointError> {
         for (part, place) in self.parts {
             let key = part_key(part);
             let mut value = place.to_le_bytes().to_vec();
@@ -140,11 +140,14 @@ impl Changes<'_> {
     }
 }
 
+/// A client, and its own id for a message.
+type ClientAndId = (Arc<str>, Arc<str>);
+
 /// A state that is read, a part at a time.
 pub(crate) struct Loading {
     state: State,
     dead: Vec<(u64, MessageKey)>,
-    posts: Vec<(u64, (Arc<str>, Arc<str>))>,
+    posts: Vec<(u64, ClientAndId)>,
 }
 
 impl Default for Loading {

@@ -16,8 +16,7 @@ use super::{
     show::{show_answer, show_entry, show_event, show_input, show_message},
 };
 use crate::{
-    Directory, Done, Effect, Event, Kernel, KernelOptions, Refusal, RunTurn, Ticket, TurnCtx,
-    TurnEnd, TurnInput, split,
+    Directory, Effect, Event, Kernel, KernelOptions, RunTurn, TurnCtx, TurnEnd, TurnInput, split,
 };
 
 /// What travels between shards, in order.
