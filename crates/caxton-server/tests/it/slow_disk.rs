@@ -48,11 +48,17 @@ enum Seen {
     Deployed(String),
 }
 
+#[derive(Default)]
+struct Gate {
+    held: bool,
+    syncing: bool,
+}
+
 /// The disk: slow, held back or not, and watched.
 #[derive(Default)]
 struct SlowDisk {
-    held: Mutex<bool>,
-    released: Condvar,
+    gate: Mutex<Gate>,
+    changed: Condvar,
     syncs: AtomicU64,
     seen: Mutex<Vec<Seen>>,
 }
@@ -61,9 +67,29 @@ impl SlowDisk {
     fn note(&self, seen: Seen) {
         self.seen.lock().unwrap().push(seen);
     }
-    fn hold(&self, held: bool) {
-        *self.held.lock().unwrap() = held;
-        self.released.notify_all();
+    /// From here on no sync is begun, and none runs.
+    fn hold(&self) {
+        let mut gate = self.gate.lock().unwrap();
+        gate.held = true;
+        while gate.syncing {
+            gate = self.changed.wait(gate).unwrap();
+        }
+    }
+    fn release(&self) {
+        self.gate.lock().unwrap().held = false;
+        self.changed.notify_all();
+    }
+    fn begin_sync(&self) {
+        let mut gate = self.gate.lock().unwrap();
+        while gate.held {
+            gate = self.changed.wait(gate).unwrap();
+        }
+        gate.syncing = true;
+    }
+    fn end_sync(&self) {
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.gate.lock().unwrap().syncing = false;
+        self.changed.notify_all();
     }
     fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::SeqCst)
@@ -132,14 +158,10 @@ impl File for SlowFile {
     }
     #[allow(clippy::disallowed_methods, reason = "it is the slow disk")]
     fn sync(&self) -> io::Result<()> {
-        let mut held = self.disk.held.lock().unwrap();
-        while *held {
-            held = self.disk.released.wait(held).unwrap();
-        }
-        drop(held);
+        self.disk.begin_sync();
         std::thread::sleep(SYNC);
         self.file.sync()?;
-        self.disk.syncs.fetch_add(1, Ordering::SeqCst);
+        self.disk.end_sync();
         let place = self.written.swap(0, Ordering::SeqCst);
         if place > 0 {
             self.disk.note(Seen::Synced(place));
@@ -311,7 +333,7 @@ async fn two_durable_agents_do_not_wait_for_the_disk() {
     deploy(&client, &disk, "ping", "ping-c.wasm").await;
     deploy(&client, &disk, "pong", "pong-c.wasm").await;
     // Not one sync: still every round trip is done, and nobody outside has heard of any.
-    disk.hold(true);
+    disk.hold();
     let before = disk.syncs();
     let asked = tokio::spawn(play(client.clone()));
     let took = until_played(&client, ROUNDS).await;
@@ -319,7 +341,7 @@ async fn two_durable_agents_do_not_wait_for_the_disk() {
     println!("held disk: {ROUNDS} round trips in {took:?}, {during} syncs");
     assert_eq!(during, 0, "the disk was held");
     assert!(!asked.is_finished(), "acknowledged without a sync");
-    disk.hold(false);
+    disk.release();
     assert_eq!(asked.await.unwrap(), json!({ "result": "done" }));
     // At 50 ms a sync.
     let before = disk.syncs();
