@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
-    AgentId, AgentStatus, Destination, ErrorCode, State, destination_text, hashed_client,
+    AgentId, AgentStatus, Destination, ErrorCode, SpentIds, State, destination_text, hashed_client,
 };
 
 use crate::{
@@ -54,11 +54,9 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     for (id, agent) in &state.agents {
         if let Some(part) = parts.get_mut(at(agent_shard(id))) {
             part.agents.insert(*id, agent.clone());
-        }
-    }
-    for (id, from) in &state.migrating {
-        if let Some(part) = parts.get_mut(at(agent_shard(id))) {
-            part.migrating.insert(*id, Arc::clone(from));
+            if let Some(from) = state.migrating.get(id) {
+                part.migrating.insert(*id, Arc::clone(from));
+            }
         }
     }
     for (name, client) in state.clients {
@@ -82,13 +80,7 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
             part.posts.insert(name, seen.clone());
         }
     }
-    for block in state.spent.blocks.values() {
-        for hash in &block.hashes {
-            if let Some(part) = parts.get_mut(at(hashed_client(*hash))) {
-                part.spent.keep(*hash, block.last);
-            }
-        }
-    }
+    split_spent(&state.spent, &mut parts);
     for (id, conversation) in state.conversations {
         let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
         if let Some(part) = parts.get_mut(at(shard)) {
@@ -108,10 +100,24 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     }
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
-        part.spent.until = state.spent.until;
-        part.spent.build_index();
     }
     parts
+}
+
+/// Each spent id goes to its client's shard.
+fn split_spent(spent: &SpentIds, parts: &mut [State]) {
+    for block in spent.blocks.values() {
+        for hash in &block.hashes {
+            let at = usize::from(hashed_client(*hash)) % parts.len().max(1);
+            if let Some(part) = parts.get_mut(at) {
+                part.spent.keep(*hash, block.last);
+            }
+        }
+    }
+    for part in parts {
+        part.spent.until = spent.until;
+        part.spent.build_index();
+    }
 }
 
 impl Kernel {

@@ -3,6 +3,7 @@
 //! Shared by host and guests; builds for wasm32; knows no engine, no runtime, no disk.
 
 mod apply;
+mod apply_turn;
 mod by_id;
 mod capability;
 mod code;
@@ -28,7 +29,7 @@ mod suggest;
 mod time;
 mod units;
 
-pub use apply::ENDED_ITSELF;
+pub use apply_turn::ENDED_ITSELF;
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use code::HostCode;

@@ -50,6 +50,21 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// One kernel a shard, each over its part of what was recovered.
+fn kernels(state: State, directory: &Directory, journal: bool) -> Vec<Kernel> {
+    (0..directory.shards())
+        .zip(caxton_kernel::split(state, directory))
+        .map(|(shard, part)| {
+            let options = KernelOptions {
+                shard,
+                journal,
+                seed: rand::random(),
+            };
+            Kernel::new(options, directory.clone(), part)
+        })
+        .collect()
+}
+
 impl Node {
     /// Starts a node and recovers what its data directory holds.
     ///
@@ -96,19 +111,7 @@ impl Node {
             options,
         });
         state.forget_memory_agents();
-        let parts = caxton_kernel::split(state, &directory);
-        let kernels: Vec<Kernel> = (0..shards)
-            .zip(parts)
-            .map(|(shard, part)| {
-                let journal = shared.durable();
-                let options = KernelOptions {
-                    shard,
-                    journal,
-                    seed: rand::random(),
-                };
-                Kernel::new(options, directory.clone(), part)
-            })
-            .collect();
+        let kernels = kernels(state, &directory, shared.durable());
         let mut threads = Vec::new();
         for ((shard, kernel), inbox) in (0..shards).zip(kernels).zip(inboxes) {
             let (inner, signal) = (Arc::clone(&shared), shared.signal(shard));

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use caxton_engine::{Call, HostCalls, Instance, Linked, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
-use caxton_model::{AgentSpec, ErrorCode, Fault, Micros, Timestamp};
+use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, Micros, Timestamp};
 
 use crate::{clock, host::TurnHost, memory::AgentMemory, modules, shared::Shared};
 
@@ -102,6 +102,17 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         guest.usage.memory_bytes = 0;
     }
     shared.meters.turn(agent, &guest.usage);
+    done(agent, turn, result, guest, linked)
+}
+
+/// What the turn wants done, and what is kept for the next one.
+fn done(
+    agent: AgentId,
+    turn: u64,
+    result: Result<i32, Fault>,
+    guest: Guest,
+    linked: Option<Linked>,
+) -> TurnDone {
     let host = guest
         .host
         .and_then(|host| host.as_any().downcast::<TurnHost>().ok());

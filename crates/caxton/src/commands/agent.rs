@@ -1,6 +1,11 @@
 //! `caxton agent`: deploy, list, look, stop, start, update, roll back, remove.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use caxton_client::{
     AgentConfig, AgentFilter, CaxtonClient, DeployAgentRequest, Durability,
@@ -224,13 +229,7 @@ pub(crate) async fn run(
             output.value(&agent, |agent| status_line(agent, output))
         }
         Command::Register(args) => {
-            let text = fs::read(&args.file).map_err(|error| Failure::file(&args.file, &error))?;
-            let registration: Registration = serde_json::from_slice(&text).map_err(|error| {
-                Failure::usage(
-                    format!("{}: no descriptor: {error}", args.file.display()),
-                    "write it as {\"services\": [{\"name\": \"translate\"}]}",
-                )
-            })?;
+            let registration = registration(&args.file)?;
             let client = args.connection.client(environment).await?;
             let agent = client.register_agent(&args.agent, &registration).await?;
             output.value(&agent, |agent| status_line(agent, output))
@@ -254,6 +253,17 @@ pub(crate) async fn run(
             Ok(())
         }
     }
+}
+
+/// Reads what an agent is to be registered with.
+fn registration(file: &Path) -> Result<Registration, Failure> {
+    let text = fs::read(file).map_err(|error| Failure::file(file, &error))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        Failure::usage(
+            format!("{}: no descriptor: {error}", file.display()),
+            "write it as {\"services\": [{\"name\": \"translate\"}]}",
+        )
+    })
 }
 
 /// Reads module and manifest, and lays the flags over what the manifest says.
