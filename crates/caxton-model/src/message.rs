@@ -503,7 +503,7 @@ impl Wire<'_> {
         };
         let at = match serde_json::from_str::<Value>(raw.get()) {
             Ok(Value::String(text)) => Timestamp::parse(&text),
-            Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
+            Ok(Value::Number(number)) => crate::units::whole_signed(&number).map(Timestamp),
             _ => None,
         };
         match at {
