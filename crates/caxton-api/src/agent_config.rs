@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use caxton_model::{
     AskedLimits, Durability, EngineProfile, ErrorCode, Grants, LimitsError, Micros, Permission,
-    PermissionError, Supervision,
+    PermissionError, Supervision, whole,
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -95,9 +95,16 @@ fn object<T: DeserializeOwned, E: serde::de::Error>(fields: Map<String, Value>) 
 fn asked_supervision<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Supervision>, D::Error> {
-    let Some(fields) = Option::<Map<String, Value>>::deserialize(deserializer)? else {
+    let Some(mut fields) = Option::<Map<String, Value>>::deserialize(deserializer)? else {
         return Ok(None);
     };
+    for field in fields.values_mut() {
+        if let Value::Number(number) = field
+            && let Some(whole) = whole(number)
+        {
+            *field = whole.into();
+        }
+    }
     if fields.get("group").is_some_and(Value::is_array) {
         return Err(D::Error::custom(
             "`group` of `supervision`: expected an object",
@@ -125,7 +132,10 @@ pub struct StopRequest {
     /// Whether it first works off its mailbox. Default: false.
     pub drain: bool,
     /// How long it may take until it is cut off. Unit: milliseconds. Default: 5,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::whole_number"
+    )]
     #[schema(maximum = 300_000)]
     pub grace_ms: Option<u64>,
 }
@@ -229,6 +239,37 @@ mod tests {
             .unwrap_err();
         assert!(typo.to_string().contains("`message:send`"), "{typo}");
         assert!(serde_json::from_str::<AgentConfig>(r#"{"nam":"a"}"#).is_err());
+        for list in [
+            r#"{"supervision":["permanent"]}"#,
+            r#"{"supervision":{"group":["g"]}}"#,
+            r#"{"grants":{"message:send":[["df"]]}}"#,
+        ] {
+            let error = serde_json::from_str::<AgentConfig>(list).unwrap_err();
+            assert!(error.to_string().contains("expected"), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let read = config(
+            r#"{"limits":{"memory":1048576.0},"passivate_after":5e6,"supervision":{"max_failures":3.0,"window_micros":7.0}}"#,
+        );
+        assert_eq!(read.limits["memory"], crate::AskedValue::Number(1 << 20));
+        assert_eq!(read.passivate_after, Some(Micros::secs(5)));
+        let supervision = read.supervision.unwrap();
+        assert_eq!(
+            (supervision.max_failures, supervision.window_micros),
+            (3, Micros(7))
+        );
+        for part in [
+            r#"{"limits":{"memory":1.5}}"#,
+            r#"{"limits":{"memory":1e20}}"#,
+            r#"{"limits":{"memory":-1.0}}"#,
+            r#"{"passivate_after":0.5}"#,
+            r#"{"supervision":{"max_failures":0.5}}"#,
+        ] {
+            assert!(serde_json::from_str::<AgentConfig>(part).is_err(), "{part}");
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use caxton_model::{AskedLimits, Grants, LimitName, LimitsError, Permission, UNLIMITED};
+use caxton_model::{
+    AskedLimits, Grants, LimitName, LimitsError, Permission, UNLIMITED, whole, whole_of,
+};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::ConfigError;
@@ -35,6 +37,11 @@ impl<'de> Deserialize<'de> for AskedValue {
                     .map(AskedValue::Number)
                     .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
             }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<AskedValue, E> {
+                whole_of(value)
+                    .map(AskedValue::Number)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+            }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<AskedValue, E> {
                 Ok(AskedValue::Text(value.to_owned()))
             }
@@ -47,6 +54,15 @@ impl<'de> Deserialize<'de> for AskedValue {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// Reads a whole number however it is written: `5.0` is `5`.
+pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let wrong = || de::Error::custom(format!("expected a whole number, got {number}"));
+    whole(&number).map(Some).ok_or_else(wrong)
 }
 
 /// Limits that differ from the defaults, by name.

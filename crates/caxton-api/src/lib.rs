@@ -32,7 +32,7 @@ pub use agent::{
     StateKeyEntry,
 };
 pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
-pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern};
+pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern, whole_number};
 pub use directory::{CapabilityEntry, Offer, Registration};
 pub use event::{EventBody, EventKind, StreamGap};
 pub use message::{

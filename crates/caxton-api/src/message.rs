@@ -12,7 +12,11 @@ pub struct SendOptions {
     #[schema(min_length = 1, max_length = 256)]
     pub message_id: Option<String>,
     /// Waits this long for the reply. Unit: milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::whole_number"
+    )]
     #[schema(maximum = 60_000)]
     pub wait_ms: Option<u64>,
 }

@@ -115,7 +115,7 @@ fn message() -> Value {
             "description": "Until when a reply is wanted: a time, or microseconds since 1970.",
             "oneOf": [
                 { "type": "string", "format": "date-time" },
-                { "type": "integer" },
+                { "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX },
                 { "type": "null" },
             ],
         }),

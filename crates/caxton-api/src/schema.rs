@@ -20,7 +20,7 @@ fn one_of(types: impl IntoIterator<Item = Type>, description: &str) -> Made {
         .fold(OneOfBuilder::new(), |one, kind| {
             let base = ObjectBuilder::new().schema_type(SchemaType::Type(kind.clone()));
             one.item(match kind {
-                Type::Integer => base.minimum(Some(0)),
+                Type::Integer => base.minimum(Some(0)).maximum(Some(u64::MAX)),
                 _ => base,
             })
         })
@@ -43,7 +43,8 @@ pub(crate) fn performative() -> Made {
 pub(crate) fn duration() -> Made {
     let micros = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::Integer))
-        .minimum(Some(0));
+        .minimum(Some(0))
+        .maximum(Some(u64::MAX));
     OneOfBuilder::new()
         .item(micros)
         .item(text().pattern(Some("^[0-9]{1,9}(us|ms|s|m|h)$")))

@@ -62,4 +62,4 @@ pub use state::{
 };
 pub use suggest::nearest;
 pub use time::{Timestamp, format_rfc3339};
-pub use units::{ByteSize, Micros, UnitError};
+pub use units::{ByteSize, Micros, UnitError, whole, whole_of};

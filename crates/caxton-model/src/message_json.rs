@@ -14,6 +14,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     Fields, MessageError, RawJson, Receiver, Timestamp,
     message::{EXTRA_FIELDS_MAX, FIELD_BYTES_MAX, RECEIVERS_MAX},
+    units::whole_signed,
 };
 
 const RECEIVER_EXPECTED: &str =
@@ -96,7 +97,7 @@ fn reply_by(raw: Option<&RawValue>) -> Result<Option<(RawJson, Timestamp)>, Mess
     };
     let at = match serde_json::from_str::<Value>(raw.get()) {
         Ok(Value::String(text)) => Timestamp::parse(&text),
-        Ok(Value::Number(number)) => number.as_i64().map(Timestamp),
+        Ok(Value::Number(number)) => whole_signed(&number).map(Timestamp),
         _ => None,
     };
     match at.filter(|at| at.has_date()) {

@@ -181,6 +181,35 @@ impl FromStr for Micros {
     }
 }
 
+/// A number without a fraction is a whole one however JSON writes it: `5.0` is `5`.
+#[must_use]
+pub fn whole(number: &serde_json::Number) -> Option<u64> {
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().and_then(whole_of))
+}
+
+/// The same for numbers below zero.
+pub(crate) fn whole_signed(number: &serde_json::Number) -> Option<i64> {
+    let of = |float: f64| {
+        let size = i64::try_from(whole_of(float.abs())?).ok()?;
+        Some(if float < 0.0 { -size } else { size })
+    };
+    number.as_i64().or_else(|| number.as_f64().and_then(of))
+}
+
+/// A float that is a whole number.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "within the range of whole numbers"
+)]
+pub fn whole_of(float: f64) -> Option<u64> {
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    (float.fract() == 0.0 && (0.0..END).contains(&float)).then_some(float as u64)
+}
+
 macro_rules! text_or_number {
     ($type:ty, $expecting:literal) => {
         impl Serialize for $type {
@@ -203,6 +232,11 @@ macro_rules! text_or_number {
                         u64::try_from(v)
                             .map(<$type>::from_number)
                             .map_err(|_| E::invalid_value(de::Unexpected::Signed(v), &self))
+                    }
+                    fn visit_f64<E: de::Error>(self, v: f64) -> Result<$type, E> {
+                        whole_of(v)
+                            .map(<$type>::from_number)
+                            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(v), &self))
                     }
                     fn visit_str<E: de::Error>(self, v: &str) -> Result<$type, E> {
                         v.parse().map_err(E::custom)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use caxton_api::{ConversationView, MailEntry, Page, SendResult};
+use caxton_api::{ConversationView, MailEntry, Page, SendResult, whole_number};
 use caxton_kernel::{NodeEvent, Post};
 use caxton_model::{
     Durability, ErrorCode, Fields, Message, MessageKey, Pending, RawJson, Receiver,
@@ -61,7 +61,7 @@ fn take_options(call: &Call, fields: &mut Fields) -> Result<Options, Failure> {
     }
     let wait_ms = match take("wait_ms") {
         None => None,
-        Some(raw) => serde_json::from_str::<Option<u64>>(raw.as_str())
+        Some(raw) => whole_number(&mut serde_json::Deserializer::from_str(raw.as_str()))
             .map_err(|_| wrong("wait_ms", "a whole number of milliseconds"))?,
     };
     Ok(Options {
