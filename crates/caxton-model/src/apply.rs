@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::{
-    AgentId, AgentSpec, AgentState, AgentStatus, Capabilities, DeadLetter, Delivery, Destination,
-    Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
-    RawJson, Record, Restart, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
+    Entry, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record, State,
+    destination_text,
     planted::{Planted, is_planted},
     state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX},
 };
@@ -198,7 +198,7 @@ impl State {
         }
     }
 
-    fn migrated(&mut self, id: AgentId) {
+    pub(crate) fn migrated(&mut self, id: AgentId) {
         if self.migrating.remove(&id).is_some() {
             self.touch(Part::Migrating(id));
         }
