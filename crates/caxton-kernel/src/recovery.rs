@@ -22,6 +22,7 @@ use crate::{
 pub fn split(state: State, directory: &Directory) -> Vec<State> {
     let shards = directory.shards();
     let mut parts: Vec<State> = (0..shards).map(|_| State::default()).collect();
+    split_ids(&state, &mut parts, shards);
     let at = |shard: u16| usize::from(shard % shards);
     let agent_shard = |id: &AgentId| {
         let agent = state.agents.get(id);
@@ -74,21 +75,6 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
             part.dead.insert(key, letter.clone());
         }
     }
-    for name in state.posts_order {
-        if let Some(seen) = state.posts.get(&name)
-            && let Some(part) = parts.get_mut(at(shard_of_client(&name.0, shards)))
-        {
-            part.posts_order.push_back(name.clone());
-            part.posts.insert(name, seen.clone());
-        }
-    }
-    for block in state.spent.blocks.values() {
-        for hash in &block.hashes {
-            if let Some(part) = parts.get_mut(at(hashed_client(*hash))) {
-                part.spent.keep(*hash, block.last);
-            }
-        }
-    }
     for (id, conversation) in state.conversations {
         let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
         if let Some(part) = parts.get_mut(at(shard)) {
@@ -108,10 +94,32 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     }
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
+    }
+    parts
+}
+
+/// A client's message ids go where its messages are accepted.
+fn split_ids(state: &State, parts: &mut [State], shards: u16) {
+    for name in &state.posts_order {
+        if let Some(seen) = state.posts.get(name)
+            && let Some(part) = parts.get_mut(usize::from(shard_of_client(&name.0, shards)))
+        {
+            part.posts_order.push_back(name.clone());
+            part.posts.insert(name.clone(), seen.clone());
+        }
+    }
+    for block in state.spent.blocks.values() {
+        for hash in &block.hashes {
+            let shard = usize::from(hashed_client(*hash) % shards);
+            if let Some(part) = parts.get_mut(shard) {
+                part.spent.keep(*hash, block.last);
+            }
+        }
+    }
+    for part in parts {
         part.spent.until = state.spent.until;
         part.spent.build_index();
     }
-    parts
 }
 
 impl Kernel {

@@ -7,15 +7,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::{
-    AgentId, AgentSpec, AgentState, AgentStatus, Capabilities, DeadLetter, Delivery, Destination,
-    Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
-    RawJson, Record, Restart, State, Timer, Timestamp, TurnRecord, TurnResult, destination_text,
+    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
+    Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record,
+    State, Timer, Timestamp, TurnRecord, destination_text,
     planted::{Planted, is_planted},
     state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX},
 };
-
-/// Why an agent is stopped that nobody stopped.
-pub const ENDED_ITSELF: &str = "it ended itself";
 
 impl State {
     /// An empty state that notes what changes.
@@ -191,22 +188,6 @@ impl State {
         self.agents.insert(id, agent);
     }
 
-    /// Notes that an agent's `migrate` is to run, from the version whose state is there; not where
-    /// that version has come back.
-    fn must_migrate(&mut self, before: Arc<AgentSpec>, now: &AgentSpec) {
-        let from = self.migrating.remove(&now.id).unwrap_or(before);
-        self.touch(Part::Migrating(now.id));
-        if from.version != now.version {
-            self.migrating.insert(now.id, from);
-        }
-    }
-
-    fn migrated(&mut self, id: AgentId) {
-        if self.migrating.remove(&id).is_some() {
-            self.touch(Part::Migrating(id));
-        }
-    }
-
     /// Takes an agent out. Mail that is still there came after whoever decided this looked: it is
     /// held until a record answers it.
     fn remove_agent(&mut self, id: AgentId) {
@@ -277,19 +258,8 @@ impl State {
             }
             (InputRef::Init(_) | InputRef::Migrate(_) | InputRef::Shutdown, _) => {}
         }
-        match &turn.result {
-            TurnResult::Faulted(fault) => {
-                agent.faults += 1;
-                agent.last_fault = Some((at, fault.clone()));
-                return;
-            }
-            TurnResult::Returned(0) => {}
-            TurnResult::Returned(_) => agent.errors += 1,
-            TurnResult::Ended if agent.spec.supervision.restart == Restart::Permanent => {}
-            TurnResult::Ended => {
-                agent.status = AgentStatus::Stopped;
-                agent.status_reason = ENDED_ITSELF.to_owned();
-            }
+        if !agent.note_result(at, &turn.result) {
+            return;
         }
         let by_init = matches!(turn.input, InputRef::Init(_));
         if by_init {

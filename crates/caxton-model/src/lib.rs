@@ -23,12 +23,12 @@ mod raw_json;
 mod record;
 mod spec;
 mod spent_ids;
+mod standing;
 mod state;
 mod suggest;
 mod time;
 mod units;
 
-pub use apply::ENDED_ITSELF;
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use code::HostCode;
@@ -53,6 +53,7 @@ pub use spec::{
 pub use spent_ids::{
     IdVerdict, SPENT_IDS_KEPT, SPENT_IDS_MAX, SpentBlock, SpentIds, client_hash, hashed_client,
 };
+pub use standing::ENDED_ITSELF;
 pub use state::{
     AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_BYTES_TOTAL,
     CONVERSATION_IDLE, CONVERSATIONS_MAX, ClientState, Conversation, ConversationLine,

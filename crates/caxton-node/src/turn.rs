@@ -87,10 +87,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
             let json = Bytes::from_owner(mail.message);
             call(&mut guest, Call::Message(json)).await.map(code)
         }
-        TurnInput::Timer { id, due } => {
-            say_how_late(&mut guest, id, due);
-            call(&mut guest, Call::Timer(id)).await.map(code)
-        }
+        TurnInput::Timer { id, due } => timer(&mut guest, id, due).await.map(code),
         TurnInput::Migrate { from } => call(&mut guest, Call::Migrate(from)).await.map(code),
         TurnInput::Shutdown => call(&mut guest, Call::Shutdown).await.map(code),
     };
@@ -124,13 +121,14 @@ pub(crate) async fn run(job: Job) -> TurnDone {
 
 /// A timer that fell due while the node was down, or the agent stopped, fires at once: its log says
 /// how late.
-fn say_how_late(guest: &mut Guest, id: i32, due: Timestamp) {
+async fn timer(guest: &mut Guest, id: i32, due: Timestamp) -> Result<Returned, Fault> {
     let late = clock::now().since(due);
     if let Some(host) = guest.host.as_mut().filter(|_| late >= TIMER_LATE) {
         let late = Micros(late.0 / 1_000 * 1_000);
         let text = format!("timer {id} was due at {due} and fires {late} late");
         host.log(LogLevel::Warn, &text);
     }
+    call(guest, Call::Timer(id)).await
 }
 
 fn code(value: Returned) -> i32 {

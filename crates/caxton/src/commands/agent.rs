@@ -223,26 +223,8 @@ pub(crate) async fn run(
             let agent = client.rollback_agent(&args.agent).await?;
             output.value(&agent, |agent| status_line(agent, output))
         }
-        Command::Register(args) => {
-            let text = fs::read(&args.file).map_err(|error| Failure::file(&args.file, &error))?;
-            let registration: Registration = serde_json::from_slice(&text).map_err(|error| {
-                Failure::usage(
-                    format!("{}: no descriptor: {error}", args.file.display()),
-                    "write it as {\"services\": [{\"name\": \"translate\"}]}",
-                )
-            })?;
-            let client = args.connection.client(environment).await?;
-            let agent = client.register_agent(&args.agent, &registration).await?;
-            output.value(&agent, |agent| status_line(agent, output))
-        }
-        Command::Deregister(args) => {
-            let client = args.connection.client(environment).await?;
-            client.deregister_agent(&args.agent).await?;
-            let agent = &args.agent;
-            output.entry(&BTreeMap::from([("deregistered", agent)]), |_| {
-                format!("deregistered {agent}")
-            })
-        }
+        Command::Register(args) => register(args, output, environment).await,
+        Command::Deregister(args) => deregister(args, output, environment).await,
         Command::Remove(args) => {
             let client = args.connection.client(environment).await?;
             for agent in &args.agents {
@@ -254,6 +236,36 @@ pub(crate) async fn run(
             Ok(())
         }
     }
+}
+
+async fn register(
+    args: RegisterArgs,
+    output: &Output,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let text = fs::read(&args.file).map_err(|error| Failure::file(&args.file, &error))?;
+    let registration: Registration = serde_json::from_slice(&text).map_err(|error| {
+        Failure::usage(
+            format!("{}: no descriptor: {error}", args.file.display()),
+            "write it as {\"services\": [{\"name\": \"translate\"}]}",
+        )
+    })?;
+    let client = args.connection.client(environment).await?;
+    let agent = client.register_agent(&args.agent, &registration).await?;
+    output.value(&agent, |agent| status_line(agent, output))
+}
+
+async fn deregister(
+    args: OneArgs,
+    output: &Output,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    client.deregister_agent(&args.agent).await?;
+    let agent = &args.agent;
+    output.entry(&BTreeMap::from([("deregistered", agent)]), |_| {
+        format!("deregistered {agent}")
+    })
 }
 
 /// Reads module and manifest, and lays the flags over what the manifest says.
