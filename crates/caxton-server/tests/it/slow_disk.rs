@@ -350,7 +350,7 @@ async fn two_durable_agents_do_not_wait_for_the_disk() {
     let during = disk.syncs() - before;
     println!("slow disk: {ROUNDS} round trips in {took:?}, {during} syncs of {SYNC:?}");
     // How long that takes is the machine's; that a sync covers many round trips is ours.
-    assert!(during <= ROUNDS / 100, "{during} syncs");
+    assert!(during <= ROUNDS / 10, "{during} syncs");
     assert_eq!(asked.await.unwrap(), json!({ "result": "done" }));
     harness.stop().await;
 }
