@@ -433,6 +433,7 @@ mod tests {
     use super::*;
     use crate::{
         Digest, EngineProfile, Fields, Grants, Kind, Limits, Performative, Sent, Supervision,
+        Timestamp,
     };
 
     fn entry(shard: u16, seq: u64, record: Record) -> Entry {

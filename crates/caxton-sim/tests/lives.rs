@@ -58,6 +58,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["98ad4e940e11723c1e4f6c65c37faf8630cb1cbfba9d55671d306c0e55391965"]
+    expect_test::expect!["226cd19f0755ebd3fe22bf678ccd0f01439568234d6f2edf289cd45cfe096c38"]
         .assert_eq(&hash);
 }
