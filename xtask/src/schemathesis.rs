@@ -26,7 +26,7 @@ const CONFIG: &str = include_str!("schemathesis/schemathesis.toml");
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Cases for each operation beside the fixed ones.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     examples: u32,
     /// Decides which; the same number gives the same cases.
     #[arg(long, default_value_t = 1)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 impl Default for Args {
     fn default() -> Self {
         Self {
-            examples: 20,
+            examples: 10,
             seed: 1,
         }
     }
