@@ -244,6 +244,9 @@ fn named(name: &str, body: &[u8]) -> Vec<u8> {
     )
 }
 
+/// What it is; the media type and the body sent; the status and code expected.
+type Case<'a> = (&'a str, &'a str, Vec<u8>, (u16, &'a str));
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_the_wrong_shape_are_refused_by_what_is_wrong() {
     let harness = with_echo().await;
@@ -255,7 +258,7 @@ async fn forms_of_the_wrong_shape_are_refused_by_what_is_wrong() {
     );
     let end = b"--b--\r\n".to_vec();
     let flood: Vec<u8> = (0..10_000).flat_map(|_| named("x", b"")).collect();
-    let cases: Vec<(&str, &str, Vec<u8>, (u16, &str))> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "no boundary",
             "multipart/form-data",
