@@ -176,6 +176,18 @@ pub(crate) fn read_micros(text: &str) -> Result<Micros, String> {
         .map_err(|error: caxton_model::UnitError| error.to_string())
 }
 
+async fn list(args: ListArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    let filter = AgentFilter {
+        name: args.name,
+        status: args.status,
+        capability: args.capability,
+        namespace: args.namespace,
+    };
+    let agents = client.agents(&filter).await?;
+    output.value(&agents, |agents| agents_table(agents, output))
+}
+
 /// Does it.
 pub(crate) async fn run(
     command: Command,
@@ -195,17 +207,7 @@ pub(crate) async fn run(
             let updated = client.update_agent(&args.agent, request).await?;
             show_deployed(&updated.agent, &updated.warnings, "updated", output)
         }
-        Command::List(args) => {
-            let client = args.connection.client(environment).await?;
-            let filter = AgentFilter {
-                name: args.name,
-                status: args.status,
-                capability: args.capability,
-                namespace: args.namespace,
-            };
-            let agents = client.agents(&filter).await?;
-            output.value(&agents, |agents| agents_table(agents, output))
-        }
+        Command::List(args) => list(args, output, environment).await,
         Command::Inspect(args) => {
             let client = args.connection.client(environment).await?;
             let agent = client.agent(&args.agent).await?;
