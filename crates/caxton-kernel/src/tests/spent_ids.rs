@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    Destination, Entry, ErrorCode, Fields, POST_IDS_MAX, Record, Sent, State, Timestamp,
+    Destination, Entry, ErrorCode, Fields, Message, POST_IDS_MAX, Record, Sent, State, Timestamp,
 };
 
 use super::script::BEGIN;
@@ -17,9 +17,15 @@ fn fields() -> Fields {
     Fields::parse(json, 1 << 20).unwrap()
 }
 
-fn posted(state: &mut State, seq: u64, client: &str, id: &str, at: Timestamp) {
+fn posted(
+    state: &mut State,
+    message: &Message,
+    seq: u64,
+    (client, id): (&str, &str),
+    at: Timestamp,
+) {
     let sent = vec![Sent {
-        message: fields().seal(),
+        message: message.clone(),
         to: vec![Destination::Client("nobody".into())],
     }];
     let record = Record::Posted {
@@ -88,10 +94,12 @@ fn is_posted(answer: &Result<Done, Refusal>, again: bool) {
 #[test]
 fn an_id_that_a_million_others_followed_is_refused_never_run_twice() {
     let mut state = State::default();
+    let message = fields().seal();
     let ids = POST_IDS_MAX + 5_000;
     for n in 0..ids {
         let client = if n % 2 == 0 { "even" } else { "odd" };
-        posted(&mut state, n as u64 + 1, client, &format!("id-{n}"), BEGIN);
+        let id = format!("id-{n}");
+        posted(&mut state, &message, n as u64 + 1, (client, &id), BEGIN);
     }
     assert_eq!(state.posts.len(), POST_IDS_MAX);
     assert_eq!(state.spent.len(), 5_000);
@@ -109,6 +117,7 @@ fn an_id_that_a_million_others_followed_is_refused_never_run_twice() {
 #[test]
 fn an_id_that_carries_its_time_is_refused_up_to_the_newest_forgotten_one() {
     let mut state = State::default();
+    let message = fields().seal();
     let millis = BEGIN.0 / 1_000;
     let id = |n: usize| {
         let time = format!("{:012x}", millis + n as i64);
@@ -116,7 +125,7 @@ fn an_id_that_carries_its_time_is_refused_up_to_the_newest_forgotten_one() {
     };
     let at = |n: usize| Timestamp(BEGIN.0 + 1_000 * n as i64);
     for n in 0..=POST_IDS_MAX {
-        posted(&mut state, n as u64 + 1, "c", &id(n), at(n));
+        posted(&mut state, &message, n as u64 + 1, ("c", &id(n)), at(n));
     }
     assert!(state.spent.is_empty(), "no hash is kept of any");
     let node = &mut started(&state, 1);

@@ -176,6 +176,18 @@ pub(crate) fn read_micros(text: &str) -> Result<Micros, String> {
         .map_err(|error: caxton_model::UnitError| error.to_string())
 }
 
+async fn list(args: ListArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    let filter = AgentFilter {
+        name: args.name,
+        status: args.status,
+        capability: args.capability,
+        namespace: args.namespace,
+    };
+    let agents = client.agents(&filter).await?;
+    output.value(&agents, |agents| agents_table(agents, output))
+}
+
 /// Does it.
 pub(crate) async fn run(
     command: Command,
