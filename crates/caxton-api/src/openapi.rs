@@ -115,7 +115,7 @@ fn message() -> Value {
             "description": "Until when a reply is wanted: a time, or microseconds since 1970.",
             "oneOf": [
                 { "type": "string", "format": "date-time" },
-                { "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX },
+                { "type": "integer", "minimum": -62_167_219_200_000_000_i64, "maximum": 253_402_300_799_999_999_i64 },
                 { "type": "null" },
             ],
         }),

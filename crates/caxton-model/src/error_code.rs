@@ -119,7 +119,7 @@ errors! {
     Timeout "CX5004" "timeout" Transient 504 None, None, "allow more time, or look at what the receiver is doing";
     NoCapability "CX5005" "no-capability" Caller 404 Some(HostCode::NotFound), None, "`caxton agent list --capability NAME` shows who offers it";
     Expired "CX5006" "expired" Caller 422 None, None, "the message outlived its receiver's patience; send it again";
-    RemoteAddress "CX5007" "remote-address" Caller 503 Some(HostCode::Unavailable), None, "address an agent of this node: other nodes can't be reached";
+    RemoteAddress "CX5007" "remote-address" Caller 422 Some(HostCode::Unavailable), None, "address an agent of this node: other nodes can't be reached";
     NotUnderstoodByHost "CX5008" "not-understood" Caller 422 None, None, "use a performative that the receiver has registered";
     // 6xxx: the node.
     NodeBudget "CX6001" "node-budget" Transient 503 Some(HostCode::Unavailable), None, "the node is at its budget; free something or raise the budget in node.toml";

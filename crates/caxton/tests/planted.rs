@@ -44,7 +44,10 @@ fn a_limit_taken_out_turns_exactly_its_row_red() {
         let (code, report) = examined(&format!("without:{limit}"));
         println!("without {limit}: red {:?}", red(&report));
         if (code, red(&report)) != (Some(1), vec![limit.as_str()]) {
-            wrong.push(format!("{limit}: exit code {code:?}, red {:?}", red(&report)));
+            wrong.push(format!(
+                "{limit}: exit code {code:?}, red {:?}",
+                red(&report)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -46,7 +46,7 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
             ours.push(answer.took);
             let (result, took) = natively(kernel, size)?;
             beside.push(took);
-            if answer.content != format!("\"{result:016x}\"") {
+            if answer.content != format!("{{\"result\":\"{result:016x}\"}}") {
                 let content = answer.content;
                 return Err(failed(format!(
                     "{kernel}: the guest got {content}, not {result:016x}"
