@@ -257,18 +257,6 @@ pub(crate) async fn run(
     }
 }
 
-async fn list(args: ListArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
-    let client = args.connection.client(environment).await?;
-    let filter = AgentFilter {
-        name: args.name,
-        status: args.status,
-        capability: args.capability,
-        namespace: args.namespace,
-    };
-    let agents = client.agents(&filter).await?;
-    output.value(&agents, |agents| agents_table(agents, output))
-}
-
 /// Reads what an agent is to be registered with.
 fn registration(file: &Path) -> Result<Registration, Failure> {
     let text = fs::read(file).map_err(|error| Failure::file(file, &error))?;
