@@ -140,7 +140,7 @@ struct Ledger {
 }
 
 fn has_timer(tag: u64) -> bool {
-    tag % TIMER_EACH == 0
+    tag.is_multiple_of(TIMER_EACH)
 }
 
 async fn deploy(client: &CaxtonClient) {
