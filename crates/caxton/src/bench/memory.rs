@@ -208,7 +208,7 @@ impl Kept {
     async fn recall(&self, node: &Node, slot: usize, number: usize) -> Result<(), Failure> {
         let (name, client) = (format!("agent-{number}"), guests::slot_client(slot));
         let answer = ask(node, &client, &name, &(self.recall)(&client)).await?;
-        if answer.content != format!("\"{number:08}\"") {
+        if !answer.content.contains(&format!("\"{number:08}\"")) {
             let content = answer.content;
             return Err(failed(format!(
                 "`{name}` answered {content}, not its own number"
