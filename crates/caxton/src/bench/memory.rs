@@ -208,7 +208,6 @@ impl Kept {
     async fn recall(&self, node: &Node, slot: usize, number: usize) -> Result<(), Failure> {
         let (name, client) = (format!("agent-{number}"), guests::slot_client(slot));
         let answer = ask(node, &client, &name, &(self.recall)(&client)).await?;
-        // The SDK's agents say it as `{"result": …}`, the smallest one as it is.
         if !answer.content.contains(&format!("\"{number:08}\"")) {
             let content = answer.content;
             return Err(failed(format!(

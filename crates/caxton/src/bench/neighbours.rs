@@ -100,11 +100,7 @@ async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Seen, Fa
         let posted = measured.node.post(post, None).await;
         posted.map_err(|refusal| failed(refusal.text))?;
     }
-    let mut lines = Vec::new();
-    for route in ROUTES {
-        let request = format!("{}\r\n", measured.head(&format!("GET {route}")));
-        lines.push(Line::open(measured.address(), request.into_bytes()).await?);
-    }
+    let requests = ROUTES.map(|route| format!("{}\r\n", measured.head(&format!("GET {route}"))));
     let mut seen = Seen::default();
     measured.ask("good").await?;
     for _ in 0..questions {
@@ -116,9 +112,13 @@ async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Seen, Fa
         seen.agent.push(answer.took);
         seen.until_turn.push(until_turn);
         seen.way_back.push(answer.took.saturating_sub(until_turn));
-        for (line, times) in lines.iter_mut().zip(&mut seen.api) {
+        for (request, times) in requests.iter().zip(&mut seen.api) {
             tokio::time::sleep(PAUSE).await;
-            times.push(line.ask().await?);
+            // A connection of its own: one that is kept may be closed while a slow machine is silent.
+            let begun = Instant::now();
+            let mut line = Line::open(measured.address(), request.clone().into_bytes()).await?;
+            line.ask().await?;
+            times.push(begun.elapsed());
         }
     }
     measured.stop_within(Duration::ZERO).await?;
