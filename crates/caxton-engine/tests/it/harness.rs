@@ -226,10 +226,16 @@ pub fn verified(text: &str) -> Verified {
 
 #[track_caller]
 pub fn linked_as(kind: EngineKind, profile: EngineProfile, text: &str) -> Linked {
+    linked_on(engine(kind), profile, text)
+}
+
+/// On an engine of the test's own, where it would take the others' places.
+#[track_caller]
+pub fn linked_on(engine: &Engine, profile: EngineProfile, text: &str) -> Linked {
     let verified = verified(text);
     let serves = verified.report().kind.unwrap();
-    let compiled = engine(kind).compile(&verified, profile, serves).unwrap();
-    engine(kind).link(&compiled, &Grants::default()).unwrap()
+    let compiled = engine.compile(&verified, profile, serves).unwrap();
+    engine.link(&compiled, &Grants::default()).unwrap()
 }
 
 #[track_caller]
