@@ -10,6 +10,10 @@
     clippy::indexing_slicing,
     reason = "a test that fails here has failed"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's own task, awaited at its end"
+)]
 
 #[path = "../it/guests.rs"]
 #[allow(dead_code, reason = "the other tests' guests")]

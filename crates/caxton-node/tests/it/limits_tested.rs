@@ -380,7 +380,7 @@ async fn agents_cell(node: &Node, limit: LimitName) -> String {
                 .await
                 .unwrap()
                 .reply
-                .expect(limit.as_str());
+                .unwrap_or_else(|| panic!("{limit} was not answered"));
             assert_eq!(reply.message.performative, Performative::Failure);
             let said = reply.message.content.value();
             faulted(limit, said["code"].as_str().unwrap())

@@ -239,6 +239,10 @@ async fn an_update_whose_migrate_fails_runs_the_old_module_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test's own task, awaited at its end"
+)]
 async fn an_update_that_the_shutdown_meets_is_answered() {
     let dir = tempfile::tempdir().unwrap();
     let node = Arc::new(node_at(dir.path()).await);
@@ -350,6 +354,10 @@ async fn mail_that_waits_when_the_node_ends_is_answered_after_the_start_without_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test's own task, awaited at its end"
+)]
 async fn whoever_waits_for_a_turn_that_the_shutdown_drops_is_told() {
     let node = Arc::new(node().await);
     let deploying = {
