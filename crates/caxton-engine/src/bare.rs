@@ -16,6 +16,15 @@ use wasmtime::{
 
 use crate::raw;
 
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "the source of a guest, which is compiled for two worlds; here natively, at full speed"
+)]
+#[path = "../../../guests/rust/bench/src/kernels.rs"]
+pub mod native;
+
 /// Pooled instances the bare pool has room for.
 const POOL_SLOTS: u32 = 64;
 

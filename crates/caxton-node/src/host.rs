@@ -8,13 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, LogLevel, MetricKind};
+use caxton_engine::{Fetch, HostCalls, LogLevel, LogVerdict, MetricKind};
 use caxton_kernel::{TurnCtx, TurnEffects};
 use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp};
 
 use crate::{
     clock,
-    memory::{AgentMemory, LogVerdict},
+    memory::AgentMemory,
     request::LogLine,
     shared::Shared,
 };

@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use caxton_engine::{LogRate, LogVerdict};
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 
 /// Values written but not yet in a checkpoint, by key; and what lasts from turn to turn besides.
 #[derive(Debug)]
 pub(crate) struct AgentMemory {
     values: HashMap<Arc<[u8]>, Value>,
-    log: LogBucket,
+    log: LogRate,
     /// All memories of its instance. Unit: bytes; 0: it has none.
     pub(crate) guest_bytes: u64,
 }
@@ -20,33 +21,11 @@ struct Value {
     seq: u64,
 }
 
-/// The token bucket of log lines.
-#[derive(Debug)]
-struct LogBucket {
-    tokens: f64,
-    at: Timestamp,
-    dropped: u64,
-}
-
-/// What became of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogVerdict {
-    /// It is kept, and so many before it were not.
-    Kept(u64),
-    /// It is over the rate.
-    Dropped,
-}
-
 impl AgentMemory {
     pub(crate) fn new(limits: &Limits, now: Timestamp) -> Self {
-        let tokens = rate(limits.get(LimitName::LogLinesPerSecond));
         Self {
             values: HashMap::new(),
-            log: LogBucket {
-                tokens,
-                at: now,
-                dropped: 0,
-            },
+            log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
             guest_bytes: 0,
         }
     }
@@ -82,23 +61,8 @@ impl AgentMemory {
     }
     /// Whether a log line is within the rate.
     pub(crate) fn log_line(&mut self, now: Timestamp, per_second: u64) -> LogVerdict {
-        let (bucket, burst) = (&mut self.log, rate(per_second));
-        #[allow(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
-        let elapsed = now.since(bucket.at).0 as f64 / 1e6;
-        bucket.at = now;
-        bucket.tokens = (bucket.tokens + elapsed * burst).min(burst);
-        if bucket.tokens < 1.0 {
-            bucket.dropped += 1;
-            return LogVerdict::Dropped;
-        }
-        bucket.tokens -= 1.0;
-        LogVerdict::Kept(std::mem::take(&mut bucket.dropped))
+        self.log.line(now, per_second)
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
-fn rate(per_second: u64) -> f64 {
-    per_second as f64
 }
 
 #[cfg(test)]
@@ -123,18 +87,5 @@ mod tests {
         memory.commit(&[write("3")], u64::MAX);
         memory.checkpointed(1_000);
         assert!(memory.get(b"k").is_some());
-    }
-
-    #[test]
-    fn log_lines_over_the_rate_are_counted_and_said() {
-        let mut memory = AgentMemory::new(&Limits::for_kind(Kind::Agent), Timestamp(0));
-        let kept = (0..250)
-            .filter(|_| memory.log_line(Timestamp(0), 100) != LogVerdict::Dropped)
-            .count();
-        assert_eq!(kept, 100);
-        assert_eq!(
-            memory.log_line(Timestamp(1_000_000), 100),
-            LogVerdict::Kept(150)
-        );
     }
 }

@@ -56,11 +56,11 @@ enum By {
     SideBySide,
     /// The limit bounds nothing that this kind of guest has; why.
     NoMeaning(&'static str),
-    /// Nothing calls this kind of guest yet in a way that could reach the limit; why.
-    NotYet(&'static str),
+    /// The only caller there is holds it, the program's `run`, whose own tests attack it on both
+    /// engines: `caxton/tests/it/run_alone.rs`.
+    Alone(&'static str),
 }
 
-const NO_HOST: &str = "kept by the host of the call; no node calls this kind yet";
 const LOOP: &str = "(loop (br 0)) (i32.const 0)";
 const SEND: &str = r#"(import "caxton" "send_message" (func $f (param i32 i32) (result i32)))"#;
 const TIMER: &str = r#"(import "caxton" "set_timer" (func $f (param i64) (result i32)))"#;
@@ -198,14 +198,14 @@ fn by_called(name: LimitName, kind: Kind) -> By {
             "(call $f (i32.const 16) (i32.const 3000))",
             &[(L::MessageBytes, 2_000)],
         )),
+        L::LogLinesPerSecond => By::Alone("dropped, counted and said"),
         L::MessagesPerSecond
         | L::Mailbox
         | L::MailboxBytes
         | L::Timers
         | L::StateBytes
         | L::StateKeys
-        | L::LogLinesPerSecond
-        | L::Subscriptions => By::NotYet(NO_HOST),
+        | L::Subscriptions => By::Alone("answered -8: it has none outside a node"),
         L::Memory
         | L::TableElements
         | L::Cpu
@@ -434,7 +434,7 @@ async fn agents_cell(node: &Node, limit: LimitName) -> String {
             "one turn at a time".to_owned()
         }
         By::NoMeaning(why) => format!("no meaning: {why}"),
-        By::NotYet(why) => format!("not yet: {why}"),
+        By::Alone(found) => format!("{found} (`caxton run`)"),
         By::Payload | By::Places => panic!("no attack of an agent's"),
     }
 }
@@ -587,7 +587,7 @@ async fn called_cell(engine: &Engine, kind: Kind, limit: LimitName) -> String {
             for fault in refused {
                 faulted(limit, fault.code.as_str());
             }
-            "refused, by the places of the pool".to_owned()
+            "refused".to_owned()
         }
         By::Code(attack) => {
             let text = until_refused(kind, &attack);
@@ -597,7 +597,7 @@ async fn called_cell(engine: &Engine, kind: Kind, limit: LimitName) -> String {
             answered(limit, &host.line)
         }
         By::NoMeaning(why) => format!("no meaning: {why}"),
-        By::NotYet(why) => format!("not yet: {why}"),
+        By::Alone(found) => format!("{found} (`caxton run`)"),
         By::Logs | By::Mail | By::SideBySide => panic!("no attack of a {kind}"),
     }
 }
@@ -635,7 +635,8 @@ fn page(rows: &[[String; 3]]) -> String {
         <!-- Made from the code: `cargo xtask docs` rewrites it. -->\n\n\
         For each limit and kind of guest a hostile guest attacks it, on both engines; this is what became of it.\n\
         *Ended* means a fault with the error named; *answered* is the number that the host function gave.\n\
-        A kind that a limit has no meaning for says so; what can't be attacked yet says why.\n\
+        A kind that a limit has no meaning for says so. What says `caxton run` is held by that command,\n\
+        the only one that calls such a guest where the limit has a meaning.\n\
         Apps are not callable yet and stand in no column.\n\n\
         | limit | error | agent | processor | extension |\n|---|---|---|---|---|\n",
     );

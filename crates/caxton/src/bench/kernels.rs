@@ -2,41 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use caxton_model::{Durability, LimitName};
+use caxton_engine::bare::native;
+use caxton_model::Durability;
 use serde_json::json;
 
 use super::{
     Plan, guests,
-    node::{Measured, agent, ask, deploy},
+    node::{Measured, ask, deploy, unhurried},
     row::{Row, Target, Unit, failed},
 };
 use crate::failure::Failure;
-
-#[allow(
-    clippy::indexing_slicing,
-    unreachable_pub,
-    missing_docs,
-    reason = "the guest's own source, which is compiled for two worlds"
-)]
-#[path = "../../../../guests/rust/bench/src/kernels.rs"]
-mod native;
 
 const BENCH_RUST: &[u8] = include_bytes!("../../../../guests/prebuilt/bench-rust.wasm");
 
 /// The kernels, and sizes that take some ten milliseconds.
 const KERNELS: [(&str, u32); 3] = [("sha256", 64), ("fib", 32), ("matmul", 256)];
 
-/// An agent's limit for these: on, and not reached. Unit: microseconds.
-const LIMIT_MICROS: u64 = 30_000_000;
-
 /// A row each.
 pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let measured = Measured::start(Durability::Memory, 1, &plan.dir).await?;
-    let mut one = agent("computer", BENCH_RUST, Durability::Memory)?;
-    for limit in [LimitName::Cpu, LimitName::Wall] {
-        one.limits.0.insert(limit, LIMIT_MICROS);
-    }
-    deploy(&measured.node, one).await?;
+    deploy(&measured.node, unhurried("computer", BENCH_RUST)?).await?;
     let mut rows = Vec::new();
     for (kernel, size) in KERNELS {
         let content = json!({"action": "compute", "kernel": kernel, "size": size});

@@ -15,7 +15,7 @@ use tokio::{process::Command, task::JoinSet};
 
 use super::{
     Plan, guests,
-    node::{Measured, agent, ask, deploy},
+    node::{Measured, agent, ask, deploy, unhurried},
     row::{Rate, Row, Target, failed},
 };
 use crate::failure::Failure;
@@ -112,9 +112,7 @@ pub(super) async fn passivated(plan: &Plan) -> Result<Vec<Row>, Failure> {
 /// One agent that holds much, against a program that does.
 pub(super) async fn data(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let measured = Measured::start(Durability::Memory, 1, &plan.dir).await?;
-    measured
-        .deploy("hungry", HUNGRY, Durability::Memory, None)
-        .await?;
+    deploy(&measured.node, unhurried("hungry", HUNGRY)?).await?;
     let content = json!({"action": "allocate_large_buffer", "size": DATA_BYTES});
     let before = resident_kib()?;
     ask(&measured.node, guests::CLIENT, "hungry", &content).await?;

@@ -10,22 +10,19 @@ use std::{
 };
 
 use caxton_engine::bare::BareAgent;
-use caxton_model::{Durability, LimitName};
+use caxton_model::Durability;
 use serde_json::Value;
 
 use super::{
     Plan, guests,
     http::Line,
-    node::{Measured, agent, ask, deploy, post},
+    node::{Measured, ask, post, unhurried},
     row::{Row, Target, Unit, failed},
 };
 use crate::failure::Failure;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// How long a loop may compute: longer than any measurement. Unit: microseconds.
-const LOOP_MICROS: u64 = 3_600_000_000;
 
 /// What the API is asked: something a shard has to answer, and something it has not.
 const ROUTES: [&str; 2] = ["/api/v1/agents/good", "/health/ready"];
@@ -86,16 +83,15 @@ async fn answers(plan: &Plan, loops: usize, questions: usize) -> Result<Seen, Fa
     let shards = caxton_node::NodeOptions::default().shards;
     let measured = Measured::start(Durability::Memory, shards, &plan.dir).await?;
     measured
-        .deploy("good", &guests::replier()?, Durability::Memory, None)
+        .deploy("good", &guests::replier()?, Durability::Memory, Some(0))
         .await?;
     let endless = guests::endless()?;
     for number in 0..loops {
         let name = format!("loop-{number}");
-        let mut one = agent(&name, &endless, Durability::Memory)?;
-        for limit in [LimitName::Cpu, LimitName::Wall] {
-            one.limits.0.insert(limit, LOOP_MICROS);
-        }
-        deploy(&measured.node, one).await?;
+        // By turns: drawn at random, two could both lie where the good agent does not.
+        let shard = u16::try_from(number).unwrap_or(0) % shards.max(1);
+        let one = unhurried(&name, &endless)?;
+        measured.place(one, Some(shard)).await?;
         let post = post(guests::CLIENT, &name, &Value::Null);
         let posted = measured.node.post(post, None).await;
         posted.map_err(|refusal| failed(refusal.text))?;

@@ -24,6 +24,9 @@ use crate::{failure::Failure, serving};
 /// How long one answer may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longer than any measurement. Unit: microseconds.
+const LONG_MICROS: u64 = 3_600_000_000;
+
 /// Ids are drawn at random: so often an agent is deployed again until its shard is the wanted one.
 const DRAWS_MAX: usize = 200;
 
@@ -87,8 +90,13 @@ impl Measured {
         durability: Durability,
         shard: Option<u16>,
     ) -> Result<(), Failure> {
+        self.place(agent(name, module, durability)?, shard).await
+    }
+    /// Deploys that; where `shard` says so, on that one.
+    pub(super) async fn place(&self, asked: Deploy, shard: Option<u16>) -> Result<(), Failure> {
+        let name = asked.name.as_str();
         for _ in 0..DRAWS_MAX {
-            deploy(&self.node, agent(name, module, durability)?).await?;
+            deploy(&self.node, asked.clone()).await?;
             let listing = self
                 .node
                 .find(name)
@@ -198,6 +206,15 @@ pub(super) fn agent(name: &str, module: &[u8], durability: Durability) -> Result
         profile: EngineProfile::Hardened,
         passivate_after: None,
     })
+}
+
+/// One in memory that may compute for longer than any measurement lasts; its limits are on.
+pub(super) fn unhurried(name: &str, module: &[u8]) -> Result<Deploy, Failure> {
+    let mut deploy = agent(name, module, Durability::Memory)?;
+    for limit in [LimitName::Cpu, LimitName::Wall] {
+        deploy.limits.0.insert(limit, LONG_MICROS);
+    }
+    Ok(deploy)
 }
 
 /// Deploys it.

@@ -18,5 +18,6 @@ mod node;
 mod offline;
 mod online;
 mod process;
+mod run_alone;
 mod telemetry;
 mod top;

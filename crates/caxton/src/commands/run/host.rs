@@ -3,8 +3,8 @@
 use std::{any::Any, collections::BTreeMap};
 
 use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, LogLevel, MetricKind};
-use caxton_model::{HostCode, Micros, Timestamp};
+use caxton_engine::{Fetch, HostCalls, LogLevel, LogRate, LogVerdict, MetricKind};
+use caxton_model::{HostCode, LimitName, Limits, Micros, Timestamp};
 
 /// Metrics a guest may have; as many as a node shows.
 const METRICS_MAX: usize = 100;
@@ -16,12 +16,16 @@ pub(super) struct RunHost {
     pub(super) sent: Vec<String>,
     /// Its metrics, by name.
     pub(super) metrics: BTreeMap<String, f64>,
+    sent_bytes: usize,
     state: BTreeMap<Vec<u8>, Bytes>,
+    state_bytes: usize,
     config: BTreeMap<String, String>,
     is_agent: bool,
     now: Timestamp,
     random: u32,
     timers: i32,
+    limits: Limits,
+    log: LogRate,
 }
 
 impl RunHost {
@@ -31,17 +35,39 @@ impl RunHost {
         config: &[(String, String)],
         now: Timestamp,
         seed: u32,
+        limits: &Limits,
     ) -> Self {
         Self {
             sent: Vec::new(),
+            sent_bytes: 0,
             metrics: BTreeMap::new(),
             state: BTreeMap::new(),
+            state_bytes: 0,
             config: config.iter().cloned().collect(),
             is_agent,
             now,
             // A xorshift must not start at 0.
             random: seed | 1,
             timers: 0,
+            limits: limits.clone(),
+            log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
+        }
+    }
+    /// Whether so much more of what a limit bounds is within it.
+    fn within(&self, name: LimitName, asked: usize) -> Result<(), HostCode> {
+        if asked as u64 > self.limits.get(name) {
+            return Err(name.code().host_code().unwrap_or(HostCode::QuotaReached));
+        }
+        Ok(())
+    }
+    /// Says how many lines were dropped before this one, or before the run's end.
+    fn say_dropped(&self, dropped: u64) {
+        if dropped > 0 {
+            let per_second = self.limits.get(LimitName::LogLinesPerSecond);
+            let text = format!(
+                "{dropped} log lines were dropped: over log_lines_per_second = {per_second}"
+            );
+            write_line(LogLevel::Warn, &text);
         }
     }
     /// A processor has no state, no mail and no timers.
@@ -66,12 +92,28 @@ pub(super) fn now() -> Timestamp {
     }))
 }
 
+impl Drop for RunHost {
+    fn drop(&mut self) {
+        let dropped = self.log.take_dropped();
+        self.say_dropped(dropped);
+    }
+}
+
+fn write_line(level: LogLevel, text: &str) {
+    use std::io::Write as _;
+    let level = format!("{level:?}").to_lowercase();
+    // A closed stderr must not end the guest.
+    let _ = writeln!(std::io::stderr(), "{level:5} {text}");
+}
+
 impl HostCalls for RunHost {
     fn send_message(&mut self, json: &[u8]) -> Result<(), HostCode> {
         self.of_agent()?;
         let text = std::str::from_utf8(json).map_err(|_| HostCode::Malformed)?;
         serde_json::from_str::<caxton_client::FipaMessage>(text)
             .map_err(|_| HostCode::Malformed)?;
+        self.within(LimitName::MailboxBytes, self.sent_bytes + text.len())?;
+        self.sent_bytes += text.len();
         self.sent.push(text.to_owned());
         Ok(())
     }
@@ -98,16 +140,25 @@ impl HostCalls for RunHost {
     }
     fn store(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostCode> {
         self.of_agent()?;
+        let before = self.state.get(key).map(|value| key.len() + value.len());
+        let bytes = self.state_bytes + key.len() + value.len() - before.unwrap_or(0);
+        self.within(LimitName::StateBytes, bytes)?;
+        let new = usize::from(before.is_none());
+        self.within(LimitName::StateKeys, self.state.len() + new)?;
+        self.state_bytes = bytes;
         self.state
             .insert(key.to_vec(), Bytes::copy_from_slice(value));
         Ok(())
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), HostCode> {
         self.of_agent()?;
-        self.state.remove(key).map(|_| ()).ok_or(HostCode::NotFound)
+        let value = self.state.remove(key).ok_or(HostCode::NotFound)?;
+        self.state_bytes -= key.len() + value.len();
+        Ok(())
     }
     fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
         self.of_agent()?;
+        self.within(LimitName::Timers, usize::try_from(self.timers).unwrap_or(0) + 1)?;
         self.timers += 1;
         Ok(self.timers)
     }
@@ -124,10 +175,11 @@ impl HostCalls for RunHost {
         self.random
     }
     fn log(&mut self, level: LogLevel, text: &str) {
-        use std::io::Write as _;
-        let level = format!("{level:?}").to_lowercase();
-        // A closed stderr must not end the guest.
-        let _ = writeln!(std::io::stderr(), "{level:5} {text}");
+        let per_second = self.limits.get(LimitName::LogLinesPerSecond);
+        if let LogVerdict::Kept(dropped) = self.log.line(now(), per_second) {
+            self.say_dropped(dropped);
+            write_line(level, text);
+        }
     }
     fn register_capabilities(&mut self, _: &[u8]) -> Result<(), HostCode> {
         self.of_agent()

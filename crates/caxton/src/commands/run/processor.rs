@@ -62,7 +62,7 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
     let seed = digest
         .bytes()
         .fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
-    let host = Box::new(RunHost::new(false, &args.guest.config, now(), seed));
+    let host = Box::new(RunHost::new(false, &args.guest.config, now(), seed, &limits));
     let done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
         _ => {
@@ -80,7 +80,7 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         return Ok(std::io::stdout().lock().write_all(&bytes)?);
     }
     let metrics = match done.host.as_any().downcast::<RunHost>() {
-        Ok(host) => host.metrics,
+        Ok(mut host) => std::mem::take(&mut host.metrics),
         Err(_) => std::collections::BTreeMap::new(),
     };
     let ran = Ran {

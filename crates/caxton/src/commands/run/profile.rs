@@ -29,7 +29,8 @@ pub(super) async fn run(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let host: Box<dyn HostCalls> = Box::new(RunHost::new(true, &args.guest.config, now(), 1));
+    let host = RunHost::new(true, &args.guest.config, now(), 1, &ready.limits);
+    let host: Box<dyn HostCalls> = Box::new(host);
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;
     let mut instance = Some(started.result.map_err(|fault| fault_failure(&fault))?);
