@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
     sync::Arc,
     task::Poll,
 };
@@ -31,7 +31,8 @@ pub(crate) enum Driven<T> {
     Panicked(String),
 }
 
-/// Polls a guest's future to its end, on the caller's own run queue.
+/// Polls a guest's future to its end, on the caller's own run queue. The caller pins it: handed over,
+/// it would stand in the caller's future twice.
 ///
 /// Cancel: dropping it ends the guest; the store must then be dropped too.
 pub(crate) async fn drive<T>(
@@ -39,9 +40,8 @@ pub(crate) async fn drive<T>(
     touch: Touch,
     cpu_nanos_max: u64,
     wall_nanos_max: u64,
-    future: impl Future<Output = wasmtime::Result<T>>,
+    mut future: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
 ) -> Driven<T> {
-    let mut future = pin!(future);
     poll_fn(move |cx| {
         touch.running();
         meter.slice_begins();

@@ -17,8 +17,9 @@ use crate::{
 /// The buffer for a capability descriptor; a larger one is asked for again. Unit: bytes.
 const CAPABILITIES_BYTES: usize = 64 << 10;
 
-/// A turn that recursed deeply took longer than this, for its stack's pages alone.
-const DEEP_TURN_NANOS: u64 = 4_000;
+/// A turn that recursed deeply took longer than this, for its stack's pages alone: each costs at
+/// least 250 ns at first touch, so that a stack below it keeps at most 256 KiB.
+const DEEP_TURN_NANOS: u64 = 16_000;
 
 /// A turn's call into an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

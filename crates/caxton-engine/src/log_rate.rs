@@ -64,9 +64,6 @@ mod tests {
             .filter(|_| rate.line(Timestamp(0), 100) != LogVerdict::Dropped)
             .count();
         assert_eq!(kept, 100);
-        assert_eq!(
-            rate.line(Timestamp(1_000_000), 100),
-            LogVerdict::Kept(150)
-        );
+        assert_eq!(rate.line(Timestamp(1_000_000), 100), LogVerdict::Kept(150));
     }
 }

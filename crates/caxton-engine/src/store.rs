@@ -88,8 +88,10 @@ macro_rules! run {
     ($store:expr, $future:expr) => {{
         let ctx = $store.data();
         let (meter, touch, bounds) = (ctx.meter.clone(), ctx.touch.clone(), ctx.bounds);
-        let driven =
-            crate::drive::drive(meter, touch, bounds.cpu_nanos, bounds.wall_nanos, $future).await;
+        let driven = {
+            let future = std::pin::pin!($future);
+            crate::drive::drive(meter, touch, bounds.cpu_nanos, bounds.wall_nanos, future).await
+        };
         crate::drive::settle(driven, $store.data())
     }};
 }

@@ -260,17 +260,19 @@ impl Kernel {
         }
     }
 
-    fn dispatch(&mut self, deliveries: Vec<Delivery>) {
-        let mut here = Vec::new();
-        for delivery in deliveries {
+    fn dispatch(&mut self, mut deliveries: Vec<Delivery>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        deliveries.retain(|delivery| {
             let shard = self.shard_of(&delivery.to, &delivery.message);
-            if shard == self.options.shard {
-                here.push(delivery);
-            } else {
-                self.effects.push(Effect::Forward { shard, delivery });
+            let is_here = shard == self.options.shard;
+            if !is_here {
+                let delivery = delivery.clone();
+                effects.push(Effect::Forward { shard, delivery });
             }
-        }
-        self.receive(here);
+            is_here
+        });
+        self.effects = effects;
+        self.receive(deliveries);
     }
 
     /// Whether an agent's records are journalled. The host's own agents' are.

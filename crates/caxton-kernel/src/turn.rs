@@ -112,15 +112,27 @@ impl TurnCtx {
     fn limit(&self, name: LimitName) -> u64 {
         self.spec.limits.get(name)
     }
+    /// Reads a message. Most answer the one that is handled, and share its names.
+    fn read(&self, json: &[u8]) -> Result<Fields, MessageError> {
+        let bytes_max = self.limit(LimitName::MessageBytes);
+        let own = self.spec.name.as_shared();
+        let Some(input) = &self.input else {
+            return Fields::parse_among(json, bytes_max, &[own]);
+        };
+        let conversation = input.conversation_id.as_ref().unwrap_or(own);
+        let asked = input.reply_with.as_ref().unwrap_or(own);
+        let known = [own, &input.sender, conversation, asked];
+        Fields::parse_among(json, bytes_max, &known)
+    }
     fn parse(&self, json: &[u8]) -> Result<Fields, HostCode> {
-        Fields::parse(json, self.limit(LimitName::MessageBytes)).map_err(|error| match error {
+        self.read(json).map_err(|error| match error {
             MessageError::TooLarge { .. } => HostCode::TooLarge,
             _ => HostCode::Malformed,
         })
     }
     /// Reads a message whose receiver the host sets.
     fn parse_to(&self, json: &[u8], receiver: &str) -> Result<Fields, HostCode> {
-        match Fields::parse(json, self.limit(LimitName::MessageBytes)) {
+        match self.read(json) {
             Err(MessageError::Missing { field: "receiver" }) => {
                 let mut object: serde_json::Map<String, serde_json::Value> =
                     serde_json::from_slice(json).map_err(|_| HostCode::Malformed)?;

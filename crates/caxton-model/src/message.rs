@@ -239,6 +239,15 @@ impl Fields {
     /// 100 unknown fields. The sender is what the bytes say; [`Self::seal`] takes the true one.
     /// Errors: [`MessageError`].
     pub fn parse(bytes: &[u8], bytes_max: u64) -> Result<Self, MessageError> {
+        Self::parse_among(bytes, bytes_max, &[])
+    }
+
+    /// The same, among texts that are likely to stand in it: those are shared, not copied.
+    pub fn parse_among(
+        bytes: &[u8],
+        bytes_max: u64,
+        known: &[&Arc<str>],
+    ) -> Result<Self, MessageError> {
         let size = bytes.len() as u64;
         if size > bytes_max {
             return Err(MessageError::TooLarge {
@@ -252,7 +261,7 @@ impl Fields {
         if has_half_character(bytes) {
             return Err(MessageError::HalfCharacter);
         }
-        let fields = message_json::read(bytes)?;
+        let fields = message_json::read(bytes, known)?;
         fields.check_encoding()?;
         Ok(fields)
     }

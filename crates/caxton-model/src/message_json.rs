@@ -37,17 +37,17 @@ const TEXTS: [&str; 9] = [
 #[derive(Default)]
 struct Wire<'a> {
     performative: Option<Cow<'a, str>>,
-    receiver: Option<Receiver>,
+    receiver: Option<Wanted<'a>>,
     content: Option<&'a RawValue>,
     reply_by: Option<&'a RawValue>,
-    texts: [Option<Arc<str>>; TEXTS.len()],
+    texts: [Option<Cow<'a, str>>; TEXTS.len()],
     extra: Vec<(Arc<str>, &'a RawValue)>,
     /// Which known fields stood there, null ones too: one bit each.
     seen: u32,
 }
 
 /// Reads a message's fields out of JSON whose size and depth were checked.
-pub(crate) fn read(bytes: &[u8]) -> Result<Fields, MessageError> {
+pub(crate) fn read(bytes: &[u8], known: &[&Arc<str>]) -> Result<Fields, MessageError> {
     let wire: Wire<'_> = serde_json::from_slice(bytes)?;
     let Some(performative) = wire.performative else {
         return Err(MessageError::Missing {
@@ -65,13 +65,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Fields, MessageError> {
         ontology,
         language,
         encoding,
-    ] = wire.texts;
+    ] = wire.texts.map(|text| text.map(|text| shared(&text, known)));
     Ok(Fields {
         performative: performative.parse()?,
         sender: sender.unwrap_or_default(),
-        receiver: wire
-            .receiver
-            .ok_or(MessageError::Missing { field: "receiver" })?,
+        receiver: match wire.receiver {
+            Some(Wanted::One(name)) => Receiver::One(shared(&name, known)),
+            Some(Wanted::Others(receiver)) => receiver,
+            None => return Err(MessageError::Missing { field: "receiver" }),
+        },
         content: wire.content.map(RawJson::from).unwrap_or_default(),
         conversation_id,
         reply_with,
@@ -89,6 +91,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Fields, MessageError> {
             .map(|(name, raw)| (name, RawJson::from(raw)))
             .collect(),
     })
+}
+
+/// A text on the heap: one that is there already, if it is known.
+fn shared(text: &str, known: &[&Arc<str>]) -> Arc<str> {
+    let known = known.iter().find(|known| known.as_ref() == text);
+    known.map_or_else(|| text.into(), |known| Arc::clone(known))
 }
 
 fn reply_by(raw: Option<&RawValue>) -> Result<Option<(RawJson, Timestamp)>, MessageError> {
@@ -130,7 +138,7 @@ impl<'de> Wire<'de> {
                 0
             }
             "receiver" => {
-                self.receiver = Some(map.next_value::<Wanted>()?.0);
+                self.receiver = Some(map.next_value()?);
                 1
             }
             "content" => {
@@ -149,7 +157,7 @@ impl<'de> Wire<'de> {
                     self.extra.push((key.into(), map.next_value()?));
                     return Ok(before);
                 };
-                *place = map.next_value_seed(Text(name))?.map(Arc::from);
+                *place = map.next_value_seed(Text(name))?;
                 bit
             }
         };
@@ -229,14 +237,17 @@ impl<'de> de::Visitor<'de> for Text {
 }
 
 /// A receiver in one of its three forms.
-struct Wanted(Receiver);
+enum Wanted<'a> {
+    One(Cow<'a, str>),
+    Others(Receiver),
+}
 
-impl<'de> Deserialize<'de> for Wanted {
+impl<'de: 'a, 'a> Deserialize<'de> for Wanted<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        fn name<E: de::Error>(text: &str) -> Result<Arc<str>, E> {
+        fn name<E: de::Error>(text: &str) -> Result<&str, E> {
             if !text.is_empty() && text.len() <= FIELD_BYTES_MAX {
-                return Ok(text.into());
+                return Ok(text);
             }
             let got = head(text);
             Err(E::custom(format!(
@@ -244,18 +255,21 @@ impl<'de> Deserialize<'de> for Wanted {
             )))
         }
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Wanted;
+            type Value = Wanted<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let expected = RECEIVER_EXPECTED.trim_start_matches("expected ");
                 write!(f, "{expected} as `receiver`")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wanted, E> {
-                name(text).map(|name| Wanted(Receiver::One(name)))
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Wanted<'de>, E> {
+                name(text).map(|name| Wanted::One(name.into()))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted, A::Error> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wanted<'de>, E> {
+                name(text).map(|name| Wanted::One(name.to_owned().into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted<'de>, A::Error> {
                 let mut names = Vec::new();
                 while let Some(text) = seq.next_element_seed(Text("receiver"))? {
-                    names.push(name(&text.unwrap_or_default())?);
+                    names.push(name(&text.unwrap_or_default())?.into());
                     if names.len() > RECEIVERS_MAX {
                         break;
                     }
@@ -265,9 +279,9 @@ impl<'de> Deserialize<'de> for Wanted {
                         "field `receiver`: 1 to {RECEIVERS_MAX} names"
                     )));
                 }
-                Ok(Wanted(Receiver::List(names)))
+                Ok(Wanted::Others(Receiver::List(names)))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted<'de>, A::Error> {
                 let mut capability = None;
                 while let Some(key) = map.next_key_seed(Text("receiver"))? {
                     if key.as_deref() != Some("capability") || capability.is_some() {
@@ -276,10 +290,10 @@ impl<'de> Deserialize<'de> for Wanted {
                         )));
                     }
                     let text = map.next_value_seed(Text("receiver"))?;
-                    capability = Some(name(&text.unwrap_or_default())?);
+                    capability = Some(name(&text.unwrap_or_default())?.into());
                 }
                 match capability {
-                    Some(capability) => Ok(Wanted(Receiver::Capability(capability))),
+                    Some(capability) => Ok(Wanted::Others(Receiver::Capability(capability))),
                     None => Err(de::Error::custom(format!(
                         "field `receiver`: {RECEIVER_EXPECTED}"
                     ))),

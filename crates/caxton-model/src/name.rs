@@ -134,6 +134,11 @@ impl AgentName {
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.full)
     }
+    /// The same where it stands.
+    #[must_use]
+    pub const fn as_shared(&self) -> &Arc<str> {
+        &self.full
+    }
     /// Without the namespace.
     #[must_use]
     pub fn local(&self) -> &str {

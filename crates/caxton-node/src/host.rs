@@ -12,12 +12,7 @@ use caxton_engine::{Fetch, HostCalls, LogLevel, LogVerdict, MetricKind};
 use caxton_kernel::{TurnCtx, TurnEffects};
 use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp};
 
-use crate::{
-    clock,
-    memory::AgentMemory,
-    request::LogLine,
-    shared::Shared,
-};
+use crate::{clock, memory::AgentMemory, request::LogLine, shared::Shared};
 
 /// Bytes of one key of an agent's state.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -28,7 +23,7 @@ type Value = Option<Arc<[u8]>>;
 pub(crate) struct TurnHost {
     shared: Arc<Shared>,
     spec: Arc<AgentSpec>,
-    ctx: Option<TurnCtx>,
+    ctx: Option<Box<TurnCtx>>,
     memory: Arc<Mutex<AgentMemory>>,
     /// Whether the store may hold keys that are not in memory.
     stored: bool,
@@ -43,7 +38,7 @@ impl TurnHost {
     pub(crate) fn new(
         shared: Arc<Shared>,
         spec: Arc<AgentSpec>,
-        ctx: TurnCtx,
+        ctx: Box<TurnCtx>,
         memory: Arc<Mutex<AgentMemory>>,
         stored: bool,
         (state_bytes, state_keys): (u64, u64),
@@ -63,7 +58,7 @@ impl TurnHost {
 
     /// What the turn wants done.
     pub(crate) fn finish(mut self) -> TurnEffects {
-        let mut effects = self.ctx.take().map(TurnCtx::finish).unwrap_or_default();
+        let mut effects = self.ctx.take().map(|ctx| ctx.finish()).unwrap_or_default();
         effects.writes = self
             .writes
             .drain()
@@ -132,7 +127,7 @@ impl TurnHost {
     }
 
     fn ctx(&mut self) -> Result<&mut TurnCtx, HostCode> {
-        self.ctx.as_mut().ok_or(HostCode::Unavailable)
+        self.ctx.as_deref_mut().ok_or(HostCode::Unavailable)
     }
 }
 
@@ -211,7 +206,7 @@ impl HostCalls for TurnHost {
         now
     }
     fn random_u32(&mut self) -> u32 {
-        self.ctx.as_mut().map_or(0, TurnCtx::random_u32)
+        self.ctx.as_deref_mut().map_or(0, TurnCtx::random_u32)
     }
     fn log(&mut self, level: LogLevel, text: &str) {
         let now = clock::now();

@@ -6,7 +6,6 @@
 use std::{
     collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::Ordering,
@@ -21,6 +20,7 @@ use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEnd}
 use caxton_model::{
     AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record,
 };
+use tokio_util::sync::ReusableBoxFuture;
 
 mod reclaim;
 
@@ -56,6 +56,9 @@ const PARK_MAX: Duration = Duration::from_millis(50);
 
 /// How often what the checkpoint holds is dropped from memory.
 const TRIM_EVERY: Duration = Duration::from_millis(500);
+
+/// Turns whose memory is kept for those to come. Each takes some kilobytes.
+const FUTURES_MAX: usize = 16;
 
 /// What a shard is sent.
 #[allow(
@@ -130,7 +133,7 @@ struct Slot {
 struct Turn {
     number: u64,
     spec: Arc<AgentSpec>,
-    future: Pin<Box<dyn Future<Output = TurnDone> + Send>>,
+    future: ReusableBoxFuture<'static, TurnDone>,
     /// Whether its last slice ended by pre-emption.
     preempted: bool,
     /// When it could have begun.
@@ -166,6 +169,10 @@ pub(crate) struct Shard {
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
+    /// The time as it was looked at last: at the round's begin, or when the last guest gave way.
+    looked: Instant,
+    /// The memory of turns that have ended, for those to come: it is still near the processor.
+    futures: Vec<ReusableBoxFuture<'static, TurnDone>>,
     counted: Counted,
     close_by: Option<Instant>,
     last_peer: Option<Instant>,
@@ -197,6 +204,8 @@ impl Shard {
             published: Vec::new(),
             written: HashSet::new(),
             trimmed: Instant::now(),
+            looked: Instant::now(),
+            futures: Vec::new(),
             counted: Counted::default(),
             close_by: None,
             last_peer: None,
@@ -227,6 +236,7 @@ impl Shard {
 
     /// One round; answers whether there was anything to do.
     fn round(&mut self) -> bool {
+        self.looked = Instant::now();
         let mut busy = self.take_messages();
         if self
             .kernel
@@ -337,17 +347,24 @@ impl Shard {
         };
         let Some(turn) = &mut slot.turn else { return };
         if !std::mem::replace(&mut turn.begun, true) {
-            self.counted.wait.record(turn.due.elapsed().as_secs_f64());
+            let waited = self.looked.saturating_duration_since(turn.due);
+            self.counted.wait.record(waited.as_secs_f64());
         }
         let waker = Waker::from(Arc::clone(&slot.waker));
         let mut context = Context::from_waker(&waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| turn.future.as_mut().poll(&mut context)));
+        let polled = catch_unwind(AssertUnwindSafe(|| turn.future.poll(&mut context)));
+        self.looked = Instant::now();
         match polled {
             Ok(Poll::Pending) => turn.preempted = slot.waker.is_woken(),
             Ok(Poll::Ready(done)) => {
                 let spec = Arc::clone(&turn.spec);
-                self.counted.turn.record(turn.due.elapsed().as_secs_f64());
-                slot.turn = None;
+                let took = self.looked.saturating_duration_since(turn.due);
+                self.counted.turn.record(took.as_secs_f64());
+                if let Some(turn) = slot.turn.take()
+                    && self.futures.len() < FUTURES_MAX
+                {
+                    self.futures.push(turn.future);
+                }
                 slot.linked = done.linked.map(|linked| (Arc::clone(&spec), linked));
                 self.set_instance(agent, done.instance);
                 self.turn_ended(&spec, done.end);
@@ -379,7 +396,7 @@ impl Shard {
         slot.instance = instance;
     }
 
-    fn turn_ended(&mut self, spec: &AgentSpec, end: TurnEnd) {
+    fn turn_ended(&mut self, spec: &AgentSpec, end: Box<TurnEnd>) {
         self.counted.turns.increment(1);
         #[allow(
             clippy::cast_precision_loss,
@@ -389,7 +406,7 @@ impl Shard {
         if end.result.is_ok() && !self.is_journalled(spec) {
             self.commit(end.agent, &end.effects.writes, u64::MAX);
         }
-        self.step(Event::TurnEnded(Box::new(end)));
+        self.step(Event::TurnEnded(end));
     }
 
     fn is_journalled(&self, spec: &AgentSpec) -> bool {
@@ -552,12 +569,19 @@ impl Shard {
             state_size,
             run,
         };
+        let future = match self.futures.pop() {
+            Some(mut future) => {
+                future.set(turn::run(job));
+                future
+            }
+            None => ReusableBoxFuture::new(turn::run(job)),
+        };
         slot.turn = Some(Turn {
             number,
             spec,
-            future: Box::pin(turn::run(job)),
+            future,
             preempted: false,
-            due: Instant::now(),
+            due: self.looked,
             begun: false,
         });
         if had_instance {

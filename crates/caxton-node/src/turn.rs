@@ -31,7 +31,7 @@ pub(crate) struct Job {
 
 /// How a turn ended.
 pub(crate) struct TurnDone {
-    pub(crate) end: TurnEnd,
+    pub(crate) end: Box<TurnEnd>,
     pub(crate) instance: Option<Instance>,
     pub(crate) linked: Option<Linked>,
 }
@@ -69,7 +69,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
     let host: Box<dyn HostCalls> = Box::new(TurnHost::new(
         Arc::clone(&shared),
         Arc::clone(&spec),
-        *ctx,
+        ctx,
         memory,
         stored,
         state_size,
@@ -117,7 +117,7 @@ fn done(
         .host
         .and_then(|host| host.as_any().downcast::<TurnHost>().ok());
     let effects = host.map_or_else(TurnEffects::default, |host| host.finish());
-    let end = TurnEnd {
+    let end = Box::new(TurnEnd {
         agent,
         turn,
         result,
@@ -125,7 +125,7 @@ fn done(
         cpu_micros: guest.usage.cpu_nanos / 1_000,
         instance_kept: guest.instance.is_some(),
         ended: guest.ended,
-    };
+    });
     TurnDone {
         end,
         instance: guest.instance,

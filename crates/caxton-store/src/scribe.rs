@@ -24,6 +24,12 @@ const HEAD_IDLE: Duration = Duration::from_millis(50);
 /// Busy time after which the head is synced.
 const HEAD_BUSY: Duration = Duration::from_secs(1);
 
+/// How many must have waited for a group for the next one to be gathered a little longer: more than
+/// one client's request and its reply come to.
+const MANY_WAITED: usize = 8;
+/// How long, then. Those who were just answered ask again, and one sync serves them all.
+const GATHER: Duration = Duration::from_micros(300);
+
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -47,6 +53,8 @@ pub(crate) struct Scribe {
     weight: u64,
     /// Who waits for it.
     waiting: Vec<Notify>,
+    /// How many waited for the last one.
+    told: usize,
     /// Whether the group has found no room.
     is_full: bool,
     head_synced: Instant,
@@ -69,6 +77,7 @@ impl Scribe {
             entries: Vec::new(),
             weight: 0,
             waiting: Vec::new(),
+            told: 0,
             is_full: false,
             head_synced: Instant::now(),
         }
@@ -82,6 +91,9 @@ impl Scribe {
             }
             if self.is_full && self.journal.queue.wait_closed(RETRY) {
                 break Err(StoreFailed::Closed);
+            }
+            if self.is_idle() && self.told >= MANY_WAITED {
+                std::thread::sleep(GATHER);
             }
             if self.is_idle() {
                 let timeout = self.writer.head_is_unsynced().then_some(HEAD_IDLE);
@@ -151,6 +163,7 @@ impl Scribe {
                 if let Some(group) = group {
                     self.publish(&group, start.elapsed());
                 }
+                self.told = self.waiting.len();
                 tell(&mut self.waiting, &Ok(()));
                 Ok(Step::Done)
             }

@@ -45,6 +45,6 @@ impl Shard {
             instance_kept: false,
             ended: false,
         };
-        self.turn_ended(&spec, end);
+        self.turn_ended(&spec, Box::new(end));
     }
 }

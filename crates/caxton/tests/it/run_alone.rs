@@ -73,9 +73,7 @@ fn log_lines_over_the_rate_are_dropped_and_said() {
 #[test]
 fn an_extension_has_no_mail_timers_or_state_where_no_node_calls_it() {
     // Each is answered -8: unavailable. Anything else traps.
-    let refused = |call: &str| {
-        format!("(if (i32.ne ({call}) (i32.const -8)) (then unreachable))")
-    };
+    let refused = |call: &str| format!("(if (i32.ne ({call}) (i32.const -8)) (then unreachable))");
     let body = [
         refused("call $send (i32.const 128) (i32.const 2)"),
         refused("call $timer (i64.const 1000)"),

@@ -158,7 +158,10 @@ impl HostCalls for RunHost {
     }
     fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
         self.of_agent()?;
-        self.within(LimitName::Timers, usize::try_from(self.timers).unwrap_or(0) + 1)?;
+        self.within(
+            LimitName::Timers,
+            usize::try_from(self.timers).unwrap_or(0) + 1,
+        )?;
         self.timers += 1;
         Ok(self.timers)
     }

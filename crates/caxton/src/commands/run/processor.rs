@@ -62,7 +62,13 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
     let seed = digest
         .bytes()
         .fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
-    let host = Box::new(RunHost::new(false, &args.guest.config, now(), seed, &limits));
+    let host = Box::new(RunHost::new(
+        false,
+        &args.guest.config,
+        now(),
+        seed,
+        &limits,
+    ));
     let done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
         _ => {
