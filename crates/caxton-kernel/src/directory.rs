@@ -252,10 +252,7 @@ impl Directory {
     /// Looks at the agent of that id or name where it stands: no clone, but the lock is held.
     pub(crate) fn look<T>(&self, text: &str, at: impl FnOnce(&Listing) -> T) -> Option<T> {
         let inner = self.read();
-        let id = text
-            .parse()
-            .ok()
-            .or_else(|| inner.names.get(text).copied())?;
+        let id = AgentId::read(text).or_else(|| inner.names.get(text).copied())?;
         inner.agents.get(&id).map(at)
     }
     /// Looks at the agent of that id where it stands.

@@ -43,7 +43,7 @@ pub(crate) fn built_in(text: &str) -> Option<AgentId> {
     match text {
         "ams" => Some(AgentId::AMS),
         "df" => Some(AgentId::DF),
-        _ => text.parse().ok().filter(|id| is_built_in(*id)),
+        _ => AgentId::read(text).filter(|id| is_built_in(*id)),
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn find(directory: &Directory, text: &str) -> Found {
 
 /// Whether a name can be a client's at all.
 pub(crate) fn may_be_client(name: &str) -> bool {
-    !is_reserved_name(name) && name.parse::<AgentId>().is_err() && !name.contains('@')
+    !is_reserved_name(name) && AgentId::read(name).is_none() && !name.contains('@')
 }
 
 /// Whether an id is one of the host's own agents'.

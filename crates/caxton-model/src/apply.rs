@@ -59,7 +59,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry, journalled: bool) -> Vec<Delivery> {
         let last = self.seqs.entry(entry.shard).or_default();
         *last = (*last).max(entry.seq);
-        let mut deliveries = Vec::new();
+        let mut deliveries = Vec::with_capacity(entry.record.sent().len());
         match &entry.record {
             Record::NodeStarted { .. } | Record::InstanceStarted { .. } => {}
             Record::Deployed { spec } => self.enter_agent(spec),

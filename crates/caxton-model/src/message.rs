@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::Engine as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -261,7 +261,8 @@ impl Fields {
         if has_half_character(bytes) {
             return Err(MessageError::HalfCharacter);
         }
-        let fields = message_json::read(bytes, known)?;
+        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        let fields = message_json::read(text, known)?;
         fields.check_encoding()?;
         Ok(fields)
     }

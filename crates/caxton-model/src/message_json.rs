@@ -34,21 +34,34 @@ const TEXTS: [&str; 9] = [
 ];
 
 /// What was read, before it is judged as a whole.
-#[derive(Default)]
-struct Wire<'a> {
+struct Wire<'a, 'k> {
+    /// Texts that are shared where they stand in it again.
+    known: &'k [&'k Arc<str>],
     performative: Option<Cow<'a, str>>,
-    receiver: Option<Wanted<'a>>,
+    receiver: Option<Receiver>,
     content: Option<&'a RawValue>,
     reply_by: Option<&'a RawValue>,
-    texts: [Option<Cow<'a, str>>; TEXTS.len()],
+    texts: [Option<Arc<str>>; TEXTS.len()],
     extra: Vec<(Arc<str>, &'a RawValue)>,
     /// Which known fields stood there, null ones too: one bit each.
     seen: u32,
 }
 
 /// Reads a message's fields out of JSON whose size and depth were checked.
-pub(crate) fn read(bytes: &[u8], known: &[&Arc<str>]) -> Result<Fields, MessageError> {
-    let wire: Wire<'_> = serde_json::from_slice(bytes)?;
+pub(crate) fn read(text: &str, known: &[&Arc<str>]) -> Result<Fields, MessageError> {
+    let mut wire = Wire {
+        known,
+        performative: None,
+        receiver: None,
+        content: None,
+        reply_by: None,
+        texts: Default::default(),
+        extra: Vec::new(),
+        seen: 0,
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    wire.deserialize(&mut json)?;
+    json.end()?;
     let Some(performative) = wire.performative else {
         return Err(MessageError::Missing {
             field: "performative",
@@ -65,15 +78,13 @@ pub(crate) fn read(bytes: &[u8], known: &[&Arc<str>]) -> Result<Fields, MessageE
         ontology,
         language,
         encoding,
-    ] = wire.texts.map(|text| text.map(|text| shared(&text, known)));
+    ] = wire.texts;
     Ok(Fields {
         performative: performative.parse()?,
         sender: sender.unwrap_or_default(),
-        receiver: match wire.receiver {
-            Some(Wanted::One(name)) => Receiver::One(shared(&name, known)),
-            Some(Wanted::Others(receiver)) => receiver,
-            None => return Err(MessageError::Missing { field: "receiver" }),
-        },
+        receiver: wire
+            .receiver
+            .ok_or(MessageError::Missing { field: "receiver" })?,
         content: wire.content.map(RawJson::from).unwrap_or_default(),
         conversation_id,
         reply_with,
@@ -129,7 +140,7 @@ fn head(text: &str) -> String {
     head
 }
 
-impl<'de> Wire<'de> {
+impl<'de> Wire<'de, '_> {
     /// Takes the value of the field `key`; answers whether it stood there before.
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
         let bit = match key {
@@ -138,7 +149,10 @@ impl<'de> Wire<'de> {
                 0
             }
             "receiver" => {
-                self.receiver = Some(map.next_value()?);
+                self.receiver = Some(match map.next_value()? {
+                    Wanted::One(name) => Receiver::One(shared(&name, self.known)),
+                    Wanted::Others(receiver) => receiver,
+                });
                 1
             }
             "content" => {
@@ -157,7 +171,8 @@ impl<'de> Wire<'de> {
                     self.extra.push((key.into(), map.next_value()?));
                     return Ok(before);
                 };
-                *place = map.next_value_seed(Text(name))?;
+                let text = map.next_value_seed(Text(name))?;
+                *place = text.map(|text| shared(&text, self.known));
                 bit
             }
         };
@@ -167,32 +182,33 @@ impl<'de> Wire<'de> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Wire<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object with the fields of a FIPA message")
+/// Read where it stands: it is too large to be handed from one function to the next.
+impl<'de> DeserializeSeed<'de> for &mut Wire<'de, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for &mut Wire<'de, '_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object with the fields of a FIPA message")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(Text("a field's name"))? {
+            let key = key.unwrap_or_default();
+            if self.take(&key, &mut map)? {
+                return Err(de::Error::custom(format!(
+                    "field `{key}` stands there twice"
+                )));
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
-                let mut wire = Wire::default();
-                while let Some(key) = map.next_key_seed(Text("a field's name"))? {
-                    let key = key.unwrap_or_default();
-                    if wire.take(&key, &mut map)? {
-                        return Err(de::Error::custom(format!(
-                            "field `{key}` stands there twice"
-                        )));
-                    }
-                    if wire.extra.len() > EXTRA_FIELDS_MAX {
-                        let max = EXTRA_FIELDS_MAX;
-                        return Err(de::Error::custom(format!("more than {max} unknown fields")));
-                    }
-                }
-                Ok(wire)
+            if self.extra.len() > EXTRA_FIELDS_MAX {
+                let max = EXTRA_FIELDS_MAX;
+                return Err(de::Error::custom(format!("more than {max} unknown fields")));
             }
         }
-        deserializer.deserialize_map(Visitor)
+        Ok(())
     }
 }
 

@@ -170,6 +170,14 @@ impl FromStr for AgentName {
 pub struct AgentId(pub u64);
 
 impl AgentId {
+    /// The id that a text is, if it is one: most texts are names.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("a-")?;
+        let is_hex = hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u64::from_str_radix(hex, 16).ok();
+        number.filter(|_| is_hex).map(Self)
+    }
     /// The built-in agent management system.
     pub const AMS: Self = Self(1);
     /// The built-in directory facilitator.
@@ -183,11 +191,7 @@ impl fmt::Display for AgentId {
 impl FromStr for AgentId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        text.strip_prefix("a-")
-            .filter(|hex| hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-            .map(Self)
-            .ok_or_else(|| malformed(text))
+        Self::read(text).ok_or_else(|| malformed(text))
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
 
 /// Requests and batches one shard's queue holds; beyond it the edge answers 429 and peers keep
 /// what they have in their outboxes.
-pub(crate) const INBOX_MAX: usize = 16_384;
+pub(crate) const INBOX_MAX: usize = 4_096;
 
 /// Messages taken from the inbox in one round, so that turns are not starved by a flood.
 const ROUND_MESSAGES_MAX: usize = 256;
@@ -49,7 +49,7 @@ const OUTBOX_MAX: usize = 65_536;
 ///
 /// A parked peer costs some 50 us to wake; most answers come within this time. It yields while it
 /// looks: where cores are few, the peer may be waiting for this very one.
-const SPIN: Duration = Duration::from_micros(30);
+const SPIN: Duration = Duration::from_micros(100);
 
 /// The longest a shard parks without looking around.
 const PARK_MAX: Duration = Duration::from_millis(50);

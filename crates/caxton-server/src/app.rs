@@ -25,8 +25,6 @@ pub(crate) struct App {
     pub(crate) boot: String,
     /// Turns true when the server is to end.
     pub(crate) closing: watch::Receiver<bool>,
-    /// The OpenAPI document.
-    pub(crate) document: bytes::Bytes,
 }
 
 /// The routes under one path.

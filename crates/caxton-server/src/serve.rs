@@ -63,7 +63,6 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         streams: Arc::new(Semaphore::new(limits.streams_max)),
         boot: format!("{:08x}", rand::random::<u32>()),
         closing: closed.clone(),
-        document: caxton_api::openapi_text().into(),
         limits: limits.clone(),
     });
     let room = Arc::new(Semaphore::new(limits.connections_max));

@@ -33,6 +33,10 @@ pub trait File: Send + Sync {
     fn cut(&self, size: u64) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
+    /// Where from `offset` on anything may stand that is not zero; `None`: nowhere.
+    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
 }
 
 impl dyn File + '_ {
@@ -152,6 +156,20 @@ impl File for RealFile {
     #[cfg(windows)]
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)
+    }
+    #[cfg(target_os = "linux")]
+    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
+        use rustix::{
+            fs::{SeekFrom, seek},
+            io::Errno,
+        };
+        // Room that was taken and never written is no data. All else goes by offsets of its own.
+        match seek(&self.0, SeekFrom::Data(offset)) {
+            Ok(at) => Ok(Some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(Some(offset)),
+            Err(error) => Err(error.into()),
+        }
     }
     #[cfg(target_os = "linux")]
     fn reserve(&self, size: u64) -> io::Result<()> {

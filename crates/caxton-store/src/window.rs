@@ -47,16 +47,18 @@ impl Window {
     /// Where the last byte that is not zero stands, if there is one from `offset` on.
     pub(crate) fn last_non_zero(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
         let mut last = None;
-        loop {
+        while let Some(data) = self.file.data_from(offset)? {
+            offset = data;
             let bytes = self.bytes(offset, WINDOW_BYTES)?;
             if bytes.is_empty() {
-                return Ok(last);
+                break;
             }
-            if let Some(at) = bytes.iter().rposition(|byte| *byte != 0) {
+            if let Some(at) = last_non_zero(bytes) {
                 last = Some(offset + at as u64);
             }
             offset += bytes.len() as u64;
         }
+        Ok(last)
     }
 
     /// Where these four bytes stand next, from `offset` on.
@@ -70,6 +72,34 @@ impl Window {
                 return Ok(Some(offset + at as u64));
             }
             offset += (bytes.len() - (what.len() - 1)) as u64;
+        }
+    }
+}
+
+/// The same in memory: most chunks are all zeros, and are told so without looking at each byte.
+fn last_non_zero(bytes: &[u8]) -> Option<usize> {
+    const CHUNK: usize = 512;
+    let chunks = bytes.chunks(CHUNK).enumerate();
+    let (number, chunk) = chunks
+        .rev()
+        .find(|(_, chunk)| chunk.iter().fold(0, |all, byte| all | byte) != 0)?;
+    let at = chunk.iter().rposition(|byte| *byte != 0)?;
+    Some(number * CHUNK + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_is_found_in_whichever_chunk_it_stands() {
+        for length in [0, 1, 511, 512, 513, 2_000] {
+            let mut bytes = vec![0; length];
+            assert_eq!(last_non_zero(&bytes), None, "{length}");
+            for at in 0..length {
+                bytes[at] = 1;
+                assert_eq!(last_non_zero(&bytes), Some(at), "{length}");
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::ListTokens => tokens::list(&call),
         RouteId::DeleteToken => tokens::delete(call).await,
         RouteId::StreamEvents => events::stream(&call),
-        RouteId::GetOpenApi => Ok(node::document(&call)),
+        RouteId::GetOpenApi => Ok(node::document()),
         RouteId::GetErrorPage => node::error_page(&call),
         RouteId::GetVersion => node::version(&call),
         RouteId::GetMetrics => node::metrics(&call).await,
