@@ -14,7 +14,7 @@ use std::{
 
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Subscription,
-    Timestamp, client_hash,
+    Timestamp, client_hash, stable_hash,
 };
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
@@ -93,15 +93,6 @@ pub struct Directory {
     inner: Arc<RwLock<Inner>>,
     subscribers: Arc<AtomicUsize>,
     shards: u16,
-}
-
-/// A stable hash: the same on every machine and in every version.
-///
-/// Source: FNV-1a, 64 bits.
-pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// The shard that keeps a client's mailbox.

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
     AgentId, AgentStatus, Destination, ErrorCode, SpentIds, State, destination_text, hashed_client,
+    stable_hash,
 };
 
 use crate::{
     Directory, Kernel, Refusal,
     alarm::Alarm,
-    directory::stable_hash,
     live::Live,
     live::Wish,
     mailbox::not_running,

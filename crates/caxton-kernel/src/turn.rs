@@ -7,13 +7,12 @@ use std::{
 
 use caxton_model::{
     AgentId, AgentSpec, AgentState, Capabilities, Destination, Fields, HostCode, LimitName,
-    Message, MessageError, Micros, Receiver, Sent, Subscription, TimerSet, Timestamp,
+    Message, MessageError, Micros, Receiver, Sent, Subscription, TimerSet, Timestamp, stable_hash,
 };
 
 use crate::{
     Directory, TurnEffects, TurnInput, broadcast,
     bucket::Bucket,
-    directory::stable_hash,
     host_message,
     route::{self, Found},
 };

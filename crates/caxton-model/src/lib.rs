@@ -24,6 +24,7 @@ mod raw_json;
 mod record;
 mod spec;
 mod spent_ids;
+mod stable_hash;
 mod state;
 mod suggest;
 mod time;
@@ -54,6 +55,7 @@ pub use spec::{
 pub use spent_ids::{
     IdVerdict, SPENT_IDS_KEPT, SPENT_IDS_MAX, SpentBlock, SpentIds, client_hash, hashed_client,
 };
+pub use stable_hash::stable_hash;
 pub use state::{
     AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_BYTES_TOTAL,
     CONVERSATION_IDLE, CONVERSATIONS_MAX, ClientState, Conversation, ConversationLine,

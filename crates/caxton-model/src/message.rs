@@ -267,6 +267,29 @@ impl Fields {
         Ok(fields)
     }
 
+    fn check_encoding(&self) -> Result<(), MessageError> {
+        let is_base64 = self
+            .encoding
+            .as_ref()
+            .is_some_and(|e| e.eq_ignore_ascii_case("base64"));
+        if !is_base64 {
+            return Ok(());
+        }
+        let decodes =
+            serde_json::from_str::<Cow<'_, str>>(self.content.as_str()).is_ok_and(|text| {
+                base64::engine::general_purpose::STANDARD
+                    .decode(&*text)
+                    .is_ok()
+            });
+        if decodes {
+            return Ok(());
+        }
+        Err(MessageError::Field {
+            field: "content".to_owned(),
+            reason: "`encoding` says base64, but it is no text of base64".to_owned(),
+        })
+    }
+
     /// Writes the bytes that travel. The message can't be changed after that.
     #[must_use]
     pub fn seal(self) -> Message {
@@ -355,31 +378,6 @@ impl<'de> Deserialize<'de> for Message {
             let text = String::deserialize(deserializer)?;
             Self::from_sealed(text).map_err(de::Error::custom)
         }
-    }
-}
-
-impl Fields {
-    fn check_encoding(&self) -> Result<(), MessageError> {
-        let is_base64 = self
-            .encoding
-            .as_ref()
-            .is_some_and(|e| e.eq_ignore_ascii_case("base64"));
-        if !is_base64 {
-            return Ok(());
-        }
-        let decodes =
-            serde_json::from_str::<Cow<'_, str>>(self.content.as_str()).is_ok_and(|text| {
-                base64::engine::general_purpose::STANDARD
-                    .decode(&*text)
-                    .is_ok()
-            });
-        if decodes {
-            return Ok(());
-        }
-        Err(MessageError::Field {
-            field: "content".to_owned(),
-            reason: "`encoding` says base64, but it is no text of base64".to_owned(),
-        })
     }
 }
 

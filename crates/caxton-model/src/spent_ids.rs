@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Micros, POST_IDS_MAX, Part, PostSeen, State, Timestamp};
+use crate::{Digest, Micros, POST_IDS_MAX, Part, PostSeen, State, Timestamp, stable_hash};
 
 /// Hashes of spent ids that are kept at least a day; see [`SpentIds::is_full`].
 ///
@@ -65,10 +65,7 @@ pub enum IdVerdict {
 /// A client's name as 16 bits: where its mailbox lives hangs on them.
 #[must_use]
 pub fn client_hash(name: &str) -> u16 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash & 0xffff) as u16
+    (stable_hash(name.as_bytes()) & 0xffff) as u16
 }
 
 /// The client's part of a hash.

@@ -1,9 +1,9 @@
 //! What a search looks for, and what it finds.
 
-use caxton_model::{Capabilities, Namespace, ServiceDescription};
+use caxton_model::{Capabilities, Namespace, ServiceDescription, stable_hash};
 use serde_json::{Value, json};
 
-use crate::{Directory, Listing, directory::stable_hash};
+use crate::{Directory, Listing};
 
 use super::described_name;
 
