@@ -89,6 +89,8 @@ pub struct Instance {
     store: Store<Ctx>,
     /// Boxed: an instance moves into each call and out of it.
     guest: Box<Guest>,
+    /// Whether its stack is without a guard, until the next call.
+    parked: bool,
 }
 
 /// The functions of one agent.
@@ -128,6 +130,7 @@ impl Linked {
                 linked,
                 store,
                 guest: Box::new(guest),
+                parked: false,
             }),
             host,
             usage,
@@ -165,10 +168,15 @@ impl Instance {
     /// tick by waking itself. Cancel: dropping it ends the guest and loses instance and `host`.
     pub async fn call(mut self, call: Call, host: Box<dyn HostCalls>) -> CallDone {
         self.store.data_mut().host = host;
-        let result = self.turn(&call).await;
+        let result = match self.unpark() {
+            Ok(()) => self.turn(&call).await,
+            Err(fault) => Err(fault),
+        };
         let (host, usage) = store::end(&mut self.store);
-        if usage.cpu_nanos > DEEP_TURN_NANOS {
-            self.trim_stack(false);
+        if usage.cpu_nanos > DEEP_TURN_NANOS
+            && let Some(stack) = self.slab_stack()
+        {
+            raw::trim_stack(stack);
         }
         let goes_on = matches!(result, Ok(Returned::Code(_) | Returned::Capabilities(_)));
         let instance = goes_on.then_some(self);
@@ -189,16 +197,26 @@ impl Instance {
             }
         })
     }
-    /// Gives back the memory of an idle agent's stack. Cost: about 2 µs, and 1 µs at the next turn.
+    /// Gives back the memory of an idle agent's stack. Cost: about 3 µs, and 2 µs at the next turn.
     pub fn trim(&mut self) {
-        self.trim_stack(true);
-    }
-    fn trim_stack(&mut self, whole: bool) {
-        if self.linked.inner.runtime.form == MemoryForm::Agents
-            && let Some(stack) = self.store.data().meter.stack()
-        {
-            raw::trim_stack(stack, whole);
+        if let Some(stack) = self.slab_stack().filter(|_| !self.parked) {
+            self.parked = raw::park_stack(stack);
         }
+    }
+    fn unpark(&mut self) -> Result<(), Fault> {
+        if let Some(stack) = self.slab_stack().filter(|_| self.parked) {
+            if !raw::guard_again(stack) {
+                let text = "the machine has no memory for the guard of the guest's stack";
+                return Err(Fault::new(ErrorCode::Internal, text));
+            }
+            self.parked = false;
+        }
+        Ok(())
+    }
+    /// Where its stack is, if that is out of the slab.
+    fn slab_stack(&self) -> Option<usize> {
+        let stack = self.store.data().meter.stack();
+        stack.filter(|_| self.linked.inner.runtime.form == MemoryForm::Agents)
     }
     /// What the limits are from the next turn on.
     pub fn set_limits(&mut self, limits: &Limits) {

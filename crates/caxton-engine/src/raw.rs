@@ -33,8 +33,14 @@ const STACK_STRIDE: usize = 2 << 20;
 /// Slots that are mapped at a time: 64 GiB of addresses for memories, one mapping.
 const CHUNK_SLOTS: usize = 1024;
 const PAGE: usize = 4096;
+/// What one page of a page table maps. Chunks begin at a multiple of it: a slot of this size has its
+/// own, which goes with the slot's pages (Linux 6.14). Unit: bytes.
+const TABLE_SPAN: usize = 2 << 20;
 /// Linux 6.13: a guard page without a mapping of its own.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+const MADV_GUARD_REMOVE: libc::c_int = 103;
+/// Whether this kernel has such pages, as far as is known.
+static GUARD_BY_ADVICE: AtomicBool = AtomicBool::new(true);
 
 /// Memories and stacks of live agents.
 #[derive(Debug)]
@@ -122,10 +128,12 @@ impl Slab {
             if count == 0 {
                 return None;
             }
-            let chunk = Mapping::new(count.checked_mul(self.stride)?)?;
+            let len = count.checked_mul(self.stride)?.checked_add(TABLE_SPAN)?;
+            let chunk = Mapping::new(len)?;
+            let first = chunk.base.next_multiple_of(TABLE_SPAN);
             state
                 .free
-                .extend((0..count).rev().map(|i| chunk.base + i * self.stride));
+                .extend((0..count).rev().map(|i| first + i * self.stride));
             state.slots += count;
             state.chunks.push(chunk);
         }
@@ -200,7 +208,6 @@ impl Slabs {
     pub(crate) fn stacks(&self) -> Arc<dyn StackCreator> {
         Arc::new(Stacks {
             slab: self.stacks.clone(),
-            guard_by_advice: AtomicBool::new(true),
         })
     }
 }
@@ -310,7 +317,6 @@ pub(crate) const SLAB_FULL: &str = "all places for live agents are taken";
 
 struct Stacks {
     slab: Arc<Slab>,
-    guard_by_advice: AtomicBool,
 }
 
 thread_local! {
@@ -326,23 +332,47 @@ pub(crate) fn take_new_stack() -> usize {
     NEW_STACK.replace(0)
 }
 
-/// Gives back the pages of a stack that went deep, and with `whole` all of them.
+/// Gives back the pages of a stack that went deep.
 ///
 /// Contract: `bottom` is from [`take_new_stack`], the stack's store is alive, and no call of it
 /// runs: what stands on the stack is dead. Cost: a system call, two if it went deep.
-pub(crate) fn trim_stack(bottom: usize, whole: bool) {
-    let kept = if whole { 0 } else { STACK_KEPT_BYTES };
-    let deep = FIBER_BYTES - kept;
-    if !whole {
-        let page = bottom + deep - PAGE;
-        let mut resident = 0_u8;
-        // SAFETY: one page of a stack that is mapped (contract); the answer is one byte.
-        let asked = unsafe { libc::mincore(page as *mut libc::c_void, PAGE, &raw mut resident) };
-        if asked == 0 && resident & 1 == 0 {
-            return;
-        }
+pub(crate) fn trim_stack(bottom: usize) {
+    let deep = FIBER_BYTES - STACK_KEPT_BYTES;
+    let page = bottom + deep - PAGE;
+    let mut resident = 0_u8;
+    // SAFETY: one page of a stack that is mapped (contract); the answer is one byte.
+    let asked = unsafe { libc::mincore(page as *mut libc::c_void, PAGE, &raw mut resident) };
+    if asked == 0 && resident & 1 == 0 {
+        return;
     }
     forget_pages(bottom, deep);
+}
+
+/// Gives back all pages of an idle stack and its guard, with which its page table can go, too.
+/// Answers whether the guard is gone: then [`guard_again`] comes before the store's next call.
+///
+/// Contract: as [`trim_stack`]. Cost: two system calls.
+pub(crate) fn park_stack(bottom: usize) -> bool {
+    let guard = (bottom - PAGE) as *mut libc::c_void;
+    // SAFETY: the page below a stack that is mapped (contract); nothing runs on it until the guard
+    // is there again.
+    let is_gone = GUARD_BY_ADVICE.load(Relaxed)
+        && unsafe { libc::madvise(guard, PAGE, MADV_GUARD_REMOVE) } == 0;
+    if is_gone {
+        forget_pages(bottom + FIBER_BYTES - STACK_STRIDE, STACK_STRIDE);
+    } else {
+        forget_pages(bottom, FIBER_BYTES);
+    }
+    is_gone
+}
+
+/// Puts the guard below a parked stack; answers whether it is there.
+///
+/// Contract: as [`trim_stack`].
+pub(crate) fn guard_again(bottom: usize) -> bool {
+    let guard = (bottom - PAGE) as *mut libc::c_void;
+    // SAFETY: as in `park_stack`.
+    unsafe { libc::madvise(guard, PAGE, MADV_GUARD_INSTALL) == 0 }
 }
 
 /// How much of a stack is in memory. Unit: bytes. Cost: a system call; contract as [`trim_stack`].
@@ -406,12 +436,12 @@ unsafe impl StackCreator for Stacks {
         let stack = Stack { slot };
         NEW_STACK.set(stack.bottom_address());
         let guard = (stack.bottom_address() - PAGE) as *mut libc::c_void;
-        if self.guard_by_advice.load(Relaxed) {
+        if GUARD_BY_ADVICE.load(Relaxed) {
             // SAFETY: a page of the slot that nothing uses.
             if unsafe { libc::madvise(guard, PAGE, MADV_GUARD_INSTALL) } == 0 {
                 return Ok(Box::new(stack));
             }
-            self.guard_by_advice.store(false, Relaxed);
+            GUARD_BY_ADVICE.store(false, Relaxed);
         }
         // SAFETY: as above.
         if unsafe { libc::mprotect(guard, PAGE, libc::PROT_NONE) } != 0 {
@@ -459,5 +489,49 @@ pub fn forbid_executable_memory() -> std::io::Result<()> {
         Ok(())
     } else {
         Err(std::io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the system can read that byte for us.
+    fn is_readable(address: usize) -> bool {
+        let mut ends = [0; 2];
+        // SAFETY: two descriptors into a place for two; the system checks the address itself.
+        unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            let written = libc::write(ends[1], address as *const libc::c_void, 1);
+            libc::close(ends[0]);
+            libc::close(ends[1]);
+            written == 1
+        }
+    }
+
+    #[test]
+    fn a_parked_stack_is_empty_and_has_its_guard_again_before_it_is_used() {
+        let slabs = Slabs::new(4);
+        let stacks = slabs.stacks();
+        let stack = stacks.new_stack(FIBER_BYTES, true).unwrap();
+        let bottom = take_new_stack();
+        assert_eq!((bottom + FIBER_BYTES) % TABLE_SPAN, 0, "a table of its own");
+        assert!(!is_readable(bottom - PAGE) && is_readable(bottom));
+        for _ in 0..2 {
+            // SAFETY: the stack is ours, and nothing runs on it.
+            unsafe { ((bottom + FIBER_BYTES - 8) as *mut u64).write(7) };
+            assert!(stack_resident_bytes(bottom) >= PAGE as u64);
+            let is_gone = park_stack(bottom);
+            assert_eq!(stack_resident_bytes(bottom), 0);
+            assert_eq!(is_readable(bottom - PAGE), is_gone);
+            assert!(!is_gone || guard_again(bottom));
+            assert!(!is_readable(bottom - PAGE) && is_readable(bottom));
+        }
+        park_stack(bottom);
+        drop(stack);
+        let again = stacks.new_stack(FIBER_BYTES, true).unwrap();
+        let bottom = take_new_stack();
+        assert!(!is_readable(bottom - PAGE), "handed out with its guard");
+        drop(again);
     }
 }

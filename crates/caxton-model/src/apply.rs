@@ -339,6 +339,10 @@ impl State {
             Destination::Agent(id) => {
                 if let Some(agent) = self.agents.get_mut(&id) {
                     agent.mailbox_bytes += mail.message.bytes();
+                    if agent.mailbox.is_empty() {
+                        // Most mailboxes never hold more than one: no room for four.
+                        agent.mailbox.reserve_exact(1);
+                    }
                     agent.mailbox.push_back(mail);
                     self.touch(Part::Agent(id));
                 } else {

@@ -3,31 +3,44 @@
 use std::sync::Arc;
 
 use crate::{
-    Conversation, ConversationLine, MessageKey, Part, Sent, State, Timestamp,
+    Conversation, ConversationLine, Message, MessageKey, Part, Sent, State, Timestamp,
     state::{
         CONVERSATION_BYTES_MAX, CONVERSATION_BYTES_TOTAL, CONVERSATION_IDLE,
         CONVERSATION_LINES_MAX, CONVERSATIONS_MAX,
     },
 };
 
+/// What a message takes besides its text: its fields, its names, its line. Unit: bytes.
+const MESSAGE_WEIGHT: u64 = 600;
+
+/// What keeping a message takes, about. Unit: bytes.
+fn weight(message: &Message) -> u64 {
+    MESSAGE_WEIGHT + message.bytes()
+}
+
 impl Conversation {
     /// Adds a line; the oldest lines lose first their content, then their place.
     pub(crate) fn note(&mut self, line: ConversationLine) {
         self.last = line.at;
         self.count += 1;
-        self.bytes += line.bytes;
+        self.bytes += line.message.as_ref().map_or(0, weight);
+        if self.lines.is_empty() {
+            // Most are a question and its answer: no room for the four lines of a first growth.
+            self.lines.reserve_exact(2);
+        }
         self.lines.push_back(line);
         if self.lines.len() > CONVERSATION_LINES_MAX
             && let Some(line) = self.lines.pop_front()
         {
-            self.bytes -= line.message.map_or(0, |message| message.bytes());
+            let freed = line.message.as_ref().map_or(0, weight);
+            self.bytes = self.bytes.saturating_sub(freed);
         }
         for line in &mut self.lines {
             if self.bytes <= CONVERSATION_BYTES_MAX {
                 break;
             }
             if let Some(message) = line.message.take() {
-                self.bytes -= message.bytes();
+                self.bytes = self.bytes.saturating_sub(weight(&message));
             }
         }
     }

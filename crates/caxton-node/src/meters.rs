@@ -27,15 +27,34 @@ pub(crate) struct Meter {
 
 #[derive(Debug, Default)]
 struct AgentMeters {
-    limits: [Meter; LimitName::ALL.len()],
+    /// Used now and at most, of each limit.
+    used: [(u64, u64); LimitName::ALL.len()],
+    /// Limits that were reached, and when last: few ever are.
+    breaches: Vec<(LimitName, Timestamp)>,
     guest_metrics: Vec<String>,
 }
 
 impl AgentMeters {
-    fn note(&mut self, name: LimitName, note: impl FnOnce(&mut Meter)) {
+    fn used(&mut self, name: LimitName, used: u64, peak: u64) {
         // There is a place for each name.
-        if let Some(meter) = self.limits.get_mut(name as usize) {
-            note(meter);
+        if let Some(place) = self.used.get_mut(name as usize) {
+            *place = (used, place.1.max(peak));
+        }
+    }
+    fn breached(&mut self, name: LimitName, asked: u64, at: Timestamp) {
+        if let Some((_, peak)) = self.used.get_mut(name as usize) {
+            *peak = asked.max(*peak);
+        }
+        self.breaches.retain(|(other, _)| *other != name);
+        self.breaches.push((name, at));
+    }
+    fn get(&self, name: LimitName) -> Meter {
+        let (used, peak) = self.used.get(name as usize).copied().unwrap_or_default();
+        let breach = self.breaches.iter().find(|(other, _)| *other == name);
+        Meter {
+            used,
+            peak,
+            last_breach: breach.map(|(_, at)| *at),
         }
     }
 }
@@ -80,8 +99,7 @@ impl Meters {
             let known = self.known();
             for (agent, bytes) in some {
                 let meters = known.agents.get(agent);
-                let memory = meters.and_then(|m| m.limits.get(LimitName::Memory as usize));
-                *bytes = memory.map_or(0, |meter| meter.used);
+                *bytes = meters.map_or(0, |meters| meters.get(LimitName::Memory).used);
             }
         }
     }
@@ -126,24 +144,15 @@ impl Meters {
             metrics::gauge!("caxton_memory_peak_bytes").set(usage.memory_peak_bytes as f64);
         }
         for (name, used, peak) in used {
-            meters.note(name, |meter| {
-                meter.used = used;
-                meter.peak = meter.peak.max(peak);
-            });
+            meters.used(name, used, peak);
         }
     }
     /// Notes that a limit was reached.
     pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
         let mut known = self.known();
-        known
-            .agents
-            .entry(spec.id)
-            .or_default()
-            .note(name, |meter| {
-                meter.peak = meter.peak.max(asked);
-                meter.last_breach = Some(at);
-            });
+        let meters = known.agents.entry(spec.id).or_default();
+        meters.breached(name, asked, at);
     }
     /// Notes a fault; where a limit caused it, that limit's breach.
     pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
@@ -161,20 +170,15 @@ impl Meters {
     pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
         let mut known = self.known();
-        known
-            .agents
-            .entry(spec.id)
-            .or_default()
-            .note(LimitName::LogLinesPerSecond, |meter| {
-                meter.last_breach = Some(at);
-            });
+        let meters = known.agents.entry(spec.id).or_default();
+        meters.breached(LimitName::LogLinesPerSecond, 0, at);
     }
     /// What is known of one limit of one agent.
     pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {
         self.known()
             .agents
             .get(&agent)
-            .and_then(|meters| meters.limits.get(name as usize).copied())
+            .map(|meters| meters.get(name))
             .unwrap_or_default()
     }
     /// Forgets an agent that is gone.

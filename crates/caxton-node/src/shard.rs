@@ -22,6 +22,7 @@ use caxton_model::{
 };
 use tokio_util::sync::ReusableBoxFuture;
 
+mod idle;
 mod reclaim;
 
 use crate::{
@@ -53,9 +54,6 @@ const SPIN: Duration = Duration::from_micros(100);
 
 /// The longest a shard parks without looking around.
 const PARK_MAX: Duration = Duration::from_millis(50);
-
-/// How often what the checkpoint holds is dropped from memory.
-const TRIM_EVERY: Duration = Duration::from_millis(500);
 
 /// Turns whose memory is kept for those to come. Each takes some kilobytes.
 const FUTURES_MAX: usize = 16;
@@ -127,6 +125,10 @@ struct Slot {
     memory: Arc<Mutex<AgentMemory>>,
     turn: Option<Turn>,
     waker: Arc<TurnWaker>,
+    /// When its last turn ended.
+    used: Instant,
+    /// Whether its stack may be in memory.
+    warm: bool,
 }
 
 /// A turn that runs or is about to.
@@ -169,6 +171,8 @@ pub(crate) struct Shard {
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
+    /// Agents whose stacks may be in memory, with a time at which each was still at work.
+    warm: VecDeque<(AgentId, Instant)>,
     /// The time as it was looked at last: at the round's begin, or when the last guest gave way.
     looked: Instant,
     /// The memory of turns that have ended, for those to come: it is still near the processor.
@@ -204,6 +208,7 @@ impl Shard {
             published: Vec::new(),
             written: HashSet::new(),
             trimmed: Instant::now(),
+            warm: VecDeque::new(),
             looked: Instant::now(),
             futures: Vec::new(),
             counted: Counted::default(),
@@ -271,8 +276,8 @@ impl Shard {
         }
         self.publish_events();
         self.flush();
-        self.trim();
-        busy || resumed > 0
+        self.trim_values();
+        self.trim_stacks() || busy || resumed > 0
     }
 
     fn takes_turns(&self) -> bool {
@@ -393,7 +398,11 @@ impl Shard {
             let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
             memory.guest_bytes = 0;
         }
+        let is_kept = instance.is_some();
         slot.instance = instance;
+        if is_kept {
+            self.used(agent);
+        }
     }
 
     fn turn_ended(&mut self, spec: &AgentSpec, end: Box<TurnEnd>) {
@@ -447,15 +456,7 @@ impl Shard {
             }
             Effect::DropInstance { agent } => {
                 self.set_instance(agent, None);
-                let idle = self.slots.get(&agent).is_some_and(|slot| {
-                    slot.turn.is_none()
-                        && slot
-                            .memory
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .is_empty()
-                });
-                if idle {
+                if self.slots.get(&agent).is_some_and(Slot::is_bare) {
                     self.slots.remove(&agent);
                 }
             }
@@ -550,6 +551,8 @@ impl Shard {
             memory: Arc::new(Mutex::new(AgentMemory::new(&spec.limits, clock::now()))),
             turn: None,
             waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
+            used: self.looked,
+            warm: false,
         });
         let had_instance = slot.instance.is_some();
         let state = self.kernel.state().agents.get(&agent);
@@ -620,22 +623,6 @@ impl Shard {
         if sent {
             self.last_peer = Some(Instant::now());
         }
-    }
-
-    fn trim(&mut self) {
-        if self.written.is_empty() || self.trimmed.elapsed() < TRIM_EVERY {
-            return;
-        }
-        self.trimmed = Instant::now();
-        let seq = self.shared.store.checkpointed_seq(self.number);
-        let slots = &self.slots;
-        self.written.retain(|agent| {
-            slots.get(agent).is_some_and(|slot| {
-                let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
-                memory.checkpointed(seq);
-                !memory.is_empty()
-            })
-        });
     }
 
     /// Nothing to do: looks a little longer if peers were active, then parks until the bell rings

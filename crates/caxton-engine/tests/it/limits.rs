@@ -270,7 +270,17 @@ fn a_stack_that_went_deep_is_given_back_after_the_turn() {
     assert_eq!(instance.stack_resident_bytes(), 0);
     let done = message(instance, b"\x01", TestHost::default());
     assert_eq!(done.result, Ok(Returned::Code(1)), "a trimmed stack works");
-    assert!(done.instance.unwrap().stack_resident_bytes() > 0);
+    let mut instance = done.instance.unwrap();
+    assert!(instance.stack_resident_bytes() > 0);
+    instance.trim();
+    instance.trim();
+    // As deep as the limit lets it: the guard stands again, and what lies below it is nobody's.
+    let done = message(instance, b"\xff", TestHost::default());
+    assert_eq!(
+        done.result,
+        Ok(Returned::Code(1)),
+        "a stack that is trimmed twice works"
+    );
 }
 
 #[test]

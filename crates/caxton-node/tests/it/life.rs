@@ -98,3 +98,21 @@ async fn a_restart_keeps_agents_state_and_mailboxes_of_clients() {
     );
     node.shutdown(Duration::from_secs(5)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_agents_stack_is_given_back_and_it_answers_again() {
+    let node = node().await;
+    node.deploy(agent("counter", guests::COUNTER))
+        .await
+        .unwrap();
+    for n in 1001..1004 {
+        let posted = ask(&node, "counter", "{}").await.unwrap();
+        assert_eq!(*content(&posted), n.to_string());
+        let deadline = tokio::time::Instant::now() + crate::PATIENCE;
+        while node.footprint().await.unwrap().stack_bytes > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "it is kept");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(node.health().instances, 1, "the agent stays live");
+    }
+}
