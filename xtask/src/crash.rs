@@ -15,7 +15,8 @@ pub(crate) struct Args {
     seed: Option<u64>,
 }
 
-/// Runs the crash test of the `caxton` crate with these numbers.
+/// Runs the crash test of the program with these numbers. Of the whole workspace: the build is then the
+/// one that the tests have made.
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     let kills = args.kills.to_string();
     let seed = args.seed.map(|seed| seed.to_string()).unwrap_or_default();
@@ -24,8 +25,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
         &[
             "test",
             "--release",
-            "--package",
-            "caxton",
+            "--workspace",
             "--test",
             "it",
             "crash::",

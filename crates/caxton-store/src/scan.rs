@@ -310,12 +310,21 @@ enum Stop {
 
 impl SegmentScan<'_> {
     fn run(&mut self, end: &mut End, visit: &mut Visit<'_>) -> Result<(), OpenError> {
+        let mut looked_again = None;
         loop {
             match self.group(end, visit) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Unreadable(what)) => return self.judge(end, what),
+                Err(Stop::Unreadable(what)) => match self.judge(end, what) {
+                    // A node may be at work on the file. It writes one group after the other: if
+                    // one is there that follows, this one is whole by now, or is damaged.
+                    Err(OpenError::Damaged(_)) if looked_again != Some(end.offset) => {
+                        looked_again = Some(end.offset);
+                        self.window.forget();
+                    }
+                    judged => return judged,
+                },
             }
         }
     }

@@ -44,6 +44,11 @@ impl Window {
         Ok(self.data.get(at..end).unwrap_or_default())
     }
 
+    /// Fetches anew from here on.
+    pub(crate) fn forget(&mut self) {
+        self.data.clear();
+    }
+
     /// Where the last byte that is not zero stands, if there is one from `offset` on.
     pub(crate) fn last_non_zero(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
         let mut last = None;

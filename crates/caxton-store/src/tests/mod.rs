@@ -4,6 +4,7 @@ mod faults;
 mod flips;
 mod format;
 mod journal;
+mod live;
 mod sample;
 mod speed;
 mod store;
