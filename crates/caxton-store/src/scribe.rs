@@ -93,7 +93,8 @@ impl Scribe {
                 break Err(StoreFailed::Closed);
             }
             if self.is_idle() && self.told >= MANY_WAITED {
-                std::thread::sleep(GATHER);
+                // Whether it is closed is found when the next is taken.
+                let _ = self.journal.queue.wait_closed(GATHER);
             }
             if self.is_idle() {
                 let timeout = self.writer.head_is_unsynced().then_some(HEAD_IDLE);
