@@ -1,5 +1,7 @@
 //! What is looked at in JSON before it is parsed, because parsers do not, or not safely.
 
+use serde::de::IgnoredAny;
+
 /// Levels of nesting that message JSON may have.
 ///
 /// Parsers recurse; 64 is far over what messages need and far under what a stack bears.
@@ -72,6 +74,32 @@ pub(crate) fn has_half_character(bytes: &[u8]) -> bool {
         rest = escape.get(length..).unwrap_or_default();
     }
     first_half
+}
+
+/// Whether a number stands in it that no double can hold: JSON's grammar allows it, but whoever reads
+/// numbers can't read the whole.
+pub(crate) fn has_number_too_large(bytes: &[u8]) -> bool {
+    // Such a number has an exponent or some hundreds of digits. Texts that only look so are rare.
+    (has_exponent(bytes) || has_long_digits(bytes))
+        && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+        && serde_json::from_slice::<serde_json::Value>(bytes).is_err()
+}
+
+/// Whether an `e` follows a digit. All pairs are looked at, some dozens at a time.
+fn has_exponent(bytes: &[u8]) -> bool {
+    let next = bytes.get(1..).unwrap_or_default();
+    let is_one = |(digit, e): (&u8, &u8)| digit.is_ascii_digit() & (*e | 0x20 == b'e');
+    let pairs = bytes.iter().zip(next);
+    pairs.fold(false, |any, pair| any | is_one(pair))
+}
+
+/// Whether there may be 300 digits in a row: then two that lie 128 apart are digits.
+fn has_long_digits(bytes: &[u8]) -> bool {
+    let mut before = false;
+    bytes.iter().step_by(128).any(|byte| {
+        let is_digit = byte.is_ascii_digit();
+        std::mem::replace(&mut before, is_digit) && is_digit
+    })
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {

@@ -8,7 +8,9 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     ErrorCode, JSON_DEPTH_MAX, Performative, RawJson, Timestamp, UnknownPerformative,
-    json_depth_exceeds, json_text::has_half_character, message_json,
+    json_depth_exceeds,
+    json_text::{has_half_character, has_number_too_large},
+    message_json,
 };
 
 /// Receivers one message may name.
@@ -153,6 +155,9 @@ pub enum MessageError {
         "an escape such as \\ud83d stands for half a character; write both halves, or the character"
     )]
     HalfCharacter,
+    /// A number that not every reader of JSON can read.
+    #[error("a number is larger than readers of JSON take (1.8e308); write it as a text")]
+    NumberTooLarge,
     /// Not JSON, or a field of the wrong type.
     #[error("not a message: {0}")]
     Json(#[from] serde_json::Error),
@@ -255,13 +260,16 @@ impl Fields {
                 size,
             });
         }
+        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
         if json_depth_exceeds(bytes, JSON_DEPTH_MAX) {
             return Err(MessageError::TooDeep);
         }
         if has_half_character(bytes) {
             return Err(MessageError::HalfCharacter);
         }
-        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        if has_number_too_large(bytes) {
+            return Err(MessageError::NumberTooLarge);
+        }
         let fields = message_json::read(text, known)?;
         fields.check_encoding()?;
         Ok(fields)
@@ -430,6 +438,37 @@ mod tests {
         );
         let plain: FipaMessage = serde_json::from_str(message.json()).unwrap();
         assert_eq!(plain.extra.len(), 1);
+    }
+
+    #[test]
+    fn a_number_that_clients_cannot_read_is_refused_wherever_it_stands() {
+        let with = |number: &str| {
+            let json = format!(r#"{{"performative":"inform","receiver":"a","x":[{number}]}}"#);
+            (
+                Fields::parse(json.as_bytes(), 1 << 20).map(Fields::seal),
+                json,
+            )
+        };
+        let digits = "9".repeat(400);
+        for number in [
+            "1e400",
+            "-1.5E+309",
+            "17e20000",
+            &digits,
+            &format!("-{digits}.5"),
+        ] {
+            let (read, _) = with(number);
+            assert!(
+                matches!(read, Err(MessageError::NumberTooLarge)),
+                "{number}: {read:?}"
+            );
+        }
+        let text = format!("\"{digits} 1e400\"");
+        for fine in ["1e300", "2E-400", "1.5", "\"1e400\"", "0.1e1", &text] {
+            let (read, json) = with(fine);
+            let sealed = read.unwrap_or_else(|error| panic!("{json}: {error}"));
+            serde_json::from_str::<FipaMessage>(sealed.json()).unwrap();
+        }
     }
 
     #[test]

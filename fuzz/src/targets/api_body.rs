@@ -34,7 +34,9 @@ pub fn check(bytes: &[u8]) {
 fn check_config(config: &AgentConfig) {
     match config.asked_limits() {
         Ok(asked) => assert!(asked.0.len() <= config.limits.len() + config.resources.len()),
-        Err(error) => assert!(!error.to_string().is_empty() && error.code().http_status() == 400),
+        Err(error) => assert!(
+            !error.to_string().is_empty() && matches!(error.code().http_status(), 400 | 422)
+        ),
     }
     if let Ok(grants) = config.asked_grants() {
         let asks = config.grants.contains_key("message:send");
