@@ -15,7 +15,7 @@ const TRIM_EVERY: Duration = Duration::from_millis(500);
 
 /// How long after its last turn an agent's stack is kept in memory.
 ///
-/// Giving it back costs 2 µs, and the next turn's first touch 1 µs a page: nothing once a second.
+/// Giving it back costs 3 µs, and the next turn's first touch 1 µs a page: nothing once a second.
 const STACK_KEPT: Duration = Duration::from_secs(1);
 
 /// Stacks given back in one round, so that turns wait for no more than some of them.
