@@ -168,10 +168,7 @@ impl Instance {
     /// tick by waking itself. Cancel: dropping it ends the guest and loses instance and `host`.
     pub async fn call(mut self, call: Call, host: Box<dyn HostCalls>) -> CallDone {
         self.store.data_mut().host = host;
-        let result = match self.unpark() {
-            Ok(()) => self.turn(&call).await,
-            Err(fault) => Err(fault),
-        };
+        let result = self.turn(&call).await;
         let (host, usage) = store::end(&mut self.store);
         if usage.cpu_nanos > DEEP_TURN_NANOS
             && let Some(stack) = self.slab_stack()
@@ -189,6 +186,7 @@ impl Instance {
     }
     async fn turn(&mut self, call: &Call) -> Result<Returned, Fault> {
         store::begin(&mut self.store, &self.linked, call.input().len())?;
+        self.unpark()?;
         let (store, guest) = (&mut self.store, &mut self.guest);
         run!(store, async {
             match guest.call(store, call).await {

@@ -11,10 +11,10 @@ pub struct LogRate {
 }
 
 /// What becomes of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogVerdict {
-    /// It is kept, and so many before it were not.
-    Kept(u64),
+    /// It is kept; the text says how many before it were not, if any.
+    Kept(Option<String>),
     /// It is over the rate.
     Dropped,
 }
@@ -40,11 +40,14 @@ impl LogRate {
             return LogVerdict::Dropped;
         }
         self.tokens -= 1.0;
-        LogVerdict::Kept(self.take_dropped())
+        LogVerdict::Kept(self.take_dropped(per_second))
     }
-    /// Lines that were dropped since the last one that was kept, if nobody has said so yet.
-    pub fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+    /// Says how many lines were dropped since the last one that was kept, if nobody has said so yet.
+    pub fn take_dropped(&mut self, per_second: u64) -> Option<String> {
+        let dropped = std::mem::take(&mut self.dropped);
+        (dropped > 0).then(|| {
+            format!("{dropped} log lines were dropped: over log_lines_per_second = {per_second}")
+        })
     }
 }
 
@@ -64,6 +67,11 @@ mod tests {
             .filter(|_| rate.line(Timestamp(0), 100) != LogVerdict::Dropped)
             .count();
         assert_eq!(kept, 100);
-        assert_eq!(rate.line(Timestamp(1_000_000), 100), LogVerdict::Kept(150));
+        let said = "150 log lines were dropped: over log_lines_per_second = 100".to_owned();
+        assert_eq!(
+            rate.line(Timestamp(1_000_000), 100),
+            LogVerdict::Kept(Some(said))
+        );
+        assert_eq!(rate.line(Timestamp(1_000_000), 100), LogVerdict::Kept(None));
     }
 }

@@ -182,7 +182,12 @@ impl Kernel {
     }
 
     fn route_post_to(&self, post: &Post, name: &str, bytes: u64) -> Result<Destination, Refusal> {
-        match route::find(&self.directory, name) {
+        let reaches = |listing: &Listing| {
+            inside(post, listing)?;
+            takes(listing, bytes)?;
+            Ok(Destination::Agent(listing.spec.id))
+        };
+        match route::find(&self.directory, name, reaches) {
             Found::BuiltIn(id) => Ok(Destination::Agent(id)),
             Found::Remote => Err(Refusal::new(
                 ErrorCode::RemoteAddress,
@@ -192,11 +197,7 @@ impl Kernel {
                 ErrorCode::NotFound,
                 format!("there is no agent `{name}`"),
             )),
-            Found::Agent(listing) => {
-                inside(post, &listing)?;
-                takes(&listing, bytes)?;
-                Ok(Destination::Agent(listing.spec.id))
-            }
+            Found::Agent(reached) => reached,
         }
     }
 
@@ -253,11 +254,13 @@ impl Kernel {
     }
 
     fn route_again(&self, intended: &Arc<str>, bytes: u64) -> Option<Destination> {
-        match route::find(&self.directory, intended) {
+        let reaches = |listing: &Listing| {
+            let id = listing.spec.id;
+            takes(listing, bytes).ok().map(|()| Destination::Agent(id))
+        };
+        match route::find(&self.directory, intended, reaches) {
             Found::BuiltIn(id) => Some(Destination::Agent(id)),
-            Found::Agent(listing) => takes(&listing, bytes)
-                .ok()
-                .map(|()| Destination::Agent(listing.spec.id)),
+            Found::Agent(reached) => reached,
             Found::Nobody if self.directory.knows_client(intended) => {
                 Some(Destination::Client(Arc::clone(intended)))
             }

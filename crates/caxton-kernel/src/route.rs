@@ -6,11 +6,11 @@ use crate::{Directory, Listing};
 
 /// Who a receiver's text names.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Found<T> {
     /// One of the host's own agents.
     BuiltIn(AgentId),
-    /// An agent of this node.
-    Agent(Box<Listing>),
+    /// An agent of this node, and what was asked of its entry.
+    Agent(T),
     /// An address on another node.
     Remote,
     /// No agent: perhaps an outside client.
@@ -52,15 +52,16 @@ pub(crate) const fn built_in_name(id: AgentId) -> &'static str {
     if id.0 == AgentId::AMS.0 { "ams" } else { "df" }
 }
 
-/// Looks a receiver up.
-pub(crate) fn find(directory: &Directory, text: &str) -> Found {
+/// Looks a receiver up; `at` looks at its entry where it stands, under the directory's lock.
+pub(crate) fn find<T>(
+    directory: &Directory,
+    text: &str,
+    at: impl FnOnce(&Listing) -> T,
+) -> Found<T> {
     match address(text) {
         Address::BuiltIn(id) => Found::BuiltIn(id),
         Address::Remote => Found::Remote,
-        Address::Here => match directory.resolve(text) {
-            Some(listing) => Found::Agent(Box::new(listing)),
-            None => Found::Nobody,
-        },
+        Address::Here => directory.look(text, at).map_or(Found::Nobody, Found::Agent),
     }
 }
 

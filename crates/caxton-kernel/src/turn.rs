@@ -159,10 +159,10 @@ impl TurnCtx {
         id: &str,
         json: &[u8],
     ) -> Result<(), HostCode> {
-        match route::find(&self.directory, id) {
+        match route::find(&self.directory, id, |_| ()) {
             Found::Nobody => return Err(HostCode::NotFound),
             Found::Remote => return Err(HostCode::Unavailable),
-            Found::BuiltIn(_) | Found::Agent(_) => {}
+            Found::BuiltIn(_) | Found::Agent(()) => {}
         }
         let fields = self.parse_to(json, id)?;
         self.send(now, fields, json.len() as u64)

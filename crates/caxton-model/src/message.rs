@@ -410,14 +410,17 @@ mod tests {
     #[test]
     fn what_the_host_takes_as_a_time_clients_can_read() {
         let json = r#"{"performative":"inform","receiver":"a","reply_by":1767225600000000}"#;
-        let sealed = Fields::parse(json.as_bytes(), 1 << 20).unwrap().seal();
-        let plain: FipaMessage = serde_json::from_str(sealed.json()).unwrap();
-        assert_eq!(
-            plain.reply_by.as_deref(),
-            Some("2026-01-01T00:00:00.000000Z")
-        );
-        let again = Fields::parse(&serde_json::to_vec(&plain).unwrap(), 1 << 20).unwrap();
-        assert_eq!(again.reply_by, sealed.reply_by);
+        for written in ["1767225600000000", "1767225600000000.00", "1.7672256e15"] {
+            let json = json.replace("1767225600000000", written);
+            let sealed = Fields::parse(json.as_bytes(), 1 << 20).unwrap().seal();
+            let plain: FipaMessage = serde_json::from_str(sealed.json()).unwrap();
+            assert_eq!(
+                plain.reply_by.as_deref(),
+                Some("2026-01-01T00:00:00.000000Z")
+            );
+            let again = Fields::parse(&serde_json::to_vec(&plain).unwrap(), 1 << 20).unwrap();
+            assert_eq!(again.reply_by, sealed.reply_by);
+        }
         let far = json.replace("1767225600000000", "9223372036854775807");
         assert!(Fields::parse(far.as_bytes(), 1 << 20).is_err());
     }

@@ -38,7 +38,8 @@ pub const OPEN_REQUESTS_MAX: usize = 100_000;
 /// Conversations that are kept; beyond it the tenth that was silent longest goes.
 pub const CONVERSATIONS_MAX: usize = 100_000;
 
-/// Bytes of content all conversations keep together; beyond it the longest silent lose theirs.
+/// What all conversations keep together; beyond it the longest silent lose their content.
+/// Unit: bytes, counted as [`Conversation::bytes`].
 ///
 /// They are for people who look on; 64 MiB is minutes of a busy shard.
 pub const CONVERSATION_BYTES_TOTAL: u64 = 64 << 20;
@@ -49,7 +50,8 @@ pub const CONVERSATION_IDLE: Micros = Micros::secs(30 * 60);
 /// Lines of one conversation that are kept; beyond it the oldest goes.
 pub(crate) const CONVERSATION_LINES_MAX: usize = 1_000;
 
-/// Bytes of content one conversation keeps; older lines lose their content, not themselves.
+/// What one conversation keeps; older lines lose their content, not themselves.
+/// Unit: bytes, counted as [`Conversation::bytes`].
 pub(crate) const CONVERSATION_BYTES_MAX: u64 = 1 << 20;
 
 /// A message on its way to one agent or client.
@@ -197,7 +199,7 @@ pub struct Conversation {
     pub lines: VecDeque<ConversationLine>,
     /// Lines there were, dropped ones too.
     pub count: u64,
-    /// Bytes of content kept.
+    /// Messages kept: their text, and for each what it takes besides. Unit: bytes.
     pub bytes: u64,
     /// When something was last said.
     pub last: Timestamp,

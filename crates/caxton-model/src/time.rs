@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::Micros;
+use crate::{Micros, units::whole_signed};
 
 /// A point in time.
 ///
@@ -55,13 +55,15 @@ pub(crate) fn date_or_micros<'de, D: Deserializer<'de>>(
     #[serde(untagged)]
     enum Written {
         Date(String),
-        Micros(Timestamp),
+        Micros(serde_json::Number),
     }
-    let written = Option::<Written>::deserialize(deserializer)?;
-    Ok(written.map(|written| match written {
-        Written::Date(text) => text,
-        Written::Micros(at) => at.to_string(),
-    }))
+    match Option::<Written>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Written::Date(text)) => Ok(Some(text)),
+        Some(Written::Micros(number)) => whole_signed(&number)
+            .map(|micros| Some(Timestamp(micros).to_string()))
+            .ok_or_else(|| de::Error::custom(format!("{number} is no number of microseconds"))),
+    }
 }
 
 /// The date as RFC 3339 in UTC with microseconds.

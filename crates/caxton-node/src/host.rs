@@ -211,14 +211,12 @@ impl HostCalls for TurnHost {
     fn log(&mut self, level: LogLevel, text: &str) {
         let now = clock::now();
         let per_second = self.spec.limits.get(LimitName::LogLinesPerSecond);
-        let verdict = self.memory().log_line(now, per_second);
+        let verdict = self.memory().log.line(now, per_second);
         match verdict {
             LogVerdict::Dropped => self.shared.meters.log_line_dropped(&self.spec, now),
-            LogVerdict::Kept(dropped_before) => {
-                if dropped_before > 0 {
-                    self.push_line(now, LogLevel::Warn, &format!(
-                        "{dropped_before} log lines were dropped: over log_lines_per_second = {per_second}"
-                    ));
+            LogVerdict::Kept(dropped) => {
+                if let Some(dropped) = dropped {
+                    self.push_line(now, LogLevel::Warn, &dropped);
                 }
                 self.push_line(now, level, text);
             }

@@ -2,14 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use caxton_engine::{LogRate, LogVerdict};
+use caxton_engine::LogRate;
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 
 /// Values written but not yet in a checkpoint, by key; and what lasts from turn to turn besides.
 #[derive(Debug)]
 pub(crate) struct AgentMemory {
     values: HashMap<Arc<[u8]>, Value>,
-    log: LogRate,
+    /// How many log lines are still within the rate.
+    pub(crate) log: LogRate,
     /// All memories of its instance. Unit: bytes; 0: it has none.
     pub(crate) guest_bytes: u64,
 }
@@ -58,10 +59,6 @@ impl AgentMemory {
         self.values
             .iter()
             .map(|(key, value)| (key, value.bytes.as_ref().map(|bytes| bytes.len() as u64)))
-    }
-    /// Whether a log line is within the rate.
-    pub(crate) fn log_line(&mut self, now: Timestamp, per_second: u64) -> LogVerdict {
-        self.log.line(now, per_second)
     }
 }
 

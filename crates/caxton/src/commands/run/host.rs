@@ -60,16 +60,6 @@ impl RunHost {
         }
         Ok(())
     }
-    /// Says how many lines were dropped before this one, or before the run's end.
-    fn say_dropped(&self, dropped: u64) {
-        if dropped > 0 {
-            let per_second = self.limits.get(LimitName::LogLinesPerSecond);
-            let text = format!(
-                "{dropped} log lines were dropped: over log_lines_per_second = {per_second}"
-            );
-            write_line(LogLevel::Warn, &text);
-        }
-    }
     /// A processor has no state, no mail and no timers.
     fn of_agent(&self) -> Result<(), HostCode> {
         if self.is_agent {
@@ -94,8 +84,10 @@ pub(super) fn now() -> Timestamp {
 
 impl Drop for RunHost {
     fn drop(&mut self) {
-        let dropped = self.log.take_dropped();
-        self.say_dropped(dropped);
+        let per_second = self.limits.get(LimitName::LogLinesPerSecond);
+        if let Some(dropped) = self.log.take_dropped(per_second) {
+            write_line(LogLevel::Warn, &dropped);
+        }
     }
 }
 
@@ -180,7 +172,9 @@ impl HostCalls for RunHost {
     fn log(&mut self, level: LogLevel, text: &str) {
         let per_second = self.limits.get(LimitName::LogLinesPerSecond);
         if let LogVerdict::Kept(dropped) = self.log.line(now(), per_second) {
-            self.say_dropped(dropped);
+            if let Some(dropped) = dropped {
+                write_line(LogLevel::Warn, &dropped);
+            }
             write_line(level, text);
         }
     }
