@@ -276,9 +276,8 @@ impl Guest {
                 None => 0,
             },
             Call::Message(_) => {
-                let handle_message = self.handle_message.clone();
-                self.with_bytes(store, call.input(), &handle_message)
-                    .await?
+                let (memory, allocator) = (self.memory, &mut self.allocator);
+                with_bytes(store, memory, allocator, call.input(), &self.handle_message).await?
             }
             Call::Timer(id) => match &self.handle_timer {
                 Some(f) => f.call_async(&mut *store, *id).await?,
@@ -289,25 +288,16 @@ impl Guest {
                 (None, Some(f)) => f.call_async(&mut *store, ()).await?,
                 (None, None) => 0,
             },
-            Call::Migrate(_) => match self.migrate.clone() {
-                Some(f) => self.with_bytes(store, call.input(), &f).await?,
+            Call::Migrate(_) => match &self.migrate {
+                Some(f) => {
+                    let (memory, allocator) = (self.memory, &mut self.allocator);
+                    with_bytes(store, memory, allocator, call.input(), f).await?
+                }
                 None => 0,
             },
             Call::Capabilities => return self.capabilities(store).await,
         };
         Ok(Returned::Code(code))
-    }
-    async fn with_bytes(
-        &mut self,
-        store: &mut Store<Ctx>,
-        bytes: &[u8],
-        function: &TypedFunc<(i32, i32), i32>,
-    ) -> wasmtime::Result<i32> {
-        let ptr = guest_bytes::put(store, self.memory, &mut self.allocator, bytes).await?;
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed();
-        let code = function.call_async(&mut *store, (ptr, len)).await?;
-        guest_bytes::free(store, &self.allocator, ptr, bytes.len()).await?;
-        Ok(code)
     }
     /// Asks with 64 KiB, and once more with what the guest says it needs.
     async fn capabilities(&mut self, store: &mut Store<Ctx>) -> wasmtime::Result<Returned> {
@@ -343,4 +333,19 @@ impl Guest {
             len = wanted;
         }
     }
+}
+
+/// Calls a function with bytes that are put into the guest for as long as it runs.
+async fn with_bytes(
+    store: &mut Store<Ctx>,
+    memory: Memory,
+    allocator: &mut AllocatorFunctions,
+    bytes: &[u8],
+    function: &TypedFunc<(i32, i32), i32>,
+) -> wasmtime::Result<i32> {
+    let ptr = guest_bytes::put(store, memory, allocator, bytes).await?;
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed();
+    let code = function.call_async(&mut *store, (ptr, len)).await?;
+    guest_bytes::free(store, allocator, ptr, bytes.len()).await?;
+    Ok(code)
 }

@@ -18,10 +18,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::raw;
 
+/// What a turn has at least before it must give way. Unit: nanoseconds.
+const FIRST_SLICE_NANOS_MIN: u64 = 500_000;
 /// What the first slice of a turn counts at most. Unit: nanoseconds.
 ///
 /// It is measured by the wall clock, which is cheap but also runs while the operating system runs
-/// somebody else. An epoch tick ends a slice after 1 ms; later slices use the thread's own clock.
+/// somebody else. A tick ends a slice after 1.5 ms at most; later slices use the thread's own clock.
 const FIRST_SLICE_NANOS_MAX: u64 = 2_000_000;
 
 /// The clock of one turn.
@@ -88,6 +90,11 @@ impl Meter {
         } else {
             thread_nanos().saturating_sub(self.slice_thread_started.load(Relaxed))
         }
+    }
+    /// Whether the turn is so young that a tick passes it by: whoever gives way waits behind all
+    /// that did before, and most turns need microseconds.
+    pub(crate) fn has_just_begun(&self) -> bool {
+        self.slices.load(Relaxed) == 0 && self.slice_nanos() < FIRST_SLICE_NANOS_MIN
     }
     /// A poll is over.
     pub(crate) fn slice_ends(&self) {

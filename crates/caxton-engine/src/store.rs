@@ -48,7 +48,11 @@ fn on_tick(mut store: StoreContextMut<'_, Ctx>) -> wasmtime::Result<UpdateDeadli
         profiler.sample(&store, std::time::Duration::from_millis(1));
         store.data_mut().profiler = Some(profiler);
     }
-    Ok(UpdateDeadline::Yield(1))
+    Ok(if store.data().meter.has_just_begun() {
+        UpdateDeadline::Continue(1)
+    } else {
+        UpdateDeadline::Yield(1)
+    })
 }
 
 /// Prepares the store for one turn or call.

@@ -62,6 +62,10 @@ impl Ticker {
             .unwrap_or_else(PoisonError::into_inner);
         engines.push(engine.weak());
     }
+    /// A tick before its time.
+    pub(crate) fn tick(&self) {
+        self.shared.tick();
+    }
     pub(crate) fn touch(&self) -> Touch {
         Touch {
             shared: self.shared.clone(),
@@ -99,10 +103,13 @@ fn run(shared: &Shared) {
             continue;
         }
         thread::park_timeout(TICK);
-        let mut engines = shared
-            .engines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        shared.tick();
+    }
+}
+
+impl Shared {
+    fn tick(&self) {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| match engine.upgrade() {
             Some(engine) => {
                 engine.increment_epoch();

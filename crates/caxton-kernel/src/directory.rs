@@ -1,24 +1,29 @@
 //! Who is on this node: names, ids, places, capabilities. One for all shards.
 //!
-//! Read at every send, written at every registration: a read-write lock, held for a look-up.
+//! Read at every send, written at every registration: a lock that readers on different threads do
+//! not share, held for a look-up.
 //! It is derived from the journal alone, and a single thread sees its own writes, so a simulation
 //! stays deterministic.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Subscription,
-    Timestamp, client_hash, stable_hash,
+    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Micros,
+    Subscription, Timestamp, client_hash, stable_hash,
 };
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
 const CLIENTS_MAX: usize = 100_000;
+
+/// How exactly it is known when a client wrote last: a busy one is not noted with every message.
+const CLIENT_NOTED_EVERY: Micros = Micros::secs(1);
 
 /// How full a mailbox is, for all shards to see.
 #[derive(Debug, Default)]
@@ -83,14 +88,15 @@ struct Inner {
     agents: ById<Listing>,
     names: HashMap<Arc<str>, AgentId>,
     capabilities: BTreeMap<Arc<str>, BTreeSet<AgentId>>,
-    turn: HashMap<Arc<str>, u64>,
+    /// Whose turn it is among equals, of each capability.
+    turn: Mutex<HashMap<Arc<str>, u64>>,
     clients: HashMap<Arc<str>, Timestamp>,
 }
 
 /// The directory. Clones are the same directory.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    inner: Arc<RwLock<Inner>>,
+    inner: Arc<ShardedLock<Inner>>,
     subscribers: Arc<AtomicUsize>,
     shards: u16,
 }
@@ -116,11 +122,11 @@ impl Directory {
     pub const fn shards(&self) -> u16 {
         self.shards
     }
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+    fn read(&self) -> ShardedLockReadGuard<'_, Inner> {
         // A panic while the lock is held can't leave a half-made entry: each write is one insert.
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+    fn write(&self) -> ShardedLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
     /// The shard an agent lives on: by its supervision group, else by its id.
@@ -190,6 +196,10 @@ impl Directory {
     }
     /// Remembers an outside client, so that agents can write to it.
     pub(crate) fn know_client(&self, name: &Arc<str>, at: Timestamp) {
+        let last = self.read().clients.get(name).copied();
+        if last.is_some_and(|last| at.since(last) < CLIENT_NOTED_EVERY) {
+            return;
+        }
         let mut inner = self.write();
         if let Some(last) = inner.clients.get_mut(name) {
             *last = at;
@@ -317,7 +327,7 @@ impl Directory {
     /// fit `allowed`; among equals in turn.
     #[must_use]
     pub fn choose(&self, capability: &str, allowed: impl Fn(&Listing) -> bool) -> Option<Listing> {
-        let mut inner = self.write();
+        let inner = self.read();
         let ids = inner.capabilities.get(capability)?;
         let fit: Vec<&Listing> = ids
             .iter()
@@ -330,7 +340,8 @@ impl Directory {
             .filter(|listing| listing.gauge.messages() == least)
             .cloned()
             .collect();
-        let turn = inner.turn.entry(capability.into()).or_default();
+        let mut turns = inner.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(capability.into()).or_default();
         let at = usize::try_from(*turn % equals.len().max(1) as u64).unwrap_or(0);
         *turn = turn.wrapping_add(1);
         equals.into_iter().nth(at)

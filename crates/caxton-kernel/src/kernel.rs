@@ -36,7 +36,8 @@ pub struct KernelOptions {
 #[derive(Debug)]
 pub struct Kernel {
     pub(crate) options: KernelOptions,
-    pub(crate) directory: Directory,
+    /// Behind a count of its own: turns hold it, and what threads count together is slow.
+    pub(crate) directory: Arc<Directory>,
     pub(crate) state: State,
     pub(crate) live: ById<Live>,
     pub(crate) deploying: BTreeMap<AgentId, Deploying>,
@@ -63,7 +64,7 @@ impl Kernel {
     pub fn new(options: KernelOptions, directory: Directory, state: State) -> Self {
         let mut kernel = Self {
             options,
-            directory,
+            directory: Arc::new(directory),
             state,
             live: ById::default(),
             deploying: BTreeMap::new(),

@@ -23,7 +23,7 @@ const CLOCK_READS_MAX: usize = 1_000;
 /// Answers one turn's host calls and notes what the turn wants done.
 #[derive(Debug)]
 pub struct TurnCtx {
-    pub(crate) directory: Directory,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) spec: Arc<AgentSpec>,
     by_init: bool,
     /// The message being handled.
@@ -43,7 +43,7 @@ pub struct TurnCtx {
 
 /// What a turn begins with.
 pub(crate) struct TurnStart<'a> {
-    pub(crate) directory: &'a Directory,
+    pub(crate) directory: &'a Arc<Directory>,
     pub(crate) spec: &'a Arc<AgentSpec>,
     /// `None`: not deployed yet.
     pub(crate) state: Option<&'a AgentState>,
@@ -76,7 +76,7 @@ impl TurnCtx {
             )
         });
         Self {
-            directory: start.directory.clone(),
+            directory: Arc::clone(start.directory),
             spec: Arc::clone(start.spec),
             by_init,
             reply_is_free: input

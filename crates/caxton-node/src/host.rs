@@ -12,7 +12,7 @@ use caxton_engine::{Fetch, HostCalls, LogLevel, LogVerdict, MetricKind};
 use caxton_kernel::{TurnCtx, TurnEffects};
 use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp};
 
-use crate::{clock, memory::AgentMemory, request::LogLine, shared::Shared};
+use crate::{clock, memory::AgentMemory, request::LogLine, shared::ShardShared};
 
 /// Bytes of one key of an agent's state.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -21,7 +21,7 @@ type Value = Option<Arc<[u8]>>;
 
 /// One turn's host.
 pub(crate) struct TurnHost {
-    shared: Arc<Shared>,
+    shared: ShardShared,
     spec: Arc<AgentSpec>,
     ctx: Option<Box<TurnCtx>>,
     memory: Arc<Mutex<AgentMemory>>,
@@ -36,7 +36,7 @@ pub(crate) struct TurnHost {
 impl TurnHost {
     /// A host for one turn of an agent that has so much state.
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: ShardShared,
         spec: Arc<AgentSpec>,
         ctx: Box<TurnCtx>,
         memory: Arc<Mutex<AgentMemory>>,
@@ -158,7 +158,7 @@ impl HostCalls for TurnHost {
         if known {
             return None;
         }
-        let (shared, agent, key) = (Arc::clone(&self.shared), self.spec.id, key.to_vec());
+        let (shared, agent, key) = (Arc::clone(&*self.shared), self.spec.id, key.to_vec());
         Some(Box::pin(async move {
             let read = shared
                 .clone()

@@ -10,12 +10,17 @@ use std::sync::{
 use caxton_engine::{MetricKind, Usage};
 use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
 
+use crossbeam_utils::CachePadded;
+
 use crate::activity::Activity;
 
 /// Names of metrics one guest may have.
 ///
 /// Each is a time series for whoever scrapes; 100 is what the contract promises.
 const GUEST_METRICS_MAX: usize = 100;
+
+/// Parts of what is known of agents, each with a lock.
+const PARTS: usize = 64;
 
 /// One limit's use by one agent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,40 +72,59 @@ struct Known {
 }
 
 /// All meters of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meters {
-    known: Mutex<Known>,
+    /// By the agent's id, so that shards seldom wait for each other.
+    known: [CachePadded<Mutex<Known>>; PARTS],
     /// Messages sent, from the start.
     sent: AtomicU64,
     /// The most memory one instance has had. Unit: bytes.
     memory_peak: AtomicU64,
 }
 
-impl Meters {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            known: std::array::from_fn(|_| CachePadded::default()),
+            sent: AtomicU64::default(),
+            memory_peak: AtomicU64::default(),
+        }
     }
-    /// Notes a message that was sent.
-    pub(crate) fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Meters {
+    fn known(&self, agent: AgentId) -> MutexGuard<'_, Known> {
+        #[allow(clippy::indexing_slicing, reason = "a remainder is below its divisor")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "any bits of the id will do"
+        )]
+        let part = &self.known[agent.0 as usize % PARTS];
+        part.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Notes messages that were sent.
+    pub(crate) fn sent(&self, messages: u64) {
+        self.sent.fetch_add(messages, Ordering::Relaxed);
     }
     /// Messages sent, from the start.
     pub(crate) fn messages(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
-    /// What was done since this was asked last. Cost under the lock: none that grows.
+    /// What was done since this was asked last. Cost under a lock: none that grows.
     pub(crate) fn take_recent(&self) -> ById<Activity> {
-        std::mem::take(&mut self.known().recent)
+        let mut all = ById::default();
+        for part in &self.known {
+            let mut known = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = std::mem::take(&mut known.recent);
+            drop(known);
+            all.extend(recent);
+        }
+        all
     }
     /// Memory of agents after their last turn. Unit: bytes.
     pub(crate) fn memory_bytes(&self, agents: &mut [(AgentId, u64)]) {
-        // Turns wait for this lock: not for all agents of a large node at once.
-        for some in agents.chunks_mut(256) {
-            let known = self.known();
-            for (agent, bytes) in some {
-                let meters = known.agents.get(agent);
-                *bytes = meters.map_or(0, |meters| meters.get(LimitName::Memory).used);
-            }
+        for (agent, bytes) in agents {
+            *bytes = self.get(*agent, LimitName::Memory).used;
         }
     }
     /// Notes what a turn used.
@@ -130,15 +154,15 @@ impl Meters {
             (LimitName::HostCalls, usage.host_calls, usage.host_calls),
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];
-        let mut known = self.known();
+        let mut known = self.known(agent);
         let recent = known.recent.entry(agent).or_default();
         recent.turns += 1;
         recent.cpu_nanos = recent.cpu_nanos.saturating_add(usage.cpu_nanos);
         let meters = known.agents.entry(agent).or_default();
-        if usage.memory_peak_bytes
-            > self
-                .memory_peak
-                .fetch_max(usage.memory_peak_bytes, Ordering::Relaxed)
+        let peak = usage.memory_peak_bytes;
+        // Looked at first: most turns need no place that all threads write to.
+        if peak > self.memory_peak.load(Ordering::Relaxed)
+            && peak > self.memory_peak.fetch_max(peak, Ordering::Relaxed)
         {
             #[allow(clippy::cast_precision_loss, reason = "a gauge is shown, not added up")]
             metrics::gauge!("caxton_memory_peak_bytes").set(usage.memory_peak_bytes as f64);
@@ -150,14 +174,18 @@ impl Meters {
     /// Notes that a limit was reached.
     pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
-        let mut known = self.known();
+        let mut known = self.known(spec.id);
         let meters = known.agents.entry(spec.id).or_default();
         meters.breached(name, asked, at);
     }
     /// Notes a fault; where a limit caused it, that limit's breach.
     pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
         metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
-        self.known().recent.entry(spec.id).or_default().faults += 1;
+        self.known(spec.id)
+            .recent
+            .entry(spec.id)
+            .or_default()
+            .faults += 1;
         if let Some(name) = LimitName::ALL
             .iter()
             .copied()
@@ -169,13 +197,13 @@ impl Meters {
     /// Notes a log line that was over the rate.
     pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
-        let mut known = self.known();
+        let mut known = self.known(spec.id);
         let meters = known.agents.entry(spec.id).or_default();
         meters.breached(LimitName::LogLinesPerSecond, 0, at);
     }
     /// What is known of one limit of one agent.
     pub(crate) fn get(&self, agent: AgentId, name: LimitName) -> Meter {
-        self.known()
+        self.known(agent)
             .agents
             .get(&agent)
             .map(|meters| meters.get(name))
@@ -183,7 +211,7 @@ impl Meters {
     }
     /// Forgets an agent that is gone.
     pub(crate) fn forget(&self, agent: AgentId) {
-        let mut known = self.known();
+        let mut known = self.known(agent);
         known.agents.remove(&agent);
         known.recent.remove(&agent);
     }
@@ -202,7 +230,7 @@ impl Meters {
             return Err(HostCode::Malformed);
         }
         {
-            let mut known = self.known();
+            let mut known = self.known(spec.id);
             let names = &mut known.agents.entry(spec.id).or_default().guest_metrics;
             if !names.iter().any(|known| known == name) {
                 if names.len() >= GUEST_METRICS_MAX {

@@ -83,11 +83,9 @@ impl Node {
         let (mut inboxes, mut handles) = (Vec::new(), Vec::new());
         for _ in 0..shards {
             let (sender, inbox) = sync_channel(INBOX_MAX);
-            handles.push(ShardHandle {
-                sender,
-                signal: Arc::new(Signal::default()),
-            });
-            inboxes.push(inbox);
+            let signal = Signal::new(engine.clone());
+            inboxes.push((inbox, Arc::clone(&signal)));
+            handles.push(ShardHandle { sender, signal });
         }
         let shared = Arc::new(Shared {
             engine,
@@ -113,8 +111,8 @@ impl Node {
         state.forget_memory_agents();
         let kernels = kernels(state, &directory, shared.durable());
         let mut threads = Vec::new();
-        for ((shard, kernel), inbox) in (0..shards).zip(kernels).zip(inboxes) {
-            let (inner, signal) = (Arc::clone(&shared), shared.signal(shard));
+        for ((shard, kernel), (inbox, signal)) in (0..shards).zip(kernels).zip(inboxes) {
+            let inner = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
                 .spawn(move || {

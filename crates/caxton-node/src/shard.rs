@@ -1,7 +1,8 @@
 //! A shard: one thread that owns its agents, their kernel and their instances.
 //!
-//! Each round: everything that arrived, then fresh turns, then *one* slice of *one* pre-empted
-//! guest, so that a guest that computes for long delays nobody by more than a slice.
+//! Each round: everything that arrived, then fresh turns, then what all of it has to say, then *one*
+//! slice of *one* pre-empted guest, which ends early when something arrives: a guest that computes
+//! for long delays nobody by more than a slice, and seldom by that.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -17,20 +18,21 @@ use std::{
 
 use caxton_engine::{Instance, Linked};
 use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEnd};
-use caxton_model::{
-    AgentId, AgentSpec, ById, Delivery, Durability, Entry, ErrorCode, Fault, Record,
-};
+use caxton_model::{AgentId, AgentSpec, ById, Durability, ErrorCode, Fault};
+use caxton_store::Batch;
 use tokio_util::sync::ReusableBoxFuture;
 
+mod hand_on;
 mod idle;
 mod reclaim;
+
+use hand_on::Outbox;
 
 use crate::{
     clock,
     counted::Counted,
     memory::AgentMemory,
-    request::NumberedEvent,
-    shared::{Shared, shutting_down},
+    shared::{ShardShared, Shared, shutting_down},
     signal::{Signal, TurnWaker},
     turn::{self, Job, TurnDone},
 };
@@ -119,7 +121,10 @@ impl ShardHandle {
 
 /// An agent's place on its shard.
 struct Slot {
+    /// Gone while a turn has it.
     instance: Option<Instance>,
+    /// Whether it had one at the end of its last turn.
+    has_instance: bool,
     /// The module as linked last, with what it was linked for.
     linked: Option<(Arc<AgentSpec>, Linked)>,
     memory: Arc<Mutex<AgentMemory>>,
@@ -144,16 +149,9 @@ struct Turn {
     begun: bool,
 }
 
-/// What waits to be taken by a peer.
-#[derive(Default)]
-struct Outbox {
-    deliveries: Vec<Delivery>,
-    events: VecDeque<Event>,
-}
-
 pub(crate) struct Shard {
     number: u16,
-    shared: Arc<Shared>,
+    shared: ShardShared,
     kernel: Kernel,
     inbox: Receiver<ShardMessage>,
     signal: Arc<Signal>,
@@ -166,8 +164,12 @@ pub(crate) struct Shard {
     preempted: VecDeque<AgentId>,
     outboxes: Vec<Outbox>,
     effects: Vec<Effect>,
-    /// Events of this round, not yet on their way to who watches.
+    /// Events not yet on their way to who watches.
     published: Vec<NodeEvent>,
+    /// Records the journal has not been given, and what waits for them.
+    batch: Batch,
+    /// When it was given the last.
+    handed: Instant,
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
@@ -195,7 +197,7 @@ impl Shard {
             .collect();
         Self {
             number,
-            shared,
+            shared: Arc::new(shared),
             kernel,
             inbox,
             signal,
@@ -206,6 +208,8 @@ impl Shard {
             outboxes,
             effects: Vec::new(),
             published: Vec::new(),
+            batch: Batch::default(),
+            handed: Instant::now(),
             written: HashSet::new(),
             trimmed: Instant::now(),
             warm: VecDeque::new(),
@@ -231,6 +235,7 @@ impl Shard {
                 self.rest();
             }
         }
+        self.hand_on();
     }
 
     fn is_over(&self) -> bool {
@@ -265,19 +270,26 @@ impl Shard {
                     self.poll(agent);
                     busy = true;
                 }
+                if self.is_overdue() {
+                    self.hand_on();
+                }
                 if self.shared.budget.asks() {
                     self.take_messages();
                 }
             }
         }
+        self.trim_values();
+        busy |= self.trim_stacks() || resumed > 0;
+        let goes_on = busy && !self.fresh.is_empty() && self.preempted.is_empty();
+        if !goes_on || self.is_overdue() {
+            self.hand_on();
+        }
+        // Last: what the others have said must not wait for its slice.
         if let Some(agent) = self.preempted.pop_front() {
-            self.poll(agent);
+            Arc::clone(&self.signal).long_turn(|| self.poll(agent));
             busy = true;
         }
-        self.publish_events();
-        self.flush();
-        self.trim_values();
-        self.trim_stacks() || busy || resumed > 0
+        busy
     }
 
     fn takes_turns(&self) -> bool {
@@ -353,7 +365,7 @@ impl Shard {
         let Some(turn) = &mut slot.turn else { return };
         if !std::mem::replace(&mut turn.begun, true) {
             let waited = self.looked.saturating_duration_since(turn.due);
-            self.counted.wait.record(waited.as_secs_f64());
+            self.counted.turn_begun(waited);
         }
         let waker = Waker::from(Arc::clone(&slot.waker));
         let mut context = Context::from_waker(&waker);
@@ -364,7 +376,7 @@ impl Shard {
             Ok(Poll::Ready(done)) => {
                 let spec = Arc::clone(&turn.spec);
                 let took = self.looked.saturating_duration_since(turn.due);
-                self.counted.turn.record(took.as_secs_f64());
+                self.counted.turn_took(took);
                 if let Some(turn) = slot.turn.take()
                     && self.futures.len() < FUTURES_MAX
                 {
@@ -385,7 +397,7 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(&agent) else {
             return;
         };
-        match (slot.instance.is_some(), instance.is_some()) {
+        match (slot.has_instance, instance.is_some()) {
             (false, true) => {
                 self.shared.instances.fetch_add(1, Ordering::Relaxed);
             }
@@ -394,6 +406,7 @@ impl Shard {
             }
             _ => {}
         }
+        slot.has_instance = instance.is_some();
         if instance.is_none() {
             let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
             memory.guest_bytes = 0;
@@ -406,12 +419,8 @@ impl Shard {
     }
 
     fn turn_ended(&mut self, spec: &AgentSpec, end: Box<TurnEnd>) {
-        self.counted.turns.increment(1);
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "microseconds of a turn need no 53 bits"
-        )]
-        self.counted.execution.record(end.cpu_micros as f64 / 1e6);
+        let ran = Duration::from_micros(end.cpu_micros);
+        self.counted.turn_ended(ran);
         if end.result.is_ok() && !self.is_journalled(spec) {
             self.commit(end.agent, &end.effects.writes, u64::MAX);
         }
@@ -502,44 +511,10 @@ impl Shard {
                 });
             }
             Effect::Publish(event) => {
-                if matches!(event, NodeEvent::Sent { .. }) {
-                    self.shared.meters.sent();
-                }
                 self.counted.event(&event);
                 self.published.push(event);
             }
         }
-    }
-
-    /// Sends the events so far to who watches once they are durable: one errand for a round's.
-    fn publish_events(&mut self) {
-        if self.published.is_empty() {
-            return;
-        }
-        let events = std::mem::take(&mut self.published);
-        self.when_durable(move |shared, durable| {
-            if durable {
-                let number = |number, event| NumberedEvent { number, event };
-                shared.events.push_all(events, number);
-            }
-        });
-    }
-
-    /// Does something once all that was published before it is durable: the node's edge.
-    fn when_durable(&self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
-        let shared = Arc::clone(&self.shared);
-        self.shared
-            .store
-            .notify(move |result| then(&shared, result.is_ok()));
-    }
-
-    fn publish(&mut self, entry: Arc<Entry>) {
-        if let Record::Turn(turn) = &entry.record
-            && turn.result.has_effects()
-        {
-            self.commit(turn.agent, &turn.writes, entry.seq);
-        }
-        self.shared.store.append(entry);
     }
 
     fn begin(&mut self, run: RunTurn) {
@@ -547,6 +522,7 @@ impl Shard {
         let spec = Arc::clone(run.ctx.spec());
         let slot = self.slots.entry(agent).or_insert_with(|| Slot {
             instance: None,
+            has_instance: false,
             linked: None,
             memory: Arc::new(Mutex::new(AgentMemory::new(&spec.limits, clock::now()))),
             turn: None,
@@ -554,7 +530,6 @@ impl Shard {
             used: self.looked,
             warm: false,
         });
-        let had_instance = slot.instance.is_some();
         let state = self.kernel.state().agents.get(&agent);
         let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));
         let job = Job {
@@ -587,42 +562,7 @@ impl Shard {
             due: self.looked,
             begun: false,
         });
-        if had_instance {
-            self.shared.instances.fetch_sub(1, Ordering::Relaxed);
-        }
         self.fresh.push_back(agent);
-    }
-
-    /// Hands what waits for peers on, as far as they take it; never waits for them.
-    fn flush(&mut self) {
-        let mut sent = false;
-        for (number, outbox) in self.outboxes.iter_mut().enumerate() {
-            let Some(peer) = self.shared.shards.get(number) else {
-                continue;
-            };
-            if !outbox.deliveries.is_empty() {
-                outbox
-                    .events
-                    .push_back(Event::Delivered(std::mem::take(&mut outbox.deliveries)));
-            }
-            while let Some(event) = outbox.events.pop_front() {
-                match peer.sender.try_send(ShardMessage::Event(event)) {
-                    Ok(()) => {
-                        sent = true;
-                        peer.signal.ring();
-                    }
-                    Err(TrySendError::Full(ShardMessage::Event(event))) => {
-                        outbox.events.push_front(event);
-                        break;
-                    }
-                    // The peer has ended: the node is closing, and what is durable stays so.
-                    Err(_) => break,
-                }
-            }
-        }
-        if sent {
-            self.last_peer = Some(Instant::now());
-        }
     }
 
     /// Nothing to do: looks a little longer if peers were active, then parks until the bell rings

@@ -23,7 +23,6 @@ use crate::{
     request::{LogLine, NumberedEvent},
     rings::Ring,
     shard::{ShardHandle, ShardMessage},
-    signal::Signal,
     tickets::Tickets,
     waiters::Waiters,
 };
@@ -52,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
 }
 
+/// A shard's own count of what all share: each of its turns counts, and threads that count in one
+/// place wait for each other.
+pub(crate) type ShardShared = Arc<Arc<Shared>>;
+
 impl Shared {
     /// Runs something that blocks on the I/O side. `None`: the runtime is going down.
     pub(crate) async fn blocking<T: Send + 'static>(
@@ -63,13 +66,6 @@ impl Shared {
     /// What was done in the last second.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-    /// A shard's bell.
-    pub(crate) fn signal(&self, shard: u16) -> Arc<Signal> {
-        self.shards
-            .get(usize::from(shard))
-            .map(|s| Arc::clone(&s.signal))
-            .unwrap_or_default()
     }
     /// Whether there is a journal.
     pub(crate) fn durable(&self) -> bool {

@@ -3,31 +3,72 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::Wake,
     thread::Thread,
     time::Duration,
 };
 
-use caxton_model::AgentId;
+use caxton_engine::Engine;
+use caxton_model::{AgentId, Micros, Timestamp};
+
+use crate::clock;
+
+/// How often a long turn is interrupted for new messages: it gets on beside others that send without
+/// end, and what an interruption costs stays below a tenth.
+const INTERRUPTED_EVERY: Micros = Micros(50);
 
 /// A shard's bell.
-#[derive(Debug, Default)]
 pub(crate) struct Signal {
+    engine: Engine,
+    /// Whether a guest runs that has used up a slice before.
+    long_turn: AtomicBool,
+    /// When such a guest was interrupted last. Unit: microseconds since 1970.
+    interrupted: AtomicI64,
     thread: OnceLock<Thread>,
     parked: AtomicBool,
     woken: Mutex<Vec<AgentId>>,
 }
 
 impl Signal {
+    pub(crate) fn new(engine: Engine) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            long_turn: AtomicBool::new(false),
+            interrupted: AtomicI64::new(0),
+            thread: OnceLock::new(),
+            parked: AtomicBool::new(false),
+            woken: Mutex::default(),
+        })
+    }
     /// Says that the calling thread is the shard's.
     pub(crate) fn attach(&self) {
         // A second call would come from the same thread: there is one shard a bell.
         let _ = self.thread.set(std::thread::current());
     }
-    /// Wakes the thread if it is parked.
+    /// Says that there are messages: wakes the thread, or interrupts the long turn it is at.
     pub(crate) fn ring(&self) {
+        self.wake();
+        if !self.long_turn.load(Ordering::Relaxed) {
+            return;
+        }
+        let (now, last) = (clock::now(), self.interrupted.load(Ordering::Relaxed));
+        if now.since(Timestamp(last)) >= INTERRUPTED_EVERY
+            && self.long_turn.swap(false, Ordering::Relaxed)
+        {
+            self.interrupted.store(now.0, Ordering::Relaxed);
+            self.engine.preempt();
+        }
+    }
+    /// Runs another slice of a turn that used up one before.
+    pub(crate) fn long_turn(&self, slice: impl FnOnce()) {
+        self.long_turn.store(true, Ordering::Relaxed);
+        slice();
+        self.long_turn.store(false, Ordering::Relaxed);
+    }
+    /// Wakes the thread if it is parked.
+    fn wake(&self) {
         if self.parked.swap(false, Ordering::SeqCst)
             && let Some(thread) = self.thread.get()
         {
@@ -54,7 +95,6 @@ impl Signal {
 }
 
 /// Wakes one guest's turn.
-#[derive(Debug)]
 pub(crate) struct TurnWaker {
     agent: AgentId,
     signal: Arc<Signal>,
@@ -90,7 +130,7 @@ impl Wake for TurnWaker {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(self.agent);
-            self.signal.ring();
+            self.signal.wake();
         }
     }
 }

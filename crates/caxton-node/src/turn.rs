@@ -10,14 +10,20 @@ use caxton_engine::{Call, HostCalls, Instance, Linked, LogLevel, Returned, Usage
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
 use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, Micros, Timestamp};
 
-use crate::{clock, host::TurnHost, memory::AgentMemory, modules, shared::Shared};
+use crate::{
+    clock,
+    host::TurnHost,
+    memory::AgentMemory,
+    modules,
+    shared::{ShardShared, Shared},
+};
 
 /// From when on a timer's lateness is said: a busy shard's rounds take far less.
 const TIMER_LATE: Micros = Micros::secs(1);
 
 /// What a turn needs.
 pub(crate) struct Job {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: ShardShared,
     pub(crate) run: RunTurn,
     pub(crate) spec: Arc<AgentSpec>,
     pub(crate) memory: Arc<Mutex<AgentMemory>>,

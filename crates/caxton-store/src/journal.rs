@@ -14,7 +14,9 @@ use std::{
 use caxton_model::{Entry, Record};
 
 use crate::{
-    Chain, Health, JournalWriter, StoreFailed, StoreOptions, queue::Queue, scribe::Scribe,
+    Chain, Health, JournalWriter, StoreFailed, StoreOptions,
+    queue::{Queue, Wake},
+    scribe::Scribe,
 };
 
 /// What a record weighs without its messages and values. Unit: bytes.
@@ -26,6 +28,47 @@ pub(crate) type Notify = Box<dyn FnOnce(Result<(), StoreFailed>) + Send>;
 pub(crate) enum Item {
     Append(Arc<Entry>, u64),
     Notify(Notify),
+}
+
+/// Records and notifications in their order, to be given to the store in one go.
+#[derive(Default)]
+pub struct Batch {
+    pub(crate) items: Vec<Item>,
+    records: u64,
+    bytes: u64,
+}
+
+impl Batch {
+    /// Adds a decided record.
+    pub fn append(&mut self, entry: Arc<Entry>) {
+        let weight = weight_of(&entry);
+        self.records += 1;
+        self.bytes += weight;
+        self.items.push(Item::Append(entry, weight));
+    }
+    /// Adds what is to be done once all before it is durable, as [`crate::Store::notify`].
+    pub fn notify(&mut self, then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) {
+        self.items.push(Item::Notify(Box::new(then)));
+    }
+    /// All of it, in order; nothing is left.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Item> {
+        (self.records, self.bytes) = (0, 0);
+        self.items.drain(..)
+    }
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("records", &self.records)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Records that became durable together.
@@ -116,30 +159,42 @@ impl Journal {
     }
 
     pub(crate) fn append(&self, entry: Arc<Entry>) {
-        let weight = weight_of(&entry);
-        self.gauges.queued_records.fetch_add(1, Ordering::Relaxed);
-        self.gauges
-            .queued_bytes
-            .fetch_add(weight, Ordering::Relaxed);
-        if self.queue.give(Item::Append(entry, weight)).is_ok() {
-            self.gauges.place.fetch_add(1, Ordering::Relaxed);
-        } else {
-            // The node is ending, and its notifications say so.
-            self.gauges.queued_records.fetch_sub(1, Ordering::Relaxed);
-            self.gauges
-                .queued_bytes
-                .fetch_sub(weight, Ordering::Relaxed);
-        }
+        let mut batch = Batch::default();
+        batch.append(entry);
+        drop(self.give(&mut batch));
     }
 
     pub(crate) fn notify(&self, then: Notify) {
-        if let Err(Item::Notify(then)) = self.queue.give(Item::Notify(then)) {
-            then(Err(self
-                .failed
-                .get()
-                .cloned()
-                .unwrap_or(StoreFailed::Closed)));
+        let mut batch = Batch::default();
+        batch.notify(then);
+        drop(self.give(&mut batch));
+    }
+
+    /// Takes all of a batch; its notifications fail where the node is ending.
+    pub(crate) fn give(&self, batch: &mut Batch) -> Wake<'_> {
+        let Batch {
+            items,
+            records,
+            bytes,
+        } = batch;
+        let (records, bytes) = (std::mem::take(records), std::mem::take(bytes));
+        let gauges = &self.gauges;
+        gauges.queued_records.fetch_add(records, Ordering::Relaxed);
+        gauges.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let wake = self.queue.give(items);
+        if items.is_empty() {
+            gauges.place.fetch_add(records, Ordering::Relaxed);
+            return wake;
         }
+        gauges.queued_records.fetch_sub(records, Ordering::Relaxed);
+        gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        for item in items.drain(..) {
+            if let Item::Notify(then) = item {
+                let failed = self.failed.get().cloned();
+                then(Err(failed.unwrap_or(StoreFailed::Closed)));
+            }
+        }
+        wake
     }
 
     /// How long the oldest record waits that is not durable yet.

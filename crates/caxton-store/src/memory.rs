@@ -7,7 +7,10 @@ use std::{
 
 use caxton_model::{AgentId, Durability, Entry, Record};
 
-use crate::{KeySize, StoreMetrics};
+use crate::{
+    KeySize, StoreMetrics,
+    journal::{Batch, Item},
+};
 
 /// What was said so far.
 #[derive(Debug, Default)]
@@ -23,35 +26,52 @@ struct Inner {
     values: BTreeMap<(AgentId, Vec<u8>), Vec<u8>>,
 }
 
+impl Inner {
+    fn append(&mut self, entry: &Entry) {
+        self.place += 1;
+        self.seqs.insert(entry.shard, entry.seq);
+        match &entry.record {
+            Record::Deployed { spec } | Record::Updated { spec, .. }
+                if spec.durability == Durability::Memory =>
+            {
+                self.keeps_nothing.insert(spec.id);
+            }
+            Record::Turn(turn) if !self.keeps_nothing.contains(&turn.agent) => {
+                for write in &turn.writes {
+                    let key = (turn.agent, write.key.to_vec());
+                    match &write.value {
+                        Some(value) => self.values.insert(key, value.to_vec()),
+                        None => self.values.remove(&key),
+                    };
+                }
+            }
+            Record::Removed { agent, .. } => {
+                self.values.retain(|(owner, _), _| owner != agent);
+                self.keeps_nothing.remove(agent);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn append(&self, entry: &Entry) {
+    /// Takes all of a batch, under one lock; what waits for it is told then.
+    pub(crate) fn give(&self, batch: &mut Batch) {
         let mut inner = self.lock();
-        inner.place += 1;
-        inner.seqs.insert(entry.shard, entry.seq);
-        match &entry.record {
-            Record::Deployed { spec } | Record::Updated { spec, .. }
-                if spec.durability == Durability::Memory =>
-            {
-                inner.keeps_nothing.insert(spec.id);
+        for item in &batch.items {
+            if let Item::Append(entry, _) = item {
+                inner.append(entry);
             }
-            Record::Turn(turn) if !inner.keeps_nothing.contains(&turn.agent) => {
-                for write in &turn.writes {
-                    let key = (turn.agent, write.key.to_vec());
-                    match &write.value {
-                        Some(value) => inner.values.insert(key, value.to_vec()),
-                        None => inner.values.remove(&key),
-                    };
-                }
+        }
+        drop(inner);
+        for item in batch.take() {
+            if let Item::Notify(then) = item {
+                then(Ok(()));
             }
-            Record::Removed { agent, .. } => {
-                inner.values.retain(|(owner, _), _| owner != agent);
-                inner.keeps_nothing.remove(agent);
-            }
-            _ => {}
         }
     }
 

@@ -26,6 +26,24 @@ struct Inner<T> {
     closed: bool,
 }
 
+/// Wakes whoever waits for items when it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Wake<'a>(Option<&'a Condvar>);
+
+impl Wake<'_> {
+    /// Nobody waits.
+    pub(crate) const NOBODY: Self = Self(None);
+}
+
+impl Drop for Wake<'_> {
+    fn drop(&mut self) {
+        if let Some(changed) = self.0 {
+            changed.notify_one();
+        }
+    }
+}
+
 /// What taking found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -53,22 +71,20 @@ impl<T> Queue<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an item at the end; given back if the queue is closed.
-    pub(crate) fn give(&self, item: T) -> Result<(), T> {
+    /// Puts items at the end; leaves them where they are if the queue is closed.
+    pub(crate) fn give(&self, items: &mut Vec<T>) -> Wake<'_> {
         let mut inner = self.lock();
-        if inner.closed {
-            return Err(item);
+        if inner.closed || items.is_empty() {
+            return Wake(None);
         }
         if inner.items.is_empty() {
             // One look at the clock a batch, not an item.
             inner.first_at = Some(Instant::now());
+            std::mem::swap(&mut inner.items, items);
+        } else {
+            inner.items.append(items);
         }
-        inner.items.push(item);
-        if std::mem::take(&mut inner.waiting) {
-            drop(inner);
-            self.changed.notify_one();
-        }
-        Ok(())
+        Wake(std::mem::take(&mut inner.waiting).then_some(&self.changed))
     }
 
     /// Takes all there is into `items`, which must be empty; waits if there is nothing.

@@ -27,6 +27,8 @@ const HEAD_BUSY: Duration = Duration::from_secs(1);
 /// How many must have waited for a group for the next one to be gathered a little longer: more than
 /// one client's request and its reply come to.
 const MANY_WAITED: usize = 8;
+/// How many records a group must have had for the same: somebody has much to say.
+const MANY_RECORDS: usize = 64;
 /// How long, then. Those who were just answered ask again, and one sync serves them all.
 const GATHER: Duration = Duration::from_micros(300);
 
@@ -53,8 +55,8 @@ pub(crate) struct Scribe {
     weight: u64,
     /// Who waits for it.
     waiting: Vec<Notify>,
-    /// How many waited for the last one.
-    told: usize,
+    /// Whether the next one is gathered a little longer.
+    gathers: bool,
     /// Whether the group has found no room.
     is_full: bool,
     head_synced: Instant,
@@ -77,7 +79,7 @@ impl Scribe {
             entries: Vec::new(),
             weight: 0,
             waiting: Vec::new(),
-            told: 0,
+            gathers: false,
             is_full: false,
             head_synced: Instant::now(),
         }
@@ -92,7 +94,7 @@ impl Scribe {
             if self.is_full && self.journal.queue.wait_closed(RETRY) {
                 break Err(StoreFailed::Closed);
             }
-            if self.is_idle() && self.told >= MANY_WAITED {
+            if self.is_idle() && self.gathers {
                 // Whether it is closed is found when the next is taken.
                 let _ = self.journal.queue.wait_closed(GATHER);
             }
@@ -161,10 +163,11 @@ impl Scribe {
         match self.writer.commit() {
             Ok(group) => {
                 self.is_full = false;
+                self.gathers =
+                    self.waiting.len() >= MANY_WAITED || self.entries.len() >= MANY_RECORDS;
                 if let Some(group) = group {
                     self.publish(&group, start.elapsed());
                 }
-                self.told = self.waiting.len();
                 tell(&mut self.waiting, &Ok(()));
                 Ok(Step::Done)
             }
@@ -214,11 +217,11 @@ impl Scribe {
         self.weight = 0;
         let room = Vec::with_capacity(self.entries.len());
         // The checkpoint's thread ends after this one.
-        let _ = self.durable.give(Durable {
+        drop(self.durable.give(&mut vec![Durable {
             entries: std::mem::replace(&mut self.entries, room),
             last_place: group.last_place,
             chain: group.chain,
-        });
+        }]));
     }
 
     /// The end: nobody who still waits is told anything good.

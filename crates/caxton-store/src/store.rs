@@ -9,7 +9,7 @@ use caxton_model::{AgentId, Entry, ErrorCode, State};
 
 use crate::{
     Blobs, Damage, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
-    checkpoint::CheckpointError, disk::Disk, memory::Memory,
+    checkpoint::CheckpointError, disk::Disk, journal::Batch, memory::Memory, queue::Wake,
 };
 
 /// What was found when a directory was opened.
@@ -98,9 +98,22 @@ impl Store {
     /// Gives a decided record its place in the order. Never blocks on the disk and never fails: what
     /// bounds the queue is [`Self::takes_turns`], asked before a turn is taken.
     pub fn append(&self, entry: Arc<Entry>) {
+        let mut batch = Batch::default();
+        batch.append(entry);
+        drop(self.give(&mut batch));
+    }
+
+    /// Takes all of a batch, as [`Self::append`] and [`Self::notify`] one after the other would.
+    ///
+    /// The journal may begin with it only when what this gives back is dropped: whoever has more
+    /// urgent threads to wake does so first.
+    pub fn give(&self, batch: &mut Batch) -> Wake<'_> {
         match &self.backend {
-            Backend::Memory(memory) => memory.append(&entry),
-            Backend::Disk(disk) => disk.journal.append(entry),
+            Backend::Memory(memory) => {
+                memory.give(batch);
+                Wake::NOBODY
+            }
+            Backend::Disk(disk) => disk.journal.give(batch),
         }
     }
 
@@ -109,10 +122,9 @@ impl Store {
     ///
     /// It runs on the journal's thread: it should only hand the news on.
     pub fn notify(&self, then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) {
-        match &self.backend {
-            Backend::Memory(_) => then(Ok(())),
-            Backend::Disk(disk) => disk.journal.notify(Box::new(then)),
-        }
+        let mut batch = Batch::default();
+        batch.notify(then);
+        drop(self.give(&mut batch));
     }
 
     /// How the store is.

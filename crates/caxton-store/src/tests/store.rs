@@ -9,7 +9,10 @@ use std::{
 use caxton_model::{AgentId, ErrorCode, State};
 
 use super::sample::{Random, World, assert_same_state, deployed, turn, usual_turn, write};
-use crate::{Damage, Health, OpenError, Recovered, ShowFilter, Store, StoreOptions, show, verify};
+use crate::{
+    Batch, Damage, Health, OpenError, Recovered, ShowFilter, Store, StoreFailed, StoreOptions,
+    show, verify,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -127,6 +130,40 @@ fn a_closed_store_needs_no_replay_and_has_its_counters() {
     );
     assert_eq!(store.read(AgentId(7), b"k").unwrap(), Some(b"v".to_vec()));
     assert_eq!((store.health(), store.takes_turns()), (Health::Good, true));
+}
+
+#[test]
+fn a_batch_keeps_its_order_and_a_closed_store_takes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let store = Arc::new(store);
+    let (tell, told) = channel();
+    let mut batch = Batch::default();
+    batch.append(Arc::new(deployed(0, 1, 7)));
+    for (number, seq) in [(1, 2), (2, 3)] {
+        let (tell, store) = (tell.clone(), Arc::clone(&store));
+        batch.notify(move |result| {
+            let durable = store.metrics().durable_place;
+            tell.send((number, result.is_ok() && durable + 1 >= seq))
+                .unwrap();
+        });
+        batch.append(Arc::new(turn(0, seq, 7, vec![write("k", "v")])));
+    }
+    drop(store.give(&mut batch));
+    assert!(batch.is_empty());
+    assert_eq!(told.recv().unwrap(), (1, true));
+    assert_eq!(told.recv().unwrap(), (2, true));
+    wait_durable(&store);
+    assert_eq!(store.metrics().place, 3);
+    store.close();
+    batch.append(Arc::new(turn(0, 4, 7, vec![write("k", "late")])));
+    batch.notify(move |result| tell.send((3, result == Err(StoreFailed::Closed))).unwrap());
+    drop(store.give(&mut batch));
+    assert!(batch.is_empty());
+    assert_eq!(told.recv().unwrap(), (3, true));
+    let (store, recovered) = open(dir.path());
+    assert_eq!(recovered.place, 3);
+    assert_eq!(store.read(AgentId(7), b"k").unwrap(), Some(b"v".to_vec()));
 }
 
 #[test]

@@ -1,0 +1,130 @@
+//! What a shard has said goes to whom it concerns: records to the journal, deliveries to peers, and
+//! events to those that watch, some turns' together.
+//!
+//! Threads that share a lock or a count wait for each other; a shard with work does both rarely.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc::TrySendError},
+    time::{Duration, Instant},
+};
+
+use caxton_kernel::{Event, NodeEvent};
+use caxton_model::{Delivery, Entry, Record};
+
+use super::{Shard, ShardMessage};
+use crate::{request::NumberedEvent, shared::Shared};
+
+/// How long a shard with more to do keeps what it has said; one with nothing to do does not.
+const HAND_ON_EVERY: Duration = Duration::from_micros(50);
+
+/// What waits for one peer.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) events: VecDeque<Event>,
+}
+
+impl Shard {
+    /// Whether what was said has waited long enough.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.looked.saturating_duration_since(self.handed) >= HAND_ON_EVERY
+    }
+
+    /// Hands on all that was said, in its order: a peer is told when the journal has the cause.
+    pub(super) fn hand_on(&mut self) {
+        self.handed = self.looked;
+        self.publish_events();
+        let shared = Arc::clone(&self.shared);
+        self.counted.hand_on(&shared.meters);
+        // Whom a message wakes goes first: the journal takes longer anyway.
+        let wake = shared.store.give(&mut self.batch);
+        self.flush();
+        drop(wake);
+    }
+
+    /// Sends the events so far to who watches once they are durable: one errand for all.
+    pub(super) fn publish_events(&mut self) {
+        if self.published.is_empty() {
+            return;
+        }
+        let events: Vec<NodeEvent> = std::mem::take(&mut self.published);
+        self.when_durable(move |shared, durable| {
+            if durable {
+                let number = |number, event| NumberedEvent { number, event };
+                shared.events.push_all(events, number);
+            }
+        });
+    }
+
+    /// Does something once all that was published before it is durable: the node's edge.
+    pub(super) fn when_durable(&mut self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        self.batch
+            .notify(move |result| then(&shared, result.is_ok()));
+    }
+
+    pub(super) fn publish(&mut self, entry: Arc<Entry>) {
+        if let Record::Turn(turn) = &entry.record
+            && turn.result.has_effects()
+        {
+            self.commit(turn.agent, &turn.writes, entry.seq);
+        }
+        let at_once = changes_directory(&entry.record);
+        self.batch.append(entry);
+        if at_once {
+            drop(self.shared.store.give(&mut self.batch));
+        }
+    }
+
+    /// Hands what waits for peers on, as far as they take it; never waits for them.
+    fn flush(&mut self) {
+        let mut sent = false;
+        for (number, outbox) in self.outboxes.iter_mut().enumerate() {
+            let Some(peer) = self.shared.shards.get(number) else {
+                continue;
+            };
+            if !outbox.deliveries.is_empty() {
+                outbox
+                    .events
+                    .push_back(Event::Delivered(std::mem::take(&mut outbox.deliveries)));
+            }
+            while let Some(event) = outbox.events.pop_front() {
+                match peer.sender.try_send(ShardMessage::Event(event)) {
+                    Ok(()) => {
+                        sent = true;
+                        peer.signal.ring();
+                    }
+                    Err(TrySendError::Full(ShardMessage::Event(event))) => {
+                        outbox.events.push_front(event);
+                        break;
+                    }
+                    // The peer has ended: the node is closing, and what is durable stays so.
+                    Err(_) => break,
+                }
+            }
+        }
+        if sent {
+            self.last_peer = Some(Instant::now());
+        }
+    }
+}
+
+/// Whether other shards see of it, in the directory, before any message tells them: what they do
+/// then must come after it in the journal.
+fn changes_directory(record: &Record) -> bool {
+    match record {
+        Record::Turn(turn) => {
+            !turn.result.has_effects()
+                || turn.capabilities.is_some()
+                || !turn.subscribed.is_empty()
+                || !turn.unsubscribed.is_empty()
+        }
+        Record::Posted { .. }
+        | Record::HostSent { .. }
+        | Record::Accepted { .. }
+        | Record::Refused { .. }
+        | Record::RepliesDropped { .. } => false,
+        _ => true,
+    }
+}
