@@ -74,7 +74,7 @@ impl<T> Queue<T> {
     /// Puts items at the end; leaves them where they are if the queue is closed.
     pub(crate) fn give(&self, items: &mut Vec<T>) -> Wake<'_> {
         let mut inner = self.lock();
-        if inner.closed || items.is_empty() {
+        if inner.closed {
             return Wake(None);
         }
         if inner.items.is_empty() {

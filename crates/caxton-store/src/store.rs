@@ -108,6 +108,9 @@ impl Store {
     /// The journal may begin with it only when what this gives back is dropped: whoever has more
     /// urgent threads to wake does so first.
     pub fn give(&self, batch: &mut Batch) -> Wake<'_> {
+        if batch.is_empty() {
+            return Wake::NOBODY;
+        }
         match &self.backend {
             Backend::Memory(memory) => {
                 memory.give(batch);
