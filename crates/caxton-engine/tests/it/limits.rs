@@ -1,6 +1,8 @@
 //! Each limit stops a guest that attacks it, with its own code; a neighbour goes on.
 
-use caxton_engine::Returned;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use caxton_engine::{Engine, Returned};
 use caxton_model::{EngineProfile, Kind, LimitName, Limits};
 
 use crate::harness::*;
@@ -249,6 +251,31 @@ fn endless_loops_share_their_thread() {
         );
         assert!(done[i].usage.preemptions > 5, "{:?}", done[i].usage);
     }
+}
+
+#[test]
+fn a_young_turn_is_not_interrupted() {
+    // Its own: somebody interrupts all guests of it, without end.
+    let engine = Engine::new(options(KINDS[0])).unwrap();
+    let count_to_500 = "(local $n i32) (loop $more (br_if $more (i32.lt_u
+        (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 500)))) (i32.const 5)";
+    let young = linked_on(&engine, EngineProfile::Hardened, &agent("", count_to_500));
+    let over = AtomicBool::new(false);
+    let turns: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                engine.preempt();
+            }
+        });
+        let turns = (0..100).map(|_| turn(&young, &agent_limits(), TestHost::default()));
+        let turns = turns.collect();
+        over.store(true, Ordering::Relaxed);
+        turns
+    });
+    assert!(turns.iter().all(|t| t.result == Ok(Returned::Code(5))));
+    // A few may have been kept from running by the machine, for longer than they are young.
+    let whole = turns.iter().filter(|t| t.usage.preemptions == 0).count();
+    assert!(whole >= 50, "{whole} of 100");
 }
 
 #[test]
