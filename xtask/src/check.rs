@@ -31,7 +31,16 @@ pub(crate) fn add(steps: &mut Steps, root: &Path) {
         )
     });
     steps.run("house rules", || crate::tidy::run(root));
-    steps.run("dependencies", || deny(root));
+    steps.run("dependencies", || {
+        // Workspaces that no ordinary build looks at.
+        for workspace in ["fuzz", "bench-peers", "guests/rust"] {
+            cargo(
+                &root.join(workspace),
+                &["update", "--workspace", "--locked"],
+            )?;
+        }
+        deny(root)
+    });
 }
 
 /// Advisories, licences, sources. The layer bans of `deny.toml` are a house rule and always run.
