@@ -2,18 +2,26 @@
 
 use std::{path::Path, process::Command};
 
-use crate::step::{Steps, cargo};
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    step::{Steps, cargo},
+    toolchains::once,
+};
+
+/// What is installed to read `deny.toml`.
+const CARGO_DENY: &str = "0.20.2";
 
 /// `cargo xtask check`.
-pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, in_ci: bool) -> anyhow::Result<()> {
     let mut steps = Steps::default();
-    add(&mut steps, root);
+    add(&mut steps, root, in_ci);
     steps.print();
     steps.finish()
 }
 
 /// The steps, for other chores too.
-pub(crate) fn add(steps: &mut Steps, root: &Path) {
+pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
     steps.run("format", || cargo(root, &["fmt", "--all", "--check"]));
     steps.run("lints", || {
         // In release like everything else: the runtime's metadata is made once.
@@ -39,23 +47,37 @@ pub(crate) fn add(steps: &mut Steps, root: &Path) {
                 &["update", "--workspace", "--locked"],
             )?;
         }
-        deny(root)
+        deny(root, in_ci)
     });
 }
 
-/// Advisories, licences, sources. The layer bans of `deny.toml` are a house rule and always run.
-fn deny(root: &Path) -> anyhow::Result<()> {
-    let present = Command::new(crate::cargo())
-        .args(["deny", "--version"])
-        .current_dir(root)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if present {
-        return cargo(root, &["deny", "check", "licenses", "sources", "bans"]);
+/// Licences, sources and bans. Where the tool can't be had, that is said, and is a failure in CI.
+fn deny(root: &Path, in_ci: bool) -> anyhow::Result<()> {
+    let dir = root.join("target/toolchains/cargo-deny");
+    let had = once(&dir, CARGO_DENY, "cargo-deny", || {
+        let prefix = dir.to_str().context("the repository's path is no text")?;
+        let args = ["install", "--quiet", "--locked", "cargo-deny", "--version"];
+        cargo(root, &[&args[..], &[CARGO_DENY, "--root", prefix]].concat())
+    });
+    match had {
+        Err(error) if !in_ci => {
+            println!("licences, sources and bans of dependencies: NOT checked: {error:#}");
+            return Ok(());
+        }
+        other => other?,
     }
-    println!(
-        "cargo-deny is not installed: licences and sources of dependencies were NOT checked \
-         (`cargo install cargo-deny`, then `cargo xtask check`)"
-    );
+    let status = Command::new(dir.join("bin/cargo-deny"))
+        .args([
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "sources",
+            "bans",
+        ])
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo-deny")?;
+    ensure!(status.success(), "cargo-deny: {status}");
     Ok(())
 }

@@ -73,10 +73,11 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> anyhow::Result<()> {
     let root = root();
+    let in_ci = std::env::var_os("CI").is_some();
     match chore {
-        Chore::Check => check::run(&root),
+        Chore::Check => check::run(&root, in_ci),
         Chore::Tidy => tidy::run(&root),
-        Chore::Test(args) => test::run(&root, &args, std::env::var_os("CI").is_some()),
+        Chore::Test(args) => test::run(&root, &args, in_ci),
         Chore::Ci => test::run(&root, &test::Args::default(), true),
         Chore::Guests(args) => guests::run(&args),
         Chore::Docs(args) => docs::run(&root, &args),

@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
     if !args.no_guests {
         steps.run("templates laid out, tested and built", crate::try_templates);
     }
-    crate::check::add(&mut steps, root);
+    crate::check::add(&mut steps, root, in_ci);
     steps.run("simulator", || crate::sim::run(root, &Default::default()));
     steps.run("simulator finds what is planted", || {
         crate::sim::planted(root)
