@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::{
     step::{Steps, cargo},
-    toolchains::once,
+    toolchains::{had, once},
 };
 
 /// What is installed to read `deny.toml`.
@@ -54,17 +54,15 @@ pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
 /// Licences, sources and bans. Where the tool can't be had, that is said, and is a failure in CI.
 fn deny(root: &Path, in_ci: bool) -> anyhow::Result<()> {
     let dir = root.join("target/toolchains/cargo-deny");
-    let had = once(&dir, CARGO_DENY, "cargo-deny", || {
+    let installed = once(&dir, CARGO_DENY, "cargo-deny", || {
         let prefix = dir.to_str().context("the repository's path is no text")?;
-        let args = ["install", "--quiet", "--locked", "cargo-deny", "--version"];
-        cargo(root, &[&args[..], &[CARGO_DENY, "--root", prefix]].concat())
+        let version = ["--version", CARGO_DENY, "--root", prefix];
+        let install = ["install", "--quiet", "--locked", "cargo-deny"];
+        cargo(root, &[install, version].concat())
     });
-    match had {
-        Err(error) if !in_ci => {
-            println!("licences, sources and bans of dependencies: NOT checked: {error:#}");
-            return Ok(());
-        }
-        other => other?,
+    let what = "licences, sources and bans of dependencies";
+    if had(installed, what, in_ci)?.is_none() {
+        return Ok(());
     }
     let status = Command::new(dir.join("bin/cargo-deny"))
         .args([

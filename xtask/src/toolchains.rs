@@ -153,6 +153,22 @@ impl Toolchains {
     }
 }
 
+/// What could be installed. Where it could not, it is said that `what` was not run; in CI that is a
+/// failure.
+pub(crate) fn had<T>(
+    installed: anyhow::Result<T>,
+    what: &str,
+    in_ci: bool,
+) -> anyhow::Result<Option<T>> {
+    match installed {
+        Err(error) if !in_ci => {
+            println!("{what}: NOT run: {error:#}");
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
 /// Runs a command to its end; its output is shown only if it fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
     let shown = format!("{command:?}");

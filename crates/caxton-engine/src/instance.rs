@@ -276,8 +276,15 @@ impl Guest {
                 None => 0,
             },
             Call::Message(_) => {
-                let (memory, allocator) = (self.memory, &mut self.allocator);
-                with_bytes(store, memory, allocator, call.input(), &self.handle_message).await?
+                let function = &self.handle_message;
+                with_bytes(
+                    store,
+                    self.memory,
+                    &mut self.allocator,
+                    call.input(),
+                    function,
+                )
+                .await?
             }
             Call::Timer(id) => match &self.handle_timer {
                 Some(f) => f.call_async(&mut *store, *id).await?,
@@ -290,8 +297,7 @@ impl Guest {
             },
             Call::Migrate(_) => match &self.migrate {
                 Some(f) => {
-                    let (memory, allocator) = (self.memory, &mut self.allocator);
-                    with_bytes(store, memory, allocator, call.input(), f).await?
+                    with_bytes(store, self.memory, &mut self.allocator, call.input(), f).await?
                 }
                 None => 0,
             },
@@ -301,7 +307,7 @@ impl Guest {
     }
     /// Asks with 64 KiB, and once more with what the guest says it needs.
     async fn capabilities(&mut self, store: &mut Store<Ctx>) -> wasmtime::Result<Returned> {
-        let Some(function) = self.get_capabilities.clone() else {
+        let Some(function) = &self.get_capabilities else {
             return Ok(Returned::Capabilities(None));
         };
         let most = store

@@ -9,7 +9,6 @@ use std::sync::{
 
 use caxton_engine::{MetricKind, Usage};
 use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
-
 use crossbeam_utils::CachePadded;
 
 use crate::activity::Activity;
@@ -20,7 +19,7 @@ use crate::activity::Activity;
 const GUEST_METRICS_MAX: usize = 100;
 
 /// Parts of what is known of agents, each with a lock.
-const PARTS: usize = 64;
+const PARTS: usize = 32;
 
 /// One limit's use by one agent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +71,7 @@ struct Known {
 }
 
 /// All meters of this process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Meters {
     /// By the agent's id, so that shards seldom wait for each other.
     known: [CachePadded<Mutex<Known>>; PARTS],
@@ -80,16 +79,6 @@ pub(crate) struct Meters {
     sent: AtomicU64,
     /// The most memory one instance has had. Unit: bytes.
     memory_peak: AtomicU64,
-}
-
-impl Default for Meters {
-    fn default() -> Self {
-        Self {
-            known: std::array::from_fn(|_| CachePadded::default()),
-            sent: AtomicU64::default(),
-            memory_peak: AtomicU64::default(),
-        }
-    }
 }
 
 impl Meters {

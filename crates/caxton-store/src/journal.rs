@@ -39,6 +39,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// One record alone.
+    pub(crate) fn of_record(entry: Arc<Entry>) -> Self {
+        let mut batch = Self::default();
+        batch.append(entry);
+        batch
+    }
+    /// One notification alone.
+    pub(crate) fn of_notice(then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) -> Self {
+        let mut batch = Self::default();
+        batch.notify(then);
+        batch
+    }
     /// Adds a decided record.
     pub fn append(&mut self, entry: Arc<Entry>) {
         let weight = weight_of(&entry);
@@ -159,15 +171,11 @@ impl Journal {
     }
 
     pub(crate) fn append(&self, entry: Arc<Entry>) {
-        let mut batch = Batch::default();
-        batch.append(entry);
-        drop(self.give(&mut batch));
+        drop(self.give(&mut Batch::of_record(entry)));
     }
 
     pub(crate) fn notify(&self, then: Notify) {
-        let mut batch = Batch::default();
-        batch.notify(then);
-        drop(self.give(&mut batch));
+        drop(self.give(&mut Batch::of_notice(then)));
     }
 
     /// Takes all of a batch; its notifications fail where the node is ending.

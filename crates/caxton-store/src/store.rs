@@ -98,9 +98,7 @@ impl Store {
     /// Gives a decided record its place in the order. Never blocks on the disk and never fails: what
     /// bounds the queue is [`Self::takes_turns`], asked before a turn is taken.
     pub fn append(&self, entry: Arc<Entry>) {
-        let mut batch = Batch::default();
-        batch.append(entry);
-        drop(self.give(&mut batch));
+        drop(self.give(&mut Batch::of_record(entry)));
     }
 
     /// Takes all of a batch, as [`Self::append`] and [`Self::notify`] one after the other would.
@@ -125,9 +123,7 @@ impl Store {
     ///
     /// It runs on the journal's thread: it should only hand the news on.
     pub fn notify(&self, then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) {
-        let mut batch = Batch::default();
-        batch.notify(then);
-        drop(self.give(&mut batch));
+        drop(self.give(&mut Batch::of_notice(then)));
     }
 
     /// How the store is.

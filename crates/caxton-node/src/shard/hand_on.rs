@@ -111,7 +111,8 @@ impl Shard {
 }
 
 /// Whether other shards see of it, in the directory, before any message tells them: what they do
-/// then must come after it in the journal.
+/// then must come after it in the journal. That a post makes its client known is no cause of theirs:
+/// mail for a client waits whether it ever wrote or not.
 fn changes_directory(record: &Record) -> bool {
     match record {
         Record::Turn(turn) => {
