@@ -274,7 +274,7 @@ impl BareLoader {
     ///
     /// The file must be what [`Self::compile`] of this process wrote.
     pub fn start(&self, file: &Path) -> Result<(), BareError> {
-        let module = raw::map_just_compiled(&self.engine, file)?;
+        let module = raw::map_checked(&self.engine, std::fs::File::open(file)?)?;
         let mut store = Store::new(&self.engine, ());
         let mut linker = Linker::new(&self.engine);
         linker.func_wrap("wasi_snapshot_preview1", "clock_time_get", clock)?;

@@ -1,12 +1,13 @@
 //! Compiled code on disk. Loading it is an act of trust, so each entry carries a MAC under a key
 //! that only this node has; an entry that does not match is thrown away.
 //!
-//! An entry is the MAC (32 bytes), then the artefact. Entries are renamed in and unlinked out,
-//! never written in place. The MAC is checked over the very bytes that are then loaded.
+//! An entry is the artefact, then the MAC (32 bytes). Entries are renamed in and unlinked out, never
+//! written in place: the file whose MAC was checked is then mapped. Who could change it meanwhile can
+//! read the key beside it too.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
@@ -135,18 +136,19 @@ impl Cache {
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}{SUFFIX}"))
     }
-    fn mac(&self, name: &str, artefact: &[u8]) -> blake3::Hash {
+    /// The MAC of an entry's artefact, read from where `artefact` stands.
+    fn mac(&self, name: &str, artefact: impl io::Read) -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         // The name too, so that an entry can't be passed off as another.
         hasher
             .update(&(name.len() as u64).to_le_bytes())
             .update(name.as_bytes())
-            .update(artefact);
-        hasher.finalize()
+            .update_reader(artefact)?;
+        Ok(hasher.finalize())
     }
-    /// An entry's artefact, checked; a wrong one is removed and counted.
-    pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let found = self.read(name);
+    /// The file of an entry, checked; a wrong one is removed and counted.
+    pub(crate) fn get(&self, name: &str) -> Option<File> {
+        let found = self.open_checked(name);
         if found.is_some() {
             &self.hits
         } else {
@@ -155,15 +157,9 @@ impl Cache {
         .fetch_add(1, Relaxed);
         found
     }
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let mut file = File::open(self.path(name)).ok()?;
-        let mut mac = [0; MAC_BYTES];
-        let mut artefact = Vec::new();
-        let whole = file
-            .read_exact(&mut mac)
-            .and_then(|()| file.read_to_end(&mut artefact));
-        // `Hash` compares in constant time.
-        if whole.is_err() || self.mac(name, &artefact) != blake3::Hash::from_bytes(mac) {
+    fn open_checked(&self, name: &str) -> Option<File> {
+        let file = File::open(self.path(name)).ok()?;
+        if !self.is_whole(name, &file).unwrap_or(false) {
             self.discard(name);
             return None;
         }
@@ -179,7 +175,15 @@ impl Cache {
                 last_modification: now,
             },
         );
-        Some(artefact)
+        Some(file)
+    }
+    fn is_whole(&self, name: &str, mut file: &File) -> io::Result<bool> {
+        let artefact_bytes = file.metadata()?.len().saturating_sub(MAC_BYTES as u64);
+        let made = self.mac(name, file.take(artefact_bytes))?;
+        let mut mac = [0; MAC_BYTES];
+        file.read_exact(&mut mac)?;
+        // `Hash` compares in constant time.
+        Ok(made == blake3::Hash::from_bytes(mac))
     }
     /// Removes an entry that is wrong.
     pub(crate) fn discard(&self, name: &str) {
@@ -200,8 +204,9 @@ impl Cache {
         }
         let n = self.temporary.fetch_add(1, Relaxed);
         let aside = self.dir.join(format!("new-{}-{n}", std::process::id()));
-        let mac = self.mac(name, artefact);
-        let written = write_new(&aside, &[mac.as_bytes(), artefact]);
+        let written = self
+            .mac(name, artefact)
+            .and_then(|mac| write_new(&aside, &[artefact, mac.as_bytes()]));
         if let Err(error) = written.and_then(|()| fs::rename(&aside, self.path(name))) {
             tracing::warn!(%error, "a compiled module could not be cached");
             let _ = fs::remove_file(&aside);

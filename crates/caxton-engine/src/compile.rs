@@ -1,12 +1,16 @@
 //! From verified bytes to compiled code: out of the cache, or by the compiler.
 
 use std::{
+    fs::File,
     hash::{Hash, Hasher},
+    io::{Read as _, Seek as _},
+    os::fd::AsRawFd as _,
     sync::Arc,
 };
 
 use caxton_model::{EngineProfile, ErrorCode, Kind};
 use caxton_package::{ModuleReport, Verified};
+use rustix::process::{Resource, getrlimit};
 use wasmtime::Module;
 
 use crate::{
@@ -115,7 +119,7 @@ impl CompileError {
 impl Engine {
     /// Compiles a module, or takes it from the cache.
     ///
-    /// Blocking: call it off the shards. Cost: about a second a megabyte; from the cache a quarter
+    /// Blocking: call it off the shards. Cost: about a second a megabyte; from the cache half
     /// of a millisecond. Cancel: can't be; bounded by the compiler's time.
     pub fn compile(
         &self,
@@ -148,8 +152,9 @@ impl Engine {
             from_cache,
         };
         let cache = self.inner.cache.as_ref();
-        if let Some((cache, artefact)) = cache.and_then(|c| Some((c, c.get(&cache_key)?))) {
-            match raw::load_checked(&runtime.engine, &artefact) {
+        if let Some((cache, file)) = cache.and_then(|c| Some((c, c.get(&cache_key)?))) {
+            let files_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+            match load(&runtime.engine, file, files_max) {
                 Ok(module) => return Ok(compiled(module, true)),
                 Err(_) => cache.discard(&cache_key),
             }
@@ -193,6 +198,24 @@ impl Engine {
                 }),
         }
     }
+}
+
+/// Loads a checked file of compiled code: mapped, or a copy where half of the files that this process
+/// may open are open, or where nothing may be executed from its file system.
+fn load(
+    engine: &wasmtime::Engine,
+    mut file: File,
+    files_max: u64,
+) -> Result<Module, wasmtime::Error> {
+    // The lowest free number is given to each: so many are open.
+    let many = u64::try_from(file.as_raw_fd()).is_ok_and(|open| open >= files_max / 2);
+    if !many && let Ok(module) = raw::map_checked(engine, file.try_clone()?) {
+        return Ok(module);
+    }
+    let mut artefact = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut artefact)?;
+    raw::load_checked(engine, &artefact)
 }
 
 /// The cache's name for a module's code: everything that the code depends on.
@@ -275,6 +298,26 @@ mod tests {
             assert!(!compile().from_cache(), "{n}");
             assert_eq!(cache.stats().discarded, n as u64 + 1);
             assert!(compile().from_cache());
+        }
+    }
+
+    #[test]
+    fn a_module_stays_when_its_file_goes_and_is_copied_where_files_are_scarce() {
+        let engine = wasmtime::Engine::default();
+        let answer = wat::parse_str("(module (func (export \"f\") (result i32) (i32.const 7)))");
+        let artefact = engine.precompile_module(&answer.unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for (files_max, mapped) in [(u64::MAX, true), (2, false)] {
+            let path = dir.path().join("artefact");
+            std::fs::write(&path, &artefact).unwrap();
+            let module = load(&engine, File::open(&path).unwrap(), files_max).unwrap();
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            assert_eq!(maps.contains(path.to_str().unwrap()), mapped);
+            std::fs::remove_file(&path).unwrap();
+            let mut store = wasmtime::Store::new(&engine, ());
+            let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+            let f = instance.get_typed_func::<(), i32>(&mut store, "f");
+            assert_eq!(f.unwrap().call(&mut store, ()).unwrap(), 7);
         }
     }
 }

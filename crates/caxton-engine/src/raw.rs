@@ -14,6 +14,7 @@
 
 use std::{
     cell::Cell,
+    fs::File,
     ops::Range,
     ptr,
     sync::{
@@ -465,15 +466,13 @@ pub(crate) fn load_checked(
     unsafe { Module::deserialize(engine, artefact) }
 }
 
-/// Maps compiled code that this process has just written, for the benchmarks' bare part.
+/// Maps a file of compiled code that was checked or just made; the file stays open.
 ///
-/// Contract: nobody but this process writes to `file`, and it holds what this build's compiler made.
-pub(crate) fn map_just_compiled(
-    engine: &wasmtime::Engine,
-    file: &std::path::Path,
-) -> Result<Module, wasmtime::Error> {
+/// Contract: `file` holds what this build's compiler wrote: its MAC was just checked, or this process
+/// has just written it. Nobody writes to it any more.
+pub(crate) fn map_checked(engine: &wasmtime::Engine, file: File) -> Result<Module, wasmtime::Error> {
     // SAFETY: the function's contract; version and settings are compared by the callee.
-    unsafe { Module::deserialize_file(engine, file) }
+    unsafe { Module::deserialize_open_file(engine, file) }
 }
 
 /// Lets this process never again make memory executable: for nodes that interpret.

@@ -4,6 +4,8 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use caxton_client::CaxtonClient;
 use caxton_node::{Node, NodeOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
 
 use crate::{
@@ -25,6 +27,7 @@ impl Serving {
     pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
         std::fs::create_dir_all(&config.data)
             .map_err(|error| Failure::file(&config.data, &error))?;
+        open_many_files();
         let node = Node::start(node_options(config))
             .await
             .map_err(|error| start_failure(&error))?;
@@ -67,6 +70,17 @@ impl Serving {
         self.node.shutdown(grace).await;
         // The next reader finds no address of a node that is gone.
         let _ = std::fs::remove_file(self.data.join(ADDRESS_FILE));
+    }
+}
+
+/// As many files as the system lets this process have: each connection is one, and each module in use.
+fn open_many_files() {
+    let most = Rlimit {
+        current: getrlimit(Resource::Nofile).maximum,
+        ..getrlimit(Resource::Nofile)
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

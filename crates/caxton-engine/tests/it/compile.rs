@@ -64,7 +64,9 @@ fn what_is_cached_is_loaded_and_what_is_wrong_is_compiled_again() {
         let path = cache.join(format!("{name}.cwasm"));
         let good = fs::read(&path).unwrap();
         for (what, bytes) in damaged(&good) {
-            fs::write(&path, bytes).unwrap();
+            // In the place of the old one, which may be mapped.
+            fs::write(cache.join("aside"), bytes).unwrap();
+            fs::rename(cache.join("aside"), &path).unwrap();
             // A node that starts anew finds the damage too.
             let engine = Engine::new(with_cache.clone()).unwrap();
             let compiled = compile(&engine, &text).unwrap();
