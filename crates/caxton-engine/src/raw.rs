@@ -470,7 +470,10 @@ pub(crate) fn load_checked(
 ///
 /// Contract: `file` holds what this build's compiler wrote: its MAC was just checked, or this process
 /// has just written it. Nobody writes to it any more.
-pub(crate) fn map_checked(engine: &wasmtime::Engine, file: File) -> Result<Module, wasmtime::Error> {
+pub(crate) fn map_checked(
+    engine: &wasmtime::Engine,
+    file: File,
+) -> Result<Module, wasmtime::Error> {
     // SAFETY: the function's contract; version and settings are compared by the callee.
     unsafe { Module::deserialize_open_file(engine, file) }
 }

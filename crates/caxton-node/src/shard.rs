@@ -170,6 +170,10 @@ pub(crate) struct Shard {
     batch: Batch,
     /// When it was given the last.
     handed: Instant,
+    /// Since when it has something that it was not woken for.
+    unwoken: Option<Instant>,
+    /// Whether somebody outside waits for that.
+    is_awaited: bool,
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
@@ -210,6 +214,8 @@ impl Shard {
             published: Vec::new(),
             batch: Batch::default(),
             handed: Instant::now(),
+            unwoken: None,
+            is_awaited: false,
             written: HashSet::new(),
             trimmed: Instant::now(),
             warm: VecDeque::new(),
@@ -236,6 +242,7 @@ impl Shard {
             }
         }
         self.hand_on();
+        self.wake_journal();
     }
 
     fn is_over(&self) -> bool {
@@ -475,41 +482,17 @@ impl Shard {
                 self.written.remove(&agent);
                 self.shared.meters.forget(agent);
             }
-            Effect::Forward { shard, delivery } => {
-                if let Some(outbox) = self.outboxes.get_mut(usize::from(shard)) {
-                    outbox.deliveries.push(delivery);
+            Effect::Forward { shard, delivery } => self.forward(shard, delivery),
+            Effect::DirectoryChanged { services } => self.directory_changed(&services),
+            Effect::Answer { ticket, answer } => self.tell_outside(move |shared, durable| {
+                let answer = if durable { answer } else { Err(lost()) };
+                shared.tickets.answer(ticket, answer);
+            }),
+            Effect::ClientMail { client, mail } => self.tell_outside(move |shared, durable| {
+                if durable {
+                    shared.waiters.tell(&client, &mail);
                 }
-            }
-            Effect::DirectoryChanged { services } => {
-                let here = usize::from(self.number);
-                let others = self
-                    .outboxes
-                    .iter_mut()
-                    .enumerate()
-                    .filter(|(n, _)| *n != here);
-                for (_, outbox) in others {
-                    let services = services.clone();
-                    outbox
-                        .events
-                        .push_back(Event::DirectoryChanged { services });
-                }
-            }
-            Effect::Answer { ticket, answer } => {
-                // Whoever has the answer finds what led to it among the events.
-                self.publish_events();
-                self.when_durable(move |shared, durable| {
-                    let answer = if durable { answer } else { Err(lost()) };
-                    shared.tickets.answer(ticket, answer);
-                });
-            }
-            Effect::ClientMail { client, mail } => {
-                self.publish_events();
-                self.when_durable(move |shared, durable| {
-                    if durable {
-                        shared.waiters.tell(&client, &mail);
-                    }
-                });
-            }
+            }),
             Effect::Publish(event) => {
                 self.counted.event(&event);
                 self.published.push(event);
@@ -568,10 +551,14 @@ impl Shard {
     /// Nothing to do: looks a little longer if peers were active, then parks until the bell rings
     /// or something falls due.
     fn rest(&mut self) {
+        if self.is_awaited {
+            self.wake_journal();
+        }
         if self.last_peer.is_some_and(|at| at.elapsed() < SPIN) {
             std::thread::yield_now();
             return;
         }
+        self.wake_journal();
         let now = clock::now();
         let until = self
             .kernel

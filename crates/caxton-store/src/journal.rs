@@ -14,9 +14,7 @@ use std::{
 use caxton_model::{Entry, Record};
 
 use crate::{
-    Chain, Health, JournalWriter, StoreFailed, StoreOptions,
-    queue::{Queue, Wake},
-    scribe::Scribe,
+    Chain, Health, JournalWriter, StoreFailed, StoreOptions, queue::Queue, scribe::Scribe,
 };
 
 /// What a record weighs without its messages and values. Unit: bytes.
@@ -171,15 +169,17 @@ impl Journal {
     }
 
     pub(crate) fn append(&self, entry: Arc<Entry>) {
-        drop(self.give(&mut Batch::of_record(entry)));
+        self.give(&mut Batch::of_record(entry));
+        self.queue.wake();
     }
 
     pub(crate) fn notify(&self, then: Notify) {
-        drop(self.give(&mut Batch::of_notice(then)));
+        self.give(&mut Batch::of_notice(then));
+        self.queue.wake();
     }
 
     /// Takes all of a batch; its notifications fail where the node is ending.
-    pub(crate) fn give(&self, batch: &mut Batch) -> Wake<'_> {
+    pub(crate) fn give(&self, batch: &mut Batch) {
         let Batch {
             items,
             records,
@@ -189,10 +189,10 @@ impl Journal {
         let gauges = &self.gauges;
         gauges.queued_records.fetch_add(records, Ordering::Relaxed);
         gauges.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let wake = self.queue.give(items);
+        self.queue.give(items);
         if items.is_empty() {
             gauges.place.fetch_add(records, Ordering::Relaxed);
-            return wake;
+            return;
         }
         gauges.queued_records.fetch_sub(records, Ordering::Relaxed);
         gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -202,7 +202,6 @@ impl Journal {
                 then(Err(failed.unwrap_or(StoreFailed::Closed)));
             }
         }
-        wake
     }
 
     /// How long the oldest record waits that is not durable yet.

@@ -61,7 +61,6 @@ pub use journal::Batch;
 pub use metrics::StoreMetrics;
 pub use open_error::{Damage, OpenError, TornTail};
 pub use options::{FilesAt, OnFatal, StoreOptions};
-pub use queue::Wake;
 pub use show::{Show, ShowFilter, show};
 pub use stepped::{CheckpointImage, SteppedStore};
 pub use store::{KeySize, ReadError, Recovered, Store};

@@ -4,7 +4,10 @@
 //! decided has to be kept.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,6 +16,9 @@ use std::{
 pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     changed: Condvar,
+    /// Whether the taker waits. Set under the lock, so that nothing is given between its last look
+    /// and its wait.
+    waiting: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -22,26 +28,7 @@ struct Inner<T> {
     first_at: Option<Instant>,
     /// The same of those that were taken last and may still be worked on.
     in_hand_since: Option<Instant>,
-    waiting: bool,
     closed: bool,
-}
-
-/// Wakes whoever waits for items when it is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct Wake<'a>(Option<&'a Condvar>);
-
-impl Wake<'_> {
-    /// Nobody waits.
-    pub(crate) const NOBODY: Self = Self(None);
-}
-
-impl Drop for Wake<'_> {
-    fn drop(&mut self) {
-        if let Some(changed) = self.0 {
-            changed.notify_one();
-        }
-    }
 }
 
 /// What taking found.
@@ -60,10 +47,10 @@ impl<T> Queue<T> {
                 items: Vec::new(),
                 first_at: None,
                 in_hand_since: None,
-                waiting: false,
                 closed: false,
             }),
             changed: Condvar::new(),
+            waiting: AtomicBool::new(false),
         }
     }
 
@@ -71,11 +58,12 @@ impl<T> Queue<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts items at the end; leaves them where they are if the queue is closed.
-    pub(crate) fn give(&self, items: &mut Vec<T>) -> Wake<'_> {
+    /// Puts items at the end; leaves them where they are if the queue is closed. Who waits for them
+    /// goes on waiting until [`Self::wake`].
+    pub(crate) fn give(&self, items: &mut Vec<T>) {
         let mut inner = self.lock();
         if inner.closed {
-            return Wake(None);
+            return;
         }
         if inner.items.is_empty() {
             // One look at the clock a batch, not an item.
@@ -84,7 +72,13 @@ impl<T> Queue<T> {
         } else {
             inner.items.append(items);
         }
-        Wake(std::mem::take(&mut inner.waiting).then_some(&self.changed))
+    }
+
+    /// Wakes who waits for items.
+    pub(crate) fn wake(&self) {
+        if self.waiting.load(Ordering::Relaxed) && self.waiting.swap(false, Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
     }
 
     /// Takes all there is into `items`, which must be empty; waits if there is nothing.
@@ -92,7 +86,7 @@ impl<T> Queue<T> {
         let mut inner = self.lock();
         inner.in_hand_since = None;
         if inner.items.is_empty() && !inner.closed {
-            inner.waiting = true;
+            self.waiting.store(true, Ordering::Relaxed);
             inner = match timeout {
                 Some(timeout) => {
                     self.changed
@@ -105,7 +99,7 @@ impl<T> Queue<T> {
                     .wait_while(inner, |i| i.items.is_empty() && !i.closed)
                     .unwrap_or_else(PoisonError::into_inner),
             };
-            inner.waiting = false;
+            self.waiting.store(false, Ordering::Relaxed);
         }
         if inner.items.is_empty() {
             return if inner.closed {

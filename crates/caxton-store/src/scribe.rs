@@ -24,6 +24,10 @@ const HEAD_IDLE: Duration = Duration::from_millis(50);
 /// Busy time after which the head is synced.
 const HEAD_BUSY: Duration = Duration::from_secs(1);
 
+/// How often the checkpoint's thread is woken while groups come. It has time, and much at once costs it
+/// less than little often.
+const FOLLOWED_EVERY: Duration = Duration::from_millis(5);
+
 /// How many must have waited for a group for the next one to be gathered a little longer: more than
 /// one client's request and its reply come to.
 const MANY_WAITED: usize = 8;
@@ -60,6 +64,9 @@ pub(crate) struct Scribe {
     /// Whether the group has found no room.
     is_full: bool,
     head_synced: Instant,
+    /// When the checkpoint's thread was woken, and whether it was given something since.
+    followed: Instant,
+    is_behind: bool,
 }
 
 impl Scribe {
@@ -82,6 +89,8 @@ impl Scribe {
             gathers: false,
             is_full: false,
             head_synced: Instant::now(),
+            followed: Instant::now(),
+            is_behind: false,
         }
     }
 
@@ -99,11 +108,14 @@ impl Scribe {
                 let _ = self.journal.queue.wait_closed(GATHER);
             }
             if self.is_idle() {
-                let timeout = self.writer.head_is_unsynced().then_some(HEAD_IDLE);
-                match self.take(timeout) {
+                let is_done = !self.writer.head_is_unsynced() && !self.is_behind;
+                match self.take((!is_done).then_some(HEAD_IDLE)) {
                     Taken::Items => {}
                     Taken::Nothing => {
-                        if let Err(failed) = self.sync_head() {
+                        self.wake_follower();
+                        if self.writer.head_is_unsynced()
+                            && let Err(failed) = self.sync_head()
+                        {
                             break Err(failed);
                         }
                     }
@@ -165,10 +177,13 @@ impl Scribe {
                 self.is_full = false;
                 self.gathers =
                     self.waiting.len() >= MANY_WAITED || self.entries.len() >= MANY_RECORDS;
-                if let Some(group) = group {
-                    self.publish(&group, start.elapsed());
+                if let Some(group) = &group {
+                    self.publish(group, start.elapsed());
                 }
                 tell(&mut self.waiting, &Ok(()));
+                if let Some(group) = group {
+                    self.hand_on(&group);
+                }
                 Ok(Step::Done)
             }
             Err(WriteError::NoSpace { what, source }) => {
@@ -215,13 +230,26 @@ impl Scribe {
             .queued_bytes
             .fetch_sub(self.weight, Ordering::Relaxed);
         self.weight = 0;
+    }
+
+    /// Gives a group to the checkpoint's thread.
+    fn hand_on(&mut self, group: &Group) {
         let room = Vec::with_capacity(self.entries.len());
-        // The checkpoint's thread ends after this one.
-        drop(self.durable.give(&mut vec![Durable {
+        self.durable.give(&mut vec![Durable {
             entries: std::mem::replace(&mut self.entries, room),
             last_place: group.last_place,
             chain: group.chain,
-        }]));
+        }]);
+        self.is_behind = true;
+        if self.followed.elapsed() >= FOLLOWED_EVERY {
+            self.wake_follower();
+        }
+    }
+
+    fn wake_follower(&mut self) {
+        self.followed = Instant::now();
+        self.is_behind = false;
+        self.durable.wake();
     }
 
     /// The end: nobody who still waits is told anything good.

@@ -9,7 +9,7 @@ use caxton_model::{AgentId, Entry, ErrorCode, State};
 
 use crate::{
     Blobs, Damage, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
-    checkpoint::CheckpointError, disk::Disk, journal::Batch, memory::Memory, queue::Wake,
+    checkpoint::CheckpointError, disk::Disk, journal::Batch, memory::Memory,
 };
 
 /// What was found when a directory was opened.
@@ -98,23 +98,28 @@ impl Store {
     /// Gives a decided record its place in the order. Never blocks on the disk and never fails: what
     /// bounds the queue is [`Self::takes_turns`], asked before a turn is taken.
     pub fn append(&self, entry: Arc<Entry>) {
-        drop(self.give(&mut Batch::of_record(entry)));
+        self.give(&mut Batch::of_record(entry));
+        self.wake();
     }
 
     /// Takes all of a batch, as [`Self::append`] and [`Self::notify`] one after the other would.
     ///
-    /// The journal may begin with it only when what this gives back is dropped: whoever has more
-    /// urgent threads to wake does so first.
-    pub fn give(&self, batch: &mut Batch) -> Wake<'_> {
+    /// [`Self::wake`] must follow, once nobody is more urgent: a journal that sleeps goes on sleeping
+    /// until then.
+    pub fn give(&self, batch: &mut Batch) {
         if batch.is_empty() {
-            return Wake::NOBODY;
+            return;
         }
         match &self.backend {
-            Backend::Memory(memory) => {
-                memory.give(batch);
-                Wake::NOBODY
-            }
+            Backend::Memory(memory) => memory.give(batch),
             Backend::Disk(disk) => disk.journal.give(batch),
+        }
+    }
+
+    /// Wakes the journal for what it was given. Cost: a lock; microseconds where it sleeps.
+    pub fn wake(&self) {
+        if let Backend::Disk(disk) = &self.backend {
+            disk.journal.queue.wake();
         }
     }
 
@@ -123,7 +128,8 @@ impl Store {
     ///
     /// It runs on the journal's thread: it should only hand the news on.
     pub fn notify(&self, then: impl FnOnce(Result<(), StoreFailed>) + Send + 'static) {
-        drop(self.give(&mut Batch::of_notice(then)));
+        self.give(&mut Batch::of_notice(then));
+        self.wake();
     }
 
     /// How the store is.

@@ -10,13 +10,17 @@ use std::{
 };
 
 use caxton_kernel::{Event, NodeEvent};
-use caxton_model::{Delivery, Entry, Record};
+use caxton_model::{Delivery, Destination, Entry, Record};
 
 use super::{Shard, ShardMessage};
 use crate::{request::NumberedEvent, shared::Shared};
 
 /// How long a shard with more to do keeps what it has said; one with nothing to do does not.
 const HAND_ON_EVERY: Duration = Duration::from_micros(50);
+
+/// How long a shard that has work lets the journal sleep where nobody outside waits for it. It would
+/// take a core from the shards, for what is as good a moment later.
+const JOURNAL_SLEEPS: Duration = Duration::from_millis(1);
 
 /// What waits for one peer.
 #[derive(Default)]
@@ -37,14 +41,68 @@ impl Shard {
         self.publish_events();
         let shared = Arc::clone(&self.shared);
         self.counted.hand_on(&shared.meters);
+        self.give();
         // Whom a message wakes goes first: the journal takes longer anyway.
-        let wake = shared.store.give(&mut self.batch);
         self.flush();
-        drop(wake);
+        let sleeps = match self.is_awaited {
+            true => HAND_ON_EVERY,
+            false => JOURNAL_SLEEPS,
+        };
+        if self
+            .unwoken
+            .is_some_and(|at| self.looked.saturating_duration_since(at) >= sleeps)
+        {
+            self.wake_journal();
+        }
+    }
+
+    fn give(&mut self) {
+        if !self.batch.is_empty() {
+            self.unwoken.get_or_insert(self.looked);
+            self.shared.store.give(&mut self.batch);
+        }
+    }
+
+    /// Has all that was given written.
+    pub(super) fn wake_journal(&mut self) {
+        self.is_awaited = false;
+        if self.unwoken.take().is_some() {
+            self.shared.store.wake();
+        }
+    }
+
+    /// Keeps a delivery for a peer.
+    pub(super) fn forward(&mut self, shard: u16, delivery: Delivery) {
+        // A client is somebody outside who may wait for the records so far.
+        self.is_awaited |= matches!(delivery.to, Destination::Client(_));
+        if let Some(outbox) = self.outboxes.get_mut(usize::from(shard)) {
+            outbox.deliveries.push(delivery);
+        }
+    }
+
+    /// Keeps the news for all peers.
+    pub(super) fn directory_changed(&mut self, services: &[Arc<str>]) {
+        let here = usize::from(self.number);
+        for (number, outbox) in self.outboxes.iter_mut().enumerate() {
+            if number != here {
+                let services = services.to_vec();
+                outbox
+                    .events
+                    .push_back(Event::DirectoryChanged { services });
+            }
+        }
+    }
+
+    /// Tells somebody outside once all that was published before is durable.
+    pub(super) fn tell_outside(&mut self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
+        // Whoever has the answer finds what led to it among the events.
+        self.publish_events();
+        self.is_awaited = true;
+        self.when_durable(then);
     }
 
     /// Sends the events so far to who watches once they are durable: one errand for all.
-    pub(super) fn publish_events(&mut self) {
+    fn publish_events(&mut self) {
         if self.published.is_empty() {
             return;
         }
@@ -58,7 +116,7 @@ impl Shard {
     }
 
     /// Does something once all that was published before it is durable: the node's edge.
-    pub(super) fn when_durable(&mut self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
+    fn when_durable(&mut self, then: impl FnOnce(&Shared, bool) + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         self.batch
             .notify(move |result| then(&shared, result.is_ok()));
@@ -73,7 +131,7 @@ impl Shard {
         let at_once = changes_directory(&entry.record);
         self.batch.append(entry);
         if at_once {
-            drop(self.shared.store.give(&mut self.batch));
+            self.give();
         }
     }
 

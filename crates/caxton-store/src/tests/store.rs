@@ -149,7 +149,8 @@ fn a_batch_keeps_its_order_and_a_closed_store_takes_none() {
         });
         batch.append(Arc::new(turn(0, seq, 7, vec![write("k", "v")])));
     }
-    drop(store.give(&mut batch));
+    store.give(&mut batch);
+    store.wake();
     assert!(batch.is_empty());
     assert_eq!(told.recv().unwrap(), (1, true));
     assert_eq!(told.recv().unwrap(), (2, true));
@@ -158,7 +159,8 @@ fn a_batch_keeps_its_order_and_a_closed_store_takes_none() {
     store.close();
     batch.append(Arc::new(turn(0, 4, 7, vec![write("k", "late")])));
     batch.notify(move |result| tell.send((3, result == Err(StoreFailed::Closed))).unwrap());
-    drop(store.give(&mut batch));
+    store.give(&mut batch);
+    store.wake();
     assert!(batch.is_empty());
     assert_eq!(told.recv().unwrap(), (3, true));
     let (store, recovered) = open(dir.path());
