@@ -4,10 +4,7 @@
 //! decided has to be kept.
 
 use std::{
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,9 +13,6 @@ use std::{
 pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     changed: Condvar,
-    /// Whether the taker waits. Set under the lock, so that nothing is given between its last look
-    /// and its wait.
-    waiting: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -28,6 +22,8 @@ struct Inner<T> {
     first_at: Option<Instant>,
     /// The same of those that were taken last and may still be worked on.
     in_hand_since: Option<Instant>,
+    /// Whether the taker waits and was not woken for what is there.
+    waiting: bool,
     closed: bool,
 }
 
@@ -47,10 +43,10 @@ impl<T> Queue<T> {
                 items: Vec::new(),
                 first_at: None,
                 in_hand_since: None,
+                waiting: false,
                 closed: false,
             }),
             changed: Condvar::new(),
-            waiting: AtomicBool::new(false),
         }
     }
 
@@ -74,9 +70,12 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Wakes who waits for items.
+    /// Wakes who waits for items, if there are any.
     pub(crate) fn wake(&self) {
-        if self.waiting.load(Ordering::Relaxed) && self.waiting.swap(false, Ordering::Relaxed) {
+        let mut inner = self.lock();
+        // Where there are none the taker would go on waiting, and not be woken for the next.
+        if !inner.items.is_empty() && std::mem::take(&mut inner.waiting) {
+            drop(inner);
             self.changed.notify_one();
         }
     }
@@ -86,7 +85,7 @@ impl<T> Queue<T> {
         let mut inner = self.lock();
         inner.in_hand_since = None;
         if inner.items.is_empty() && !inner.closed {
-            self.waiting.store(true, Ordering::Relaxed);
+            inner.waiting = true;
             inner = match timeout {
                 Some(timeout) => {
                     self.changed
@@ -99,7 +98,7 @@ impl<T> Queue<T> {
                     .wait_while(inner, |i| i.items.is_empty() && !i.closed)
                     .unwrap_or_else(PoisonError::into_inner),
             };
-            self.waiting.store(false, Ordering::Relaxed);
+            inner.waiting = false;
         }
         if inner.items.is_empty() {
             return if inner.closed {
@@ -133,5 +132,33 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two shards give, the first one wakes for both, the second one still wakes.
+    #[test]
+    fn a_wake_for_nothing_does_not_cost_the_next_one() {
+        let queue = Queue::new();
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                let mut items = Vec::new();
+                queue.take(&mut items, None);
+                items
+            });
+            while !queue.lock().waiting {
+                std::thread::yield_now();
+            }
+            for _ in 0..1_000 {
+                queue.wake();
+                assert!(queue.lock().waiting, "it waits and can't be woken");
+            }
+            queue.give(&mut vec![7]);
+            queue.wake();
+            assert_eq!(taker.join().unwrap(), [7]);
+        });
     }
 }
