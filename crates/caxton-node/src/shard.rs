@@ -293,6 +293,7 @@ impl Shard {
         }
         // Last: what the others have said must not wait for its slice.
         if let Some(agent) = self.preempted.pop_front() {
+            self.wake_journal();
             Arc::clone(&self.signal).long_turn(|| self.poll(agent));
             busy = true;
         }
