@@ -64,9 +64,8 @@ pub(crate) struct Scribe {
     /// Whether the group has found no room.
     is_full: bool,
     head_synced: Instant,
-    /// When the checkpoint's thread was woken, and whether it was given something since.
+    /// When the checkpoint's thread was woken for a group.
     followed: Instant,
-    is_behind: bool,
 }
 
 impl Scribe {
@@ -90,7 +89,6 @@ impl Scribe {
             is_full: false,
             head_synced: Instant::now(),
             followed: Instant::now(),
-            is_behind: false,
         }
     }
 
@@ -108,14 +106,11 @@ impl Scribe {
                 let _ = self.journal.queue.wait_closed(GATHER);
             }
             if self.is_idle() {
-                let is_done = !self.writer.head_is_unsynced() && !self.is_behind;
-                match self.take((!is_done).then_some(HEAD_IDLE)) {
+                let timeout = self.writer.head_is_unsynced().then_some(HEAD_IDLE);
+                match self.take(timeout) {
                     Taken::Items => {}
                     Taken::Nothing => {
-                        self.wake_follower();
-                        if self.writer.head_is_unsynced()
-                            && let Err(failed) = self.sync_head()
-                        {
+                        if let Err(failed) = self.sync_head() {
                             break Err(failed);
                         }
                     }
@@ -198,8 +193,10 @@ impl Scribe {
         }
     }
 
-    /// Makes the head durable.
+    /// Makes the head durable, and has the checkpoint's thread take what it was not woken for: each
+    /// group leaves the head to be synced, so that none is forgotten.
     pub(crate) fn sync_head(&mut self) -> Result<(), StoreFailed> {
+        self.durable.wake();
         self.head_synced = Instant::now();
         self.writer.sync_head()
     }
@@ -240,16 +237,10 @@ impl Scribe {
             last_place: group.last_place,
             chain: group.chain,
         }]);
-        self.is_behind = true;
         if self.followed.elapsed() >= FOLLOWED_EVERY {
-            self.wake_follower();
+            self.followed = Instant::now();
+            self.durable.wake();
         }
-    }
-
-    fn wake_follower(&mut self) {
-        self.followed = Instant::now();
-        self.is_behind = false;
-        self.durable.wake();
     }
 
     /// The end: nobody who still waits is told anything good.

@@ -4,9 +4,8 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use caxton_client::CaxtonClient;
 use caxton_node::{Node, NodeOptions};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
     config::NodeConfig,
@@ -75,9 +74,10 @@ impl Serving {
 
 /// As many files as the system lets this process have: each connection is one, and each module in use.
 fn open_many_files() {
+    let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
-        current: getrlimit(Resource::Nofile).maximum,
-        ..getrlimit(Resource::Nofile)
+        current: limit.maximum,
+        ..limit
     };
     if let Err(error) = setrlimit(Resource::Nofile, most) {
         tracing::warn!(%error, "the limit of open files stays as it is");

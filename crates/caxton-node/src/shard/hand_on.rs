@@ -39,19 +39,17 @@ impl Shard {
     pub(super) fn hand_on(&mut self) {
         self.handed = self.looked;
         self.publish_events();
-        let shared = Arc::clone(&self.shared);
-        self.counted.hand_on(&shared.meters);
+        self.counted.hand_on(&self.shared.meters);
         self.give();
         // Whom a message wakes goes first: the journal takes longer anyway.
         self.flush();
-        let sleeps = match self.is_awaited {
-            true => HAND_ON_EVERY,
-            false => JOURNAL_SLEEPS,
+        let sleeps = if self.is_awaited {
+            HAND_ON_EVERY
+        } else {
+            JOURNAL_SLEEPS
         };
-        if self
-            .unwoken
-            .is_some_and(|at| self.looked.saturating_duration_since(at) >= sleeps)
-        {
+        let slept = |since| self.looked.saturating_duration_since(since);
+        if self.unwoken.is_some_and(|since| slept(since) >= sleeps) {
             self.wake_journal();
         }
     }
