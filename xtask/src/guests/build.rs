@@ -74,6 +74,7 @@ impl<'a> Builder<'a> {
         let package = folder_name(Path::new(&guest.source))?;
         let flags = [
             format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
+            "-Ctarget-feature=+simd128".to_owned(),
             format!("--remap-path-prefix={}=/caxton", stage.display()),
             format!("--remap-path-prefix={}=/cargo", cargo_home()?.display()),
         ];
@@ -152,8 +153,9 @@ const GO_FLAGS: [&str; 5] = [
     "-buildvcs=false",
     "-ldflags=-s -w -buildid=",
 ];
-const WASM_OPT_FLAGS: [&str; 8] = [
+const WASM_OPT_FLAGS: [&str; 9] = [
     "-Oz",
+    "--enable-simd",
     "--strip-debug",
     "--enable-bulk-memory",
     "--enable-sign-ext",
@@ -185,7 +187,7 @@ fn c_flags(guest: &Guest) -> anyhow::Result<Vec<String>> {
 pub(super) fn recipe(guest: &Guest) -> String {
     match guest.language.as_str() {
         "rust" => format!(
-            "cargo build --release --target wasm32-unknown-unknown (guests/{}; -zstack-size={STACK_BYTES}); wasm-opt {}",
+            "cargo build --release --target wasm32-unknown-unknown (guests/{}; -zstack-size={STACK_BYTES}, +simd128); wasm-opt {}",
             guest.source,
             WASM_OPT_FLAGS.join(" ")
         ),

@@ -29,7 +29,8 @@ pub(super) fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let (store, _) =
         Store::open(&folder.path().join("store"), StoreOptions::default()).map_err(failed)?;
     let mut plain = Plain::create(&folder.path().join("plain"))?;
-    let mut seq = 0;
+    durable(&store, record::of_agents().map_err(failed)?)?;
+    let mut seq = record::AGENTS;
     let single = single(plan, &store, &mut plain, &mut seq)?;
     let grouped = grouped(plan, &store, &mut plain, &mut seq)?;
     store.close();

@@ -1,22 +1,66 @@
-//! The record of a usual turn: one message sent, one value written.
+//! The record of a usual turn: a message taken, one sent, one value written; and of the agents
+//! whose turns they are.
 
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentId, Destination, Entry, Fields, InputRef, MessageKey, Performative, Record, Sent,
-    StateWrite, Timestamp, TurnRecord, TurnResult,
+    AgentId, AgentSpec, Destination, Digest, Durability, EngineProfile, Entry, Fields, Grants,
+    InputRef, Kind, Limits, MessageKey, Performative, Record, Sent, StateWrite, Supervision,
+    Timestamp, TurnRecord, TurnResult,
 };
 use serde_json::json;
 
 /// Agents that the records are of.
-const AGENTS: u64 = 1_000;
+pub(super) const AGENTS: u64 = 1_000;
 
 /// The time all records bear: some day in 2026.
 const AT: Timestamp = Timestamp(1_780_000_000_000_000);
 
-/// Turn number `seq` of the node's one shard: about 400 bytes.
+/// The first records, up to that of number [`AGENTS`]: the agents' deployment. A message for one that
+/// was never deployed would be held for it, for ever.
+pub(super) fn of_agents() -> Result<Vec<Arc<Entry>>, caxton_model::NameError> {
+    let deployed = (1..=AGENTS).map(|seq| {
+        let agent = agent_of(seq);
+        let spec = AgentSpec {
+            id: agent,
+            name: format!("agent-{}", agent.0).parse()?,
+            module: Digest::of(b"a module"),
+            version: "1.0.0".to_owned(),
+            durability: Durability::Durable,
+            supervision: Supervision::default(),
+            limits: Limits::for_kind(Kind::Agent),
+            grants: Grants::default(),
+            profile: EngineProfile::Hardened,
+            declared: Vec::new(),
+            config: Vec::new(),
+            passivate_after_micros: None,
+            deployed_at: AT,
+        };
+        let record = Record::Deployed {
+            spec: Arc::new(spec),
+        };
+        Ok(entry(seq, record))
+    });
+    deployed.collect()
+}
+
+fn agent_of(seq: u64) -> AgentId {
+    AgentId(10_000 + seq % AGENTS)
+}
+
+fn entry(seq: u64, record: Record) -> Arc<Entry> {
+    Arc::new(Entry {
+        shard: 0,
+        seq,
+        at: AT,
+        record,
+    })
+}
+
+/// Turn number `seq` of the node's one shard, about 400 bytes: the agent takes the message of the turn
+/// before and sends one to the agent of the next.
 pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
-    let agent = AgentId(10_000 + seq % AGENTS);
+    let agent = agent_of(seq);
     let content = json!({ "action": "process_data", "data": "x".repeat(60) });
     let message = Fields::new(Performative::Request, "one", "another", &content).seal();
     let turn = TurnRecord {
@@ -24,7 +68,7 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         turn: seq,
         input: InputRef::Message(MessageKey {
             shard: 0,
-            seq,
+            seq: seq - 1,
             index: 0,
         }),
         consumed: true,
@@ -37,7 +81,7 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         state_keys: 50,
         sent: vec![Sent {
             message,
-            to: vec![Destination::Agent(AgentId(10_000))],
+            to: vec![Destination::Agent(agent_of(seq + 1))],
         }],
         timers_set: Vec::new(),
         timers_cancelled: Vec::new(),
@@ -48,10 +92,5 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         clock_reads: Vec::new(),
         cpu_micros: 12,
     };
-    Arc::new(Entry {
-        shard: 0,
-        seq,
-        at: AT,
-        record: Record::Turn(Box::new(turn)),
-    })
+    entry(seq, Record::Turn(Box::new(turn)))
 }
