@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits};
+use caxton_model::{
+    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Grants, Kind, LimitName, Limits,
+};
 use caxton_package::Verified;
 
 use crate::shared::Shared;
@@ -22,38 +24,49 @@ pub(crate) struct Module {
 /// Modules that are ready, by digest and profile. Those no agent uses are dropped by the sweep.
 #[derive(Default)]
 pub(crate) struct Modules {
-    ready: Mutex<HashMap<(Digest, EngineProfile), Module>>,
+    ready: Mutex<HashMap<(Digest, EngineProfile), Ready>>,
+}
+
+struct Ready {
+    module: Module,
+    /// As linked last, and for which grants: agents with the same ones share it.
+    linked: Option<(Grants, Linked)>,
 }
 
 impl Modules {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Digest, EngineProfile), Ready>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
     fn get(&self, digest: Digest, profile: EngineProfile) -> Option<Module> {
-        self.ready
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&(digest, profile))
-            .cloned()
+        let ready = self.lock();
+        Some(ready.get(&(digest, profile))?.module.clone())
     }
     fn put(&self, digest: Digest, profile: EngineProfile, module: Module) {
-        self.ready
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((digest, profile), module);
+        let ready = Ready {
+            module,
+            linked: None,
+        };
+        self.lock().insert((digest, profile), ready);
+    }
+    fn linked(&self, spec: &AgentSpec) -> Option<Linked> {
+        let ready = self.lock();
+        let (grants, linked) = ready.get(&(spec.module, spec.profile))?.linked.as_ref()?;
+        (*grants == spec.grants).then(|| linked.clone())
+    }
+    fn put_linked(&self, spec: &AgentSpec, linked: Linked) {
+        if let Some(ready) = self.lock().get_mut(&(spec.module, spec.profile)) {
+            ready.linked = Some((spec.grants.clone(), linked));
+        }
     }
     /// What their code takes in memory. Unit: bytes.
     pub(crate) fn code_bytes(&self) -> u64 {
-        self.ready
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(|module| module.compiled.code_bytes())
-            .sum()
+        let ready = self.lock();
+        let compiled = ready.values().map(|ready| &ready.module.compiled);
+        compiled.map(caxton_engine::Compiled::code_bytes).sum()
     }
     /// Drops what no agent uses.
     pub(crate) fn keep_only(&self, used: impl Fn(&Digest) -> bool) {
-        self.ready
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(digest, _), _| used(digest));
+        self.lock().retain(|(digest, _), _| used(digest));
     }
 }
 
@@ -118,8 +131,11 @@ fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
         .map_err(|refusal| Fault::new(refusal.code, refusal.text))
 }
 
-/// Links an agent's module; from a shard, without blocking it.
+/// An agent's module, linked for it; from a shard, without blocking it.
 pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Result<Linked, Fault> {
+    if let Some(linked) = shared.modules.linked(spec) {
+        return Ok(linked);
+    }
     let module = match shared.modules.get(spec.module, spec.profile) {
         Some(module) => module,
         None => {
@@ -135,10 +151,12 @@ pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Resul
             }
         }
     };
-    shared
+    let linked = shared
         .engine
         .link(&module.compiled, &spec.grants)
-        .map_err(|error| Fault::new(error.code(), error.to_string()))
+        .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+    shared.modules.put_linked(spec, linked.clone());
+    Ok(linked)
 }
 
 /// Adds names and source lines to a fault's backtrace. Blocking; for the I/O side.

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_engine::{Instance, Linked};
+use caxton_engine::Instance;
 use caxton_kernel::{Effect, Event, Kernel, NodeEvent, Refusal, RunTurn, TurnEnd};
 use caxton_model::{AgentId, AgentSpec, ById, Durability, ErrorCode, Fault};
 use caxton_store::Batch;
@@ -125,8 +125,6 @@ struct Slot {
     instance: Option<Instance>,
     /// Whether it had one at the end of its last turn.
     has_instance: bool,
-    /// The module as linked last, with what it was linked for.
-    linked: Option<(Arc<AgentSpec>, Linked)>,
     memory: Arc<Mutex<AgentMemory>>,
     turn: Option<Turn>,
     waker: Arc<TurnWaker>,
@@ -390,7 +388,6 @@ impl Shard {
                 {
                     self.futures.push(turn.future);
                 }
-                slot.linked = done.linked.map(|linked| (Arc::clone(&spec), linked));
                 self.set_instance(agent, done.instance);
                 self.turn_ended(&spec, done.end);
             }
@@ -507,7 +504,6 @@ impl Shard {
         let slot = self.slots.entry(agent).or_insert_with(|| Slot {
             instance: None,
             has_instance: false,
-            linked: None,
             memory: Arc::new(Mutex::new(AgentMemory::new(&spec.limits, clock::now()))),
             turn: None,
             waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
@@ -521,10 +517,6 @@ impl Shard {
             spec: Arc::clone(&spec),
             memory: Arc::clone(&slot.memory),
             instance: slot.instance.take(),
-            linked: slot
-                .linked
-                .take()
-                .and_then(|(of, linked)| links_alike(&of, &spec).then_some(linked)),
             stored: state_size.1 > 0
                 && self.shared.durable()
                 && spec.durability == Durability::Durable,
@@ -583,12 +575,6 @@ impl Shard {
             self.take(message);
         }
     }
-}
-
-/// Whether what was linked for one version serves another: an update that is taken back must not
-/// leave its module behind.
-fn links_alike(one: &AgentSpec, other: &AgentSpec) -> bool {
-    one.module == other.module && one.profile == other.profile && one.grants == other.grants
 }
 
 /// The answer to a request whose record will never be durable.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_engine::{Call, HostCalls, Instance, Linked, LogLevel, Returned, Usage};
+use caxton_engine::{Call, HostCalls, Instance, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
 use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, Micros, Timestamp};
 
@@ -28,7 +28,6 @@ pub(crate) struct Job {
     pub(crate) spec: Arc<AgentSpec>,
     pub(crate) memory: Arc<Mutex<AgentMemory>>,
     pub(crate) instance: Option<Instance>,
-    pub(crate) linked: Option<Linked>,
     /// Whether the store may hold keys that are not in memory.
     pub(crate) stored: bool,
     /// Bytes and keys of the agent's state before the turn.
@@ -39,7 +38,6 @@ pub(crate) struct Job {
 pub(crate) struct TurnDone {
     pub(crate) end: Box<TurnEnd>,
     pub(crate) instance: Option<Instance>,
-    pub(crate) linked: Option<Linked>,
 }
 
 /// A guest between two calls of the same turn.
@@ -62,7 +60,6 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         spec,
         memory,
         instance,
-        mut linked,
         stored,
         state_size,
     } = job;
@@ -88,7 +85,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
     };
     let mut result = match input {
         // Boxed, as what follows a fault: rare, and large in every turn's future if it were not.
-        TurnInput::Init(_) => Box::pin(init(&shared, &spec, &mut linked, &mut guest)).await,
+        TurnInput::Init(_) => Box::pin(init(&shared, &spec, &mut guest)).await,
         TurnInput::Message(mail) => {
             let json = Bytes::from_owner(mail.message);
             call(&mut guest, Call::Message(json)).await.map(code)
@@ -108,17 +105,11 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         guest.usage.memory_bytes = 0;
     }
     shared.meters.turn(agent, &guest.usage);
-    done(agent, turn, result, guest, linked)
+    done(agent, turn, result, guest)
 }
 
 /// What the turn wants done, and what is kept for the next one.
-fn done(
-    agent: AgentId,
-    turn: u64,
-    result: Result<i32, Fault>,
-    guest: Guest,
-    linked: Option<Linked>,
-) -> TurnDone {
+fn done(agent: AgentId, turn: u64, result: Result<i32, Fault>, guest: Guest) -> TurnDone {
     let host = guest
         .host
         .and_then(|host| host.as_any().downcast::<TurnHost>().ok());
@@ -135,7 +126,6 @@ fn done(
     TurnDone {
         end,
         instance: guest.instance,
-        linked,
     }
 }
 
@@ -161,18 +151,13 @@ fn code(value: Returned) -> i32 {
 async fn init(
     shared: &Arc<Shared>,
     spec: &Arc<AgentSpec>,
-    linked: &mut Option<Linked>,
     guest: &mut Guest,
 ) -> Result<i32, Fault> {
     guest.instance = None;
-    let ready = match linked.take() {
-        Some(ready) => ready,
-        None => modules::linked(shared, spec).await?,
-    };
+    let linked = modules::linked(shared, spec).await?;
     let began = Instant::now();
     let host = guest.host.take().ok_or_else(no_guest)?;
-    let made = ready.instantiate(&spec.limits, host).await;
-    *linked = Some(ready);
+    let made = linked.instantiate(&spec.limits, host).await;
     guest.host = Some(made.host);
     guest.usage = made.usage;
     metrics::histogram!("caxton_instantiate_seconds").record(began.elapsed().as_secs_f64());

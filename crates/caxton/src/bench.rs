@@ -116,6 +116,12 @@ impl Measure {
             Self::Neighbours => neighbours::rows(plan).await,
             Self::Ended => ended::rows(plan).await,
             Self::Memory => memory::rows(plan).await,
+            // What ran before in this process would be counted with it.
+            Self::MemoryTiny | Self::MemoryRust | Self::MemoryPassivated | Self::MemoryData
+                if plan.only.len() > 1 =>
+            {
+                memory::apart(plan, self).await
+            }
             Self::MemoryTiny => memory::tiny(plan).await,
             Self::MemoryRust => memory::rust(plan).await,
             Self::MemoryPassivated => memory::passivated(plan).await,

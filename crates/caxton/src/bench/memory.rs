@@ -10,11 +10,12 @@ use std::{
 use caxton_engine::bare::BareAgent;
 use caxton_model::Durability;
 use caxton_node::{Node, NodeOptions};
+use clap::{ValueEnum as _, builder::PossibleValue};
 use serde_json::{Value, json};
 use tokio::{process::Command, task::JoinSet};
 
 use super::{
-    Plan, guests,
+    Measure, Plan, guests,
     node::{Measured, agent, ask, deploy, unhurried},
     row::{Rate, Row, Target, failed},
 };
@@ -23,12 +24,11 @@ use crate::failure::Failure;
 const BENCH_RUST: &[u8] = include_bytes!("../../../../guests/prebuilt/bench-rust.wasm");
 const HUNGRY: &[u8] = include_bytes!("../../../../guests/prebuilt/memory-hungry-rust.wasm");
 
-/// The parts, as `--only` calls them.
-const PARTS: [&str; 4] = [
-    "memory-tiny",
-    "memory-rust",
-    "memory-passivated",
-    "memory-data",
+const PARTS: [Measure; 4] = [
+    Measure::MemoryTiny,
+    Measure::MemoryRust,
+    Measure::MemoryPassivated,
+    Measure::MemoryData,
 ];
 
 /// Clients at work at the same time.
@@ -51,25 +51,30 @@ const DATA_BYTES: usize = 32 << 20;
 
 /// Runs each part, and gathers their rows.
 pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let program = std::env::current_exe()?;
     let mut rows = Vec::new();
     for part in PARTS {
-        let mut command = Command::new(&program);
-        command
-            .args(["bench", "--output", "json", "--only", part, "--dir"])
-            .arg(&plan.dir)
-            .args(plan.quick.then_some("--quick"))
-            .stdin(std::process::Stdio::null())
-            .stderr(std::process::Stdio::piped())
-            .kill_on_drop(true);
-        let done = command.output().await?;
-        if !done.status.success() {
-            return Err(failed(String::from_utf8_lossy(&done.stderr).trim()));
-        }
-        let of_part: Vec<Row> = serde_json::from_slice(&done.stdout).map_err(failed)?;
-        rows.extend(of_part);
+        rows.extend(apart(plan, part).await?);
     }
     Ok(rows)
+}
+
+/// Runs one part in a process of its own.
+pub(super) async fn apart(plan: &Plan, part: Measure) -> Result<Vec<Row>, Failure> {
+    let value = part.to_possible_value();
+    let name = value.as_ref().map_or("memory", PossibleValue::get_name);
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["bench", "--output", "json", "--only", name, "--dir"])
+        .arg(&plan.dir)
+        .args(plan.quick.then_some("--quick"))
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true);
+    let done = command.output().await?;
+    if !done.status.success() {
+        return Err(failed(String::from_utf8_lossy(&done.stderr).trim()));
+    }
+    serde_json::from_slice(&done.stdout).map_err(failed)
 }
 
 /// Live agents of the smallest guest that has a state.

@@ -31,15 +31,13 @@ const ROUTES: [&str; 2] = ["/api/v1/agents/good", "/health/ready"];
 pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let questions = plan.pick(50, 1_000);
     let alone = answers(plan, 0, questions).await?;
-    let mut rows = vec![
-        Row::times(
-            "a good agent's answer, alone",
-            Unit::Micros,
-            alone.agent.clone(),
-            "another thread's bare store, two queues",
-            bare(questions)?,
-        ),
-    ];
+    let mut rows = vec![Row::times(
+        "a good agent's answer, alone",
+        Unit::Micros,
+        alone.agent.clone(),
+        "another thread's bare store, two queues",
+        bare(questions)?,
+    )];
     let loops: &[usize] = if plan.quick { &[2] } else { &[2, 20, 200] };
     for &loops in loops {
         let beside = answers(plan, loops, questions).await?;
