@@ -5,6 +5,7 @@
 mod apply;
 mod apply_turn;
 mod by_id;
+mod bytes;
 mod capability;
 mod code;
 mod conversations;

@@ -301,8 +301,10 @@ pub struct TurnRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateWrite {
     /// The key. Bounds: at most 1 KiB.
+    #[serde(with = "crate::bytes")]
     pub key: Arc<[u8]>,
     /// The value; `None` deletes.
+    #[serde(with = "crate::bytes::option")]
     pub value: Option<Arc<[u8]>>,
 }
 
