@@ -36,7 +36,9 @@ const ROWS: [(&str, &[&str]); 14] = [
             "agent request + reply, two busy shards, memory",
             "agent request + reply, two busy shards, durable",
             "agent request + reply, two idle shards, memory",
+            "  the same, as a message there and back, memory",
             "agent request + reply, two idle shards, durable",
+            "  the same, as a message there and back, durable",
         ],
     ),
     (
