@@ -9,7 +9,9 @@ use crate::{
     config::MemoryForm,
     ctx::{Bounds, Ctx, Stop},
     exports::{AllocatorFunctions, ExportIndexes, typed},
-    guest_bytes, raw,
+    guest_bytes,
+    packed::Packed,
+    raw,
     store::{self, run},
     wasi::Exit,
 };
@@ -96,6 +98,8 @@ pub struct Instance {
 /// The functions of one agent.
 struct Guest {
     memory: Memory,
+    /// What was in its memory, until the next call.
+    packed: Option<Packed>,
     allocator: AllocatorFunctions,
     handle_message: TypedFunc<(i32, i32), i32>,
     agent_init: Option<TypedFunc<(), i32>>,
@@ -146,6 +150,7 @@ impl Linked {
             let allocator = AllocatorFunctions::of(convention, &instance, store, at);
             Ok(Guest {
                 memory: memory.ok_or_else(missing)?,
+                packed: None,
                 allocator: allocator.ok_or_else(missing)?,
                 handle_message: typed(&instance, store, at.handle_message.as_ref())
                     .ok_or_else(missing)?,
@@ -201,7 +206,30 @@ impl Instance {
             self.parked = raw::park_stack(stack);
         }
     }
+    /// Compresses the memory of an agent that is idle for long, if it is small and that helps.
+    ///
+    /// Bounds: memories of 2 MiB, of which 512 KiB were touched. Cost: 10 to 300 µs now, and as
+    /// much at the next turn.
+    pub fn pack(&mut self) {
+        let is_agents = self.linked.inner.runtime.form == MemoryForm::Agents;
+        if is_agents && self.guest.packed.is_none() {
+            let memory = self.guest.memory.data_mut(&mut self.store);
+            self.guest.packed = Packed::pack(memory);
+        }
+    }
+    /// Whether its memory is packed.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.guest.packed.is_some()
+    }
+    /// Gives it back what idle agents have given away.
     fn unpark(&mut self) -> Result<(), Fault> {
+        if let Some(packed) = self.guest.packed.take()
+            && !packed.unpack(self.guest.memory.data_mut(&mut self.store))
+        {
+            let text = "the guest's memory can't be unpacked";
+            return Err(Fault::new(ErrorCode::Internal, text));
+        }
         if let Some(stack) = self.slab_stack().filter(|_| self.parked) {
             if !raw::guard_again(stack) {
                 let text = "the machine has no memory for the guard of the guest's stack";

@@ -33,6 +33,7 @@ mod instance;
 mod link;
 mod log_rate;
 mod meter;
+mod packed;
 mod process;
 mod raw;
 mod room;

@@ -33,10 +33,11 @@ pub(crate) const MEMORY_STRIDE: usize = 64 << 20;
 const STACK_STRIDE: usize = 2 << 20;
 /// Slots that are mapped at a time: 64 GiB of addresses for memories, one mapping.
 const CHUNK_SLOTS: usize = 1024;
-const PAGE: usize = 4096;
+/// Unit: bytes.
+pub(crate) const PAGE: usize = 4096;
 /// What one page of a page table maps. Chunks begin at a multiple of it: a slot of this size has its
 /// own, which goes with the slot's pages (Linux 6.14). Unit: bytes.
-const TABLE_SPAN: usize = 2 << 20;
+pub(crate) const TABLE_SPAN: usize = 2 << 20;
 /// Linux 6.13: a guard page without a mapping of its own.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 const MADV_GUARD_REMOVE: libc::c_int = 103;
@@ -315,6 +316,21 @@ unsafe impl MemoryCreator for Memories {
 
 /// What a full slab answers; the engine tells it from other failures by this text.
 pub(crate) const SLAB_FULL: &str = "all places for live agents are taken";
+
+/// Makes an agent's memory all zero and gives its pages back, and with them its page table.
+///
+/// Contract: `memory` is the whole of a memory out of the slab, at most [`TABLE_SPAN`] long, and
+/// its slot is longer: what follows in that span is nobody's.
+pub(crate) fn empty(memory: &mut [u8]) {
+    forget_pages(memory.as_mut_ptr() as usize, TABLE_SPAN);
+}
+
+/// The bytes of a memory.
+#[cfg(test)]
+pub(crate) fn bytes_of(memory: &mut dyn LinearMemory) -> &mut [u8] {
+    // SAFETY: the memory has so many bytes at that place, and is borrowed as long as they are.
+    unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), memory.byte_size()) }
+}
 
 struct Stacks {
     slab: Arc<Slab>,

@@ -27,6 +27,7 @@ mod idle;
 mod reclaim;
 
 use hand_on::Outbox;
+use idle::Warm;
 
 use crate::{
     clock,
@@ -175,8 +176,7 @@ pub(crate) struct Shard {
     /// Agents with something in memory that a checkpoint may take over.
     written: HashSet<AgentId>,
     trimmed: Instant,
-    /// Agents whose stacks may be in memory, with a time at which each was still at work.
-    warm: VecDeque<(AgentId, Instant)>,
+    warm: Warm,
     /// The time as it was looked at last: at the round's begin, or when the last guest gave way.
     looked: Instant,
     /// The memory of turns that have ended, for those to come: it is still near the processor.
@@ -216,7 +216,7 @@ impl Shard {
             is_awaited: false,
             written: HashSet::new(),
             trimmed: Instant::now(),
-            warm: VecDeque::new(),
+            warm: Warm::default(),
             looked: Instant::now(),
             futures: Vec::new(),
             counted: Counted::default(),
@@ -284,7 +284,7 @@ impl Shard {
             }
         }
         self.trim_values();
-        busy |= self.trim_stacks() || resumed > 0;
+        busy |= self.trim_idle() || resumed > 0;
         let goes_on = busy && !self.fresh.is_empty() && self.preempted.is_empty();
         if !goes_on || self.is_overdue() {
             self.hand_on();

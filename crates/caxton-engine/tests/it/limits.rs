@@ -311,6 +311,36 @@ fn a_stack_that_went_deep_is_given_back_after_the_turn() {
 }
 
 #[test]
+fn an_agent_whose_memory_was_packed_goes_on_where_it_was() {
+    for kind in KINDS {
+        // Writes what it is given into its last page, and answers what it was given before.
+        let text = agent(
+            "",
+            "(local $was i32) (local.set $was (i32.load8_u (i32.const 65535)))
+             (i32.store8 (i32.const 65535) (i32.load8_u (local.get $ptr)))
+             (drop (memory.grow (i32.const 1)))
+             (local.get $was)",
+        );
+        let done = turn(&linked(kind, &text), &agent_limits(), TestHost::default());
+        let mut instance = done.instance.unwrap();
+        let mut was = i32::from(b'{');
+        for next in [1_u8, 2, 3] {
+            let bytes = instance.memory_bytes();
+            instance.trim();
+            instance.pack();
+            instance.pack();
+            assert!(instance.is_packed());
+            assert_eq!(instance.memory_bytes(), bytes, "as its limits have it");
+            let done = message(instance, &[next], TestHost::default());
+            assert_eq!(done.result, Ok(Returned::Code(was)));
+            instance = done.instance.unwrap();
+            assert!(!instance.is_packed());
+            was = i32::from(next);
+        }
+    }
+}
+
+#[test]
 fn agents_beyond_their_places_are_refused_until_one_is_free() {
     let few = caxton_engine::EngineOptions {
         agents_max: 2,

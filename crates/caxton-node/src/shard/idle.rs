@@ -1,7 +1,8 @@
-//! What idle agents give back: the memory of their stacks, values that a checkpoint holds, and
-//! their places.
+//! What idle agents give back: the memory of their stacks, most of their own, values that a
+//! checkpoint holds, and their places.
 
 use std::{
+    collections::VecDeque,
     sync::PoisonError,
     time::{Duration, Instant},
 };
@@ -21,6 +22,23 @@ const STACK_KEPT: Duration = Duration::from_secs(1);
 /// Stacks given back in one round, so that turns wait for no more than some of them.
 const STACKS_A_ROUND: usize = 64;
 
+/// How long after its last turn an agent's memory is kept as it is; then it is packed.
+///
+/// That costs some 50 µs, as much again at the next turn: nothing once in ten seconds.
+const MEMORY_KEPT: Duration = Duration::from_secs(10);
+
+/// Memories packed in one round.
+const MEMORIES_A_ROUND: usize = 2;
+
+/// Agents that may have something to give back, each with a time at which it was still at work.
+#[derive(Default)]
+pub(super) struct Warm {
+    /// Their stacks may be in memory.
+    stacks: VecDeque<(AgentId, Instant)>,
+    /// Their memories may be. Whoever was at work since its time stands here again, or will.
+    memories: VecDeque<(AgentId, Instant)>,
+}
+
 impl Slot {
     /// Whether nothing is lost when it is made anew.
     pub(super) fn is_bare(&self) -> bool {
@@ -35,18 +53,17 @@ impl Shard {
         if let Some(slot) = self.slots.get_mut(&agent) {
             slot.used = self.looked;
             if !std::mem::replace(&mut slot.warm, true) {
-                self.warm.push_back((agent, self.looked));
+                self.warm.stacks.push_back((agent, self.looked));
             }
         }
     }
 
-    /// Gives back the stacks of agents that are idle for a while; answers whether there were any.
-    pub(super) fn trim_stacks(&mut self) -> bool {
+    /// Gives back the stacks of agents that are idle for a while, and packs the memories of those
+    /// that are for longer; answers whether there were any.
+    pub(super) fn trim_idle(&mut self) -> bool {
         let mut any = false;
         for _ in 0..STACKS_A_ROUND {
-            let is_due =
-                |since: Instant| self.looked.saturating_duration_since(since) >= STACK_KEPT;
-            let Some((agent, _)) = self.warm.pop_front_if(|(_, since)| is_due(*since)) else {
+            let Some((agent, _)) = pop_due(&mut self.warm.stacks, self.looked, STACK_KEPT) else {
                 break;
             };
             let Some(slot) = self.slots.get_mut(&agent) else {
@@ -55,14 +72,26 @@ impl Shard {
             if slot.turn.is_some() {
                 slot.used = self.looked;
             }
-            if !is_due(slot.used) {
-                self.warm.push_back((agent, slot.used));
+            if self.looked.saturating_duration_since(slot.used) < STACK_KEPT {
+                self.warm.stacks.push_back((agent, slot.used));
                 continue;
             }
             slot.warm = false;
             if let Some(instance) = &mut slot.instance {
                 instance.trim();
+                self.warm.memories.push_back((agent, slot.used));
                 any = true;
+            }
+        }
+        for _ in 0..MEMORIES_A_ROUND {
+            let due = pop_due(&mut self.warm.memories, self.looked, MEMORY_KEPT);
+            let Some((agent, since)) = due else { break };
+            any = true;
+            if let Some(slot) = self.slots.get_mut(&agent)
+                && slot.used == since
+                && let Some(instance) = &mut slot.instance
+            {
+                instance.pack();
             }
         }
         any
@@ -90,4 +119,13 @@ impl Shard {
             keeps
         });
     }
+}
+
+/// The first of a line, if its time is so long ago.
+fn pop_due(
+    line: &mut VecDeque<(AgentId, Instant)>,
+    now: Instant,
+    kept: Duration,
+) -> Option<(AgentId, Instant)> {
+    line.pop_front_if(|(_, since)| now.saturating_duration_since(*since) >= kept)
 }

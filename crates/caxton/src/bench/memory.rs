@@ -44,7 +44,7 @@ const BARE: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long after the last checkpoint a shard has dropped what that one holds.
-const SETTLES: Duration = Duration::from_secs(3);
+const SETTLES: Duration = Duration::from_secs(20);
 
 /// Bytes that one agent holds for its work, ours and native. Within an agent's usual limit.
 const DATA_BYTES: usize = 32 << 20;
