@@ -121,6 +121,8 @@ pub struct Waiting {
 pub struct MemoryUse {
     /// Linear memories of live agents, as large as they made them. Unit: bytes.
     pub guest_bytes: u64,
+    /// Memories of agents that are idle for ten seconds, as they are packed. Unit: bytes.
+    pub packed_bytes: u64,
     /// Stacks of live agents, as far as they are in memory. Unit: bytes.
     pub stack_bytes: u64,
     /// Compiled code. Unit: bytes.

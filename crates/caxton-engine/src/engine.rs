@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use caxton_model::{EngineKind, EngineProfile, ErrorCode, Fault, Micros};
@@ -153,6 +156,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Option<Cache>,
     pub(crate) compiling: Gate,
     ticker: Ticker,
+    pub(crate) packed_bytes: Arc<AtomicU64>,
 }
 
 /// Everything that compiles and runs guests. Cost of a clone: one reference count.
@@ -187,6 +191,7 @@ impl Engine {
                 slabs: Mutex::default(),
                 cache,
                 ticker,
+                packed_bytes: Arc::default(),
             }),
         };
         engine.prove()?;
@@ -216,6 +221,11 @@ impl Engine {
     #[must_use]
     pub fn agents_memory_bytes(&self) -> u64 {
         self.slabs().memory_bytes()
+    }
+    /// What the memories of agents that are idle for long take while they are packed. Unit: bytes.
+    #[must_use]
+    pub fn agents_packed_bytes(&self) -> u64 {
+        self.inner.packed_bytes.load(Relaxed)
     }
     /// What of all live agents' stacks is in memory. Unit: bytes.
     ///

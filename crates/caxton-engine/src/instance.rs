@@ -208,13 +208,13 @@ impl Instance {
     }
     /// Compresses the memory of an agent that is idle for long, if it is small and that helps.
     ///
-    /// Bounds: memories of 2 MiB, of which 512 KiB were touched. Cost: 10 to 300 µs now, and as
+    /// Bounds: memories of 2 MiB, of which 256 KiB were touched. Cost: 10 to 200 µs now, and as
     /// much at the next turn.
     pub fn pack(&mut self) {
         let is_agents = self.linked.inner.runtime.form == MemoryForm::Agents;
         if is_agents && self.guest.packed.is_none() {
             let memory = self.guest.memory.data_mut(&mut self.store);
-            self.guest.packed = Packed::pack(memory);
+            self.guest.packed = Packed::pack(memory, &self.linked.inner.engine.inner.packed_bytes);
         }
     }
     /// Whether its memory is packed.

@@ -100,6 +100,8 @@ impl Census {
 pub struct Footprint {
     /// Linear memories of live agents, as large as they made them. Unit: bytes.
     pub guest_bytes: u64,
+    /// Memories of agents that are idle for long, as they are packed. Unit: bytes.
+    pub packed_bytes: u64,
     /// Stacks of live agents, as far as they are in memory. Unit: bytes.
     pub stack_bytes: u64,
     /// Compiled code of modules that are ready. Unit: bytes.
@@ -116,6 +118,7 @@ impl Footprint {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self {
             guest_bytes: shared.engine.agents_memory_bytes(),
+            packed_bytes: shared.engine.agents_packed_bytes(),
             stack_bytes: shared.engine.agents_stack_bytes(),
             code_bytes: shared.modules.code_bytes(),
             resident_bytes: status_bytes(&status, "VmRSS:"),

@@ -239,7 +239,14 @@ const SECONDS: &[f64] = &[
 ];
 
 /// Kinds of memory, as the label `kind` has them.
-const MEMORY_KINDS: [&str; 5] = ["guest", "stack", "code", "resident", "page-tables"];
+const MEMORY_KINDS: [&str; 6] = [
+    "guest",
+    "packed",
+    "stack",
+    "code",
+    "resident",
+    "page-tables",
+];
 
 /// Between two times that buckets are emptied, so that an unscraped node does not grow.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -297,6 +304,7 @@ impl Metrics {
     pub(crate) fn memory(&self, footprint: &Footprint) {
         let bytes = [
             footprint.guest_bytes,
+            footprint.packed_bytes,
             footprint.stack_bytes,
             footprint.code_bytes,
             footprint.resident_bytes,

@@ -116,3 +116,24 @@ async fn an_idle_agents_stack_is_given_back_and_it_answers_again() {
         assert_eq!(node.health().instances, 1, "the agent stays live");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_memory_is_packed_when_it_is_idle_for_long_and_it_answers_again() {
+    let node = node().await;
+    // Counts in its memory alone.
+    let load = "(drop (call $load (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 4)))";
+    let forgetful = guests::COUNTER.replace(load, "");
+    assert_ne!(forgetful, guests::COUNTER);
+    node.deploy(agent("counter", &forgetful)).await.unwrap();
+    for n in 1001..1003 {
+        let posted = ask(&node, "counter", "{}").await.unwrap();
+        assert_eq!(*content(&posted), n.to_string());
+        assert_eq!(node.footprint().await.unwrap().packed_bytes, 0);
+        let deadline = tokio::time::Instant::now() + crate::PATIENCE;
+        while node.footprint().await.unwrap().packed_bytes == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "it is not packed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(node.health().instances, 1, "the agent stays live");
+    }
+}

@@ -75,6 +75,7 @@ pub(super) async fn read(call: &Call) -> Answered {
         journal: journal_view(&health),
         memory: MemoryUse {
             guest_bytes: footprint.guest_bytes,
+            packed_bytes: footprint.packed_bytes,
             stack_bytes: footprint.stack_bytes,
             code_bytes: footprint.code_bytes,
             resident_bytes: footprint.resident_bytes,

@@ -82,9 +82,10 @@ fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
             }
         ),
         format!(
-            "resident {}; guests {}, stacks {}, code {}, page tables {}",
+            "resident {}; guests {}, packed {}, stacks {}, code {}, page tables {}",
             ByteSize(memory.resident_bytes),
             ByteSize(memory.guest_bytes),
+            ByteSize(memory.packed_bytes),
             ByteSize(memory.stack_bytes),
             ByteSize(memory.code_bytes),
             ByteSize(memory.page_table_bytes)
@@ -172,6 +173,7 @@ mod tests {
             },
             memory: MemoryUse {
                 guest_bytes: 3 << 20,
+                packed_bytes: 9 << 10,
                 stack_bytes: 16 << 10,
                 code_bytes: 512,
                 resident_bytes: 3 << 30,
@@ -199,7 +201,7 @@ mod tests {
             http://127.0.0.1:8080 up 1 d 1 h; agents 5: 2 running, 1 passivated, 1 failed, 1 stopped
             turns 1234/s  messages 10.0/s  faults 0/s  cpu 42.0 %  by cpu
             mailboxes 7 (2 KiB)  journal lag 3 records, 1.2 ms
-            resident 3 GiB; guests 3 MiB, stacks 16 KiB, code 512 bytes, page tables 1 MiB
+            resident 3 GiB; guests 3 MiB, packed 9 KiB, stacks 16 KiB, code 512 bytes, page tables 1 MiB
 
             NAME         STATUS   CPU %  TURNS/S  FAULTS/S  MAILBOX  MEMORY
             acme/worker  running  42.0   1234     0.5       7        64 KiB"#]]
