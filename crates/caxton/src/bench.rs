@@ -89,15 +89,8 @@ impl Measure {
     ];
 
     /// Whether it is measured where nothing is named.
-    const fn is_usual(self) -> bool {
-        !matches!(
-            self,
-            Self::Memory
-                | Self::MemoryTiny
-                | Self::MemoryRust
-                | Self::MemoryPassivated
-                | Self::MemoryData
-        )
+    fn is_usual(self) -> bool {
+        self != Self::Memory && !memory::PARTS.contains(&self)
     }
 
     async fn rows(self, plan: &Plan) -> Result<Vec<Row>, Failure> {
@@ -117,10 +110,8 @@ impl Measure {
             Self::Ended => ended::rows(plan).await,
             Self::Memory => memory::rows(plan).await,
             // What ran before in this process would be counted with it.
-            Self::MemoryTiny | Self::MemoryRust | Self::MemoryPassivated | Self::MemoryData
-                if plan.only.len() > 1 =>
-            {
-                memory::apart(plan, self).await
+            part if plan.only.len() > 1 && memory::PARTS.contains(&part) => {
+                memory::apart(plan, part).await
             }
             Self::MemoryTiny => memory::tiny(plan).await,
             Self::MemoryRust => memory::rust(plan).await,

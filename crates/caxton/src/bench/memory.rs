@@ -24,7 +24,8 @@ use crate::failure::Failure;
 const BENCH_RUST: &[u8] = include_bytes!("../../../../guests/prebuilt/bench-rust.wasm");
 const HUNGRY: &[u8] = include_bytes!("../../../../guests/prebuilt/memory-hungry-rust.wasm");
 
-const PARTS: [Measure; 4] = [
+/// What this file measures, each for itself.
+pub(super) const PARTS: [Measure; 4] = [
     Measure::MemoryTiny,
     Measure::MemoryRust,
     Measure::MemoryPassivated,
@@ -43,7 +44,8 @@ const BARE: usize = 500;
 /// How long a checkpoint may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long after the last checkpoint a shard has dropped what that one holds.
+/// How long after the last checkpoint a shard has dropped what that one holds, and has packed the
+/// memories of agents that are idle: those that were ten seconds ago, some thousands a second.
 const SETTLES: Duration = Duration::from_secs(20);
 
 /// Bytes that one agent holds for its work, ours and native. Within an agent's usual limit.
