@@ -301,7 +301,9 @@ pub fn message(instance: Instance, json: &[u8], host: TestHost) -> Turn {
     call(instance, Call::Message(Bytes::copy_from_slice(json)), host)
 }
 
-pub fn call(instance: Instance, call: Call, host: TestHost) -> Turn {
+/// After as long a rest as packs its memory: each guest goes on where it was.
+pub fn call(mut instance: Instance, call: Call, host: TestHost) -> Turn {
+    instance.pack();
     run(instance.call(call, Box::new(host))).into()
 }
 
