@@ -224,11 +224,12 @@ impl Instance {
     }
     /// Gives it back what idle agents have given away.
     fn unpark(&mut self) -> Result<(), Fault> {
-        if let Some(packed) = self.guest.packed.take()
-            && !packed.unpack(self.guest.memory.data_mut(&mut self.store))
-        {
-            let text = "the guest's memory can't be unpacked";
-            return Err(Fault::new(ErrorCode::Internal, text));
+        if let Some(packed) = self.guest.packed.take() {
+            self.store.data_mut().room.retake(packed.plain_bytes());
+            if !packed.unpack(self.guest.memory.data_mut(&mut self.store)) {
+                let text = "the guest's memory can't be unpacked";
+                return Err(Fault::new(ErrorCode::Internal, text));
+            }
         }
         if let Some(stack) = self.slab_stack().filter(|_| self.parked) {
             if !raw::guard_again(stack) {

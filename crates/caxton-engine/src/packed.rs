@@ -4,7 +4,7 @@ use std::{
     fs::File,
     os::unix::fs::FileExt as _,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -13,7 +13,7 @@ use lz4_flex::block;
 
 use crate::raw::{self, PAGE, TABLE_SPAN};
 
-/// Pages of a memory that is packed, at most: it takes a quarter of a millisecond of its shard's time.
+/// Pages of a memory that is packed, at most: it keeps its shard for some 200 µs.
 const PAGES_MAX: usize = 64;
 
 /// The touched pages of a memory, compressed. All others were zero.
@@ -26,10 +26,10 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Empties a memory, and adds to `all` what it is packed. `None`: it is left as it is, since it is large, or would be half as large
-    /// when packed, or the kernel does not say which of its pages were touched.
+    /// Empties a memory, and adds to `all` what it is packed. `None`: it is left as it is, since it is large, does not become half as
+    /// large, was swapped out, or the kernel does not say which of its pages were touched.
     ///
-    /// Cost: some 10 µs, and 2 µs for each of at most [`PAGES_MAX`] pages.
+    /// Cost: some 10 µs, and 3 µs for each of at most [`PAGES_MAX`] pages.
     pub(crate) fn pack(memory: &mut [u8], all: &Arc<AtomicU64>) -> Option<Self> {
         if memory.len() > TABLE_SPAN {
             return None;
@@ -53,6 +53,10 @@ impl Packed {
             bytes: bytes.into(),
             all: Arc::clone(all),
         })
+    }
+    /// What it takes again when it is put back. Unit: bytes.
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        (self.pages.len() * PAGE) as u64
     }
     /// Puts everything back into the memory it was taken from; answers whether it could.
     ///
@@ -78,27 +82,26 @@ impl Drop for Packed {
     }
 }
 
-/// Which pages are in memory or were swapped out, as this process's page map has it. Not
-/// `mincore`, to which a page that was swapped out looks like one that was never touched.
+/// Which pages were touched, as this process's page map has it. `None` where it has none, and where
+/// a page was swapped out, which `mincore` could not tell from one that was never touched.
 fn touched(memory: &[u8]) -> Option<Vec<u16>> {
-    const PRESENT_OR_SWAPPED: u64 = 0b11 << 62;
-    static PAGE_MAP: OnceLock<Option<File>> = OnceLock::new();
-    let map = PAGE_MAP.get_or_init(|| File::open("/proc/self/pagemap").ok());
+    const PRESENT: u64 = 1 << 63;
+    const SWAPPED: u64 = 1 << 62;
     let mut entries = vec![0; memory.len() / PAGE * 8];
     let first = memory.as_ptr() as usize / PAGE;
-    map.as_ref()?
-        .read_exact_at(&mut entries, (first * 8) as u64)
-        .ok()?;
-    let entries = entries
-        .as_chunks()
-        .0
-        .iter()
-        .copied()
-        .map(u64::from_ne_bytes);
-    let touched = (0..)
-        .zip(entries)
-        .filter(|(_, entry)| entry & PRESENT_OR_SWAPPED != 0);
-    Some(touched.map(|(page, _)| page).collect())
+    let map = File::open("/proc/self/pagemap").ok()?;
+    map.read_exact_at(&mut entries, (first * 8) as u64).ok()?;
+    let mut touched = Vec::new();
+    for (page, entry) in (0..).zip(entries.as_chunks().0) {
+        let entry = u64::from_ne_bytes(*entry);
+        if entry & SWAPPED != 0 {
+            return None;
+        }
+        if entry & PRESENT != 0 {
+            touched.push(page);
+        }
+    }
+    Some(touched)
 }
 
 #[cfg(test)]

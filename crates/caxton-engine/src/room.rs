@@ -94,6 +94,14 @@ impl Reserved {
         self.bytes = self.bytes.saturating_add(asked);
         true
     }
+    /// Takes what the guest had before it was packed: it can't be refused.
+    pub(crate) fn retake(&mut self, bytes: u64) {
+        if self.room.is_watched() {
+            let bytes = i64::try_from(bytes).unwrap_or(0);
+            self.room.0.reserved.fetch_add(bytes, Relaxed);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
     /// Gives back what the guest did not get after all.
     pub(crate) fn give(&mut self, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(0).min(self.bytes);
@@ -141,6 +149,10 @@ impl Drop for Reserved {
 mod tests {
     use super::*;
 
+    fn one_more(room: &Room, bytes: u64) -> bool {
+        Reserved::new(room.clone()).take(bytes)
+    }
+
     #[test]
     fn where_nobody_watches_there_is_always_room() {
         let mut guest = Reserved::new(Room::default());
@@ -167,6 +179,14 @@ mod tests {
             (3, 60, 0)
         );
         assert!(two.fault(5).text.contains("budget `memory`"));
+        two.settle();
+        room.set(50, 1_000);
+        two.retake(60);
+        assert!(!one_more(&room, 1), "beyond what is left");
+        two.settle();
+        assert!(!two.is_left(), "until it is measured");
+        room.set(50, 1_000);
+        assert!(one_more(&room, 50));
         room.set(0, 1_000);
         assert!(!two.is_left());
     }

@@ -131,8 +131,10 @@ struct Slot {
     waker: Arc<TurnWaker>,
     /// When its last turn ended.
     used: Instant,
-    /// Whether its stack may be in memory.
-    warm: bool,
+    /// Whether it stands in the line of those whose stacks may be in memory.
+    stack_waits: bool,
+    /// The same of memories.
+    memory_waits: bool,
 }
 
 /// A turn that runs or is about to.
@@ -284,11 +286,12 @@ impl Shard {
             }
         }
         self.trim_values();
-        busy |= self.trim_idle() || resumed > 0;
+        busy |= resumed > 0;
         let goes_on = busy && !self.fresh.is_empty() && self.preempted.is_empty();
         if !goes_on || self.is_overdue() {
             self.hand_on();
         }
+        busy |= self.trim_idle();
         // Last: what the others have said must not wait for its slice.
         if let Some(agent) = self.preempted.pop_front() {
             self.wake_journal();
@@ -508,7 +511,8 @@ impl Shard {
             turn: None,
             waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
             used: self.looked,
-            warm: false,
+            stack_waits: false,
+            memory_waits: false,
         });
         let state = self.kernel.state().agents.get(&agent);
         let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));

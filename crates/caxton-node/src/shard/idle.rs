@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_model::AgentId;
+use caxton_model::{AgentId, ById};
 
 use super::{Shard, Slot};
 
@@ -24,19 +24,65 @@ const STACKS_A_ROUND: usize = 64;
 
 /// How long after its last turn an agent's memory is kept as it is; then it is packed.
 ///
-/// That costs some 40 µs (an agent in Rust), as much again at the next turn: nothing once in ten seconds.
+/// That costs some 40 µs (an agent in Rust), as much again at the next turn: nothing once in ten
+/// seconds.
 const MEMORY_KEPT: Duration = Duration::from_secs(10);
 
 /// Memories packed in one round.
-const MEMORIES_A_ROUND: usize = 2;
+const MEMORIES_A_ROUND: usize = 1;
 
-/// Agents that may have something to give back, each with a time at which it was still at work.
+/// Agents of each line that are looked at in one round.
+const LOOKS_A_ROUND: usize = 64;
+
+/// Agents that may have something to give back.
 #[derive(Default)]
 pub(super) struct Warm {
     /// Their stacks may be in memory.
-    stacks: VecDeque<(AgentId, Instant)>,
-    /// Their memories may be. Whoever was at work since its time stands here again, or will.
-    memories: VecDeque<(AgentId, Instant)>,
+    stacks: Line,
+    /// Their memories may be.
+    memories: Line,
+}
+
+/// Agents, each once, with a time at which it was still at work.
+#[derive(Default)]
+struct Line(VecDeque<(AgentId, Instant)>);
+
+impl Line {
+    /// Has those that are idle for so long give back what they have. Who was at work since goes to
+    /// the line's end. Answers whether anybody was due: then there may be more.
+    fn give_back(
+        &mut self,
+        slots: &mut ById<Slot>,
+        now: Instant,
+        kept: Duration,
+        at_most: usize,
+        mut give: impl FnMut(AgentId, &mut Slot),
+    ) -> bool {
+        let is_due = |since: Instant| now.saturating_duration_since(since) >= kept;
+        let (mut any, mut given) = (false, 0);
+        for _ in 0..LOOKS_A_ROUND {
+            if given == at_most {
+                break;
+            }
+            let Some((agent, _)) = self.0.pop_front_if(|(_, since)| is_due(*since)) else {
+                break;
+            };
+            any = true;
+            let Some(slot) = slots.get_mut(&agent) else {
+                continue;
+            };
+            if slot.turn.is_some() {
+                slot.used = now;
+            }
+            if is_due(slot.used) {
+                give(agent, slot);
+                given += 1;
+            } else {
+                self.0.push_back((agent, slot.used));
+            }
+        }
+        any
+    }
 }
 
 impl Slot {
@@ -52,49 +98,33 @@ impl Shard {
     pub(super) fn used(&mut self, agent: AgentId) {
         if let Some(slot) = self.slots.get_mut(&agent) {
             slot.used = self.looked;
-            if !std::mem::replace(&mut slot.warm, true) {
-                self.warm.stacks.push_back((agent, self.looked));
+            if !std::mem::replace(&mut slot.stack_waits, true) {
+                self.warm.stacks.0.push_back((agent, self.looked));
             }
         }
     }
 
     /// Gives back the stacks of agents that are idle for a while, and packs the memories of those
-    /// that are for longer; answers whether there were any.
+    /// that are for longer; answers whether there may be more of them.
     pub(super) fn trim_idle(&mut self) -> bool {
-        let mut any = false;
-        for _ in 0..STACKS_A_ROUND {
-            let Some((agent, _)) = pop_due(&mut self.warm.stacks, self.looked, STACK_KEPT) else {
-                break;
-            };
-            let Some(slot) = self.slots.get_mut(&agent) else {
-                continue;
-            };
-            if slot.turn.is_some() {
-                slot.used = self.looked;
-            }
-            if self.looked.saturating_duration_since(slot.used) < STACK_KEPT {
-                self.warm.stacks.push_back((agent, slot.used));
-                continue;
-            }
-            slot.warm = false;
+        let Warm { stacks, memories } = &mut self.warm;
+        let (slots, now) = (&mut self.slots, self.looked);
+        let trimmed = stacks.give_back(slots, now, STACK_KEPT, STACKS_A_ROUND, |agent, slot| {
+            slot.stack_waits = false;
             if let Some(instance) = &mut slot.instance {
                 instance.trim();
-                self.warm.memories.push_back((agent, slot.used));
-                any = true;
+                if !std::mem::replace(&mut slot.memory_waits, true) {
+                    memories.0.push_back((agent, slot.used));
+                }
             }
-        }
-        for _ in 0..MEMORIES_A_ROUND {
-            let due = pop_due(&mut self.warm.memories, self.looked, MEMORY_KEPT);
-            let Some((agent, since)) = due else { break };
-            any = true;
-            if let Some(slot) = self.slots.get_mut(&agent)
-                && slot.used == since
-                && let Some(instance) = &mut slot.instance
-            {
+        });
+        let packed = memories.give_back(slots, now, MEMORY_KEPT, MEMORIES_A_ROUND, |_, slot| {
+            slot.memory_waits = false;
+            if let Some(instance) = &mut slot.instance {
                 instance.pack();
             }
-        }
-        any
+        });
+        trimmed || packed
     }
 
     /// Drops the values that the checkpoint holds, and the places of agents that have nothing else.
@@ -119,13 +149,4 @@ impl Shard {
             keeps
         });
     }
-}
-
-/// The first of a line, if its time is so long ago.
-fn pop_due(
-    line: &mut VecDeque<(AgentId, Instant)>,
-    now: Instant,
-    kept: Duration,
-) -> Option<(AgentId, Instant)> {
-    line.pop_front_if(|(_, since)| now.saturating_duration_since(*since) >= kept)
 }

@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
+use caxton_engine::Instance;
 use caxton_kernel::{TurnEffects, TurnEnd};
 use caxton_model::{AgentId, Fault};
 
 use super::{Shard, ShardView};
 use crate::{budget::Held, clock};
+
+/// What goes with an instance whose memory is packed, the host's share included: about this.
+const PACKED_BYTES: u64 = 32 << 10;
 
 impl ShardView<'_> {
     /// Every guest of this shard that has an instance, or makes one in a turn.
@@ -17,9 +21,11 @@ impl ShardView<'_> {
             .filter(|(_, slot)| slot.instance.is_some() || slot.turn.is_some())
             .map(|(agent, slot)| {
                 let memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let packed = slot.instance.as_ref().is_some_and(Instance::is_packed);
+                let most = if packed { PACKED_BYTES } else { u64::MAX };
                 Held {
                     agent: *agent,
-                    bytes: memory.guest_bytes,
+                    bytes: memory.guest_bytes.min(most),
                     idle_since: idle.get(agent).copied(),
                 }
             })
