@@ -26,8 +26,9 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Empties a memory, and adds to `all` what it is packed. `None`: it is left as it is, since it is large, does not become half as
-    /// large, was swapped out, or the kernel does not say which of its pages were touched.
+    /// Empties a memory, and adds to `all` what it is packed. `None`: it is left as it is, since it
+    /// is large, does not become half as large, was swapped out, or the kernel does not say which
+    /// of its pages were touched.
     ///
     /// Cost: some 10 µs, and 3 µs for each of at most [`PAGES_MAX`] pages.
     pub(crate) fn pack(memory: &mut [u8], all: &Arc<AtomicU64>) -> Option<Self> {

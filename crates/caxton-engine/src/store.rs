@@ -80,7 +80,7 @@ pub(crate) fn begin(store: &mut Store<Ctx>, linked: &Linked, input: usize) -> Re
 pub(crate) fn end(store: &mut Store<Ctx>) -> (Box<dyn HostCalls>, Usage) {
     wasi::flush(store.data_mut());
     let given = store.data().fuel_given;
-    // An engine without fuel answers with an error, which takes longer to make than all the rest here.
+    // An engine without fuel would answer with an error, made anew at each turn's end.
     let fuel = match given {
         0 => 0,
         given => given.saturating_sub(store.get_fuel().unwrap_or(0)),
