@@ -131,10 +131,10 @@ struct Slot {
     waker: Arc<TurnWaker>,
     /// When its last turn ended.
     used: Instant,
-    /// Whether it stands in the line of those whose stacks may be in memory.
-    stack_waits: bool,
+    /// With which time it stands in the line of those whose stacks may be in memory.
+    stack_waits: Option<Instant>,
     /// The same of memories.
-    memory_waits: bool,
+    memory_waits: Option<Instant>,
 }
 
 /// A turn that runs or is about to.
@@ -511,8 +511,8 @@ impl Shard {
             turn: None,
             waker: TurnWaker::new(agent, Arc::clone(&self.signal)),
             used: self.looked,
-            stack_waits: false,
-            memory_waits: false,
+            stack_waits: None,
+            memory_waits: None,
         });
         let state = self.kernel.state().agents.get(&agent);
         let state_size = state.map_or((0, 0), |state| (state.state_bytes, state.state_keys));

@@ -35,7 +35,6 @@ const MEMORIES_A_ROUND: usize = 1;
 const LOOKS_A_ROUND: usize = 64;
 
 /// Agents that may have something to give back.
-#[derive(Default)]
 pub(super) struct Warm {
     /// Their stacks may be in memory.
     stacks: Line,
@@ -43,34 +42,69 @@ pub(super) struct Warm {
     memories: Line,
 }
 
-/// Agents, each once, with a time at which it was still at work.
-#[derive(Default)]
-struct Line(VecDeque<(AgentId, Instant)>);
+impl Default for Warm {
+    fn default() -> Self {
+        Self {
+            stacks: Line {
+                kept: STACK_KEPT,
+                a_round: STACKS_A_ROUND,
+                stands: |slot| &mut slot.stack_waits,
+                agents: VecDeque::new(),
+            },
+            memories: Line {
+                kept: MEMORY_KEPT,
+                a_round: MEMORIES_A_ROUND,
+                stands: |slot| &mut slot.memory_waits,
+                agents: VecDeque::new(),
+            },
+        }
+    }
+}
+
+/// Agents, each with a time at which it was still at work. Its slot knows with which it stands here:
+/// one with another time is of a slot that was made anew since, and passed over.
+struct Line {
+    kept: Duration,
+    /// How many give back in one round.
+    a_round: usize,
+    stands: fn(&mut Slot) -> &mut Option<Instant>,
+    agents: VecDeque<(AgentId, Instant)>,
+}
 
 impl Line {
+    /// Puts an agent at the end, if it does not stand here.
+    fn add(&mut self, agent: AgentId, slot: &mut Slot) {
+        let used = slot.used;
+        let stands = (self.stands)(slot);
+        if stands.is_none() {
+            *stands = Some(used);
+            self.agents.push_back((agent, used));
+        }
+    }
     /// Has those that are idle for so long give back what they have. Who was at work since goes to
     /// the line's end. Answers whether anybody was due: then there may be more.
     fn give_back(
         &mut self,
         slots: &mut ById<Slot>,
         now: Instant,
-        kept: Duration,
-        at_most: usize,
         mut give: impl FnMut(AgentId, &mut Slot),
     ) -> bool {
+        let kept = self.kept;
         let is_due = |since: Instant| now.saturating_duration_since(since) >= kept;
         let (mut any, mut given) = (false, 0);
         for _ in 0..LOOKS_A_ROUND {
-            if given == at_most {
+            if given == self.a_round {
                 break;
             }
-            let Some((agent, _)) = self.0.pop_front_if(|(_, since)| is_due(*since)) else {
-                break;
-            };
+            let first = self.agents.pop_front_if(|(_, since)| is_due(*since));
+            let Some((agent, since)) = first else { break };
             any = true;
             let Some(slot) = slots.get_mut(&agent) else {
                 continue;
             };
+            if (self.stands)(slot).take_if(|at| *at == since).is_none() {
+                continue;
+            }
             if slot.turn.is_some() {
                 slot.used = now;
             }
@@ -78,7 +112,7 @@ impl Line {
                 give(agent, slot);
                 given += 1;
             } else {
-                self.0.push_back((agent, slot.used));
+                self.add(agent, slot);
             }
         }
         any
@@ -98,9 +132,7 @@ impl Shard {
     pub(super) fn used(&mut self, agent: AgentId) {
         if let Some(slot) = self.slots.get_mut(&agent) {
             slot.used = self.looked;
-            if !std::mem::replace(&mut slot.stack_waits, true) {
-                self.warm.stacks.0.push_back((agent, self.looked));
-            }
+            self.warm.stacks.add(agent, slot);
         }
     }
 
@@ -109,17 +141,13 @@ impl Shard {
     pub(super) fn trim_idle(&mut self) -> bool {
         let Warm { stacks, memories } = &mut self.warm;
         let (slots, now) = (&mut self.slots, self.looked);
-        let trimmed = stacks.give_back(slots, now, STACK_KEPT, STACKS_A_ROUND, |agent, slot| {
-            slot.stack_waits = false;
+        let trimmed = stacks.give_back(slots, now, |agent, slot| {
             if let Some(instance) = &mut slot.instance {
                 instance.trim();
-                if !std::mem::replace(&mut slot.memory_waits, true) {
-                    memories.0.push_back((agent, slot.used));
-                }
+                memories.add(agent, slot);
             }
         });
-        let packed = memories.give_back(slots, now, MEMORY_KEPT, MEMORIES_A_ROUND, |_, slot| {
-            slot.memory_waits = false;
+        let packed = memories.give_back(slots, now, |_, slot| {
             if let Some(instance) = &mut slot.instance {
                 instance.pack();
             }
@@ -148,5 +176,64 @@ impl Shard {
             }
             keeps
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use caxton_engine::{Engine, EngineOptions};
+    use caxton_model::{Kind, Limits};
+
+    use super::*;
+    use crate::{clock, memory::AgentMemory, signal::Signal, signal::TurnWaker};
+
+    const AGENT: AgentId = AgentId(7);
+
+    fn slot(signal: &Arc<Signal>, used: Instant) -> Slot {
+        let limits = Limits::for_kind(Kind::Agent);
+        Slot {
+            instance: None,
+            has_instance: false,
+            memory: Arc::new(Mutex::new(AgentMemory::new(&limits, clock::now()))),
+            turn: None,
+            waker: TurnWaker::new(AGENT, Arc::clone(signal)),
+            used,
+            stack_waits: None,
+            memory_waits: None,
+        }
+    }
+
+    /// Rounds until nobody is due; how often something was given back.
+    fn rounds(line: &mut Line, slots: &mut ById<Slot>, now: Instant) -> usize {
+        let mut given = 0;
+        while line.give_back(slots, now, |_, _| given += 1) {}
+        given
+    }
+
+    #[test]
+    fn an_agent_gives_back_once_however_often_it_worked_or_its_place_was_made_anew() {
+        let signal = Signal::new(Engine::new(EngineOptions::default()).unwrap());
+        let begun = Instant::now();
+        let at = |millis| begun + Duration::from_millis(millis);
+        for mut line in [Warm::default().stacks, Warm::default().memories] {
+            let kept = u64::try_from(line.kept.as_millis()).unwrap();
+            let mut slots = ById::default();
+            for millis in 0..200 {
+                let mut slot = slot(&signal, at(millis));
+                line.add(AGENT, &mut slot);
+                line.add(AGENT, &mut slot);
+                slots.insert(AGENT, slot);
+            }
+            assert_eq!(line.agents.len(), 200, "one for each place");
+            if let Some(slot) = slots.get_mut(&AGENT) {
+                slot.used = at(500);
+            }
+            assert_eq!(rounds(&mut line, &mut slots, at(kept + 499)), 0);
+            assert_eq!(line.agents.len(), 1, "with its last time");
+            assert_eq!(rounds(&mut line, &mut slots, at(kept + 500)), 1);
+            assert!(line.agents.is_empty());
+        }
     }
 }

@@ -22,8 +22,9 @@ use crate::node::{NodeProcess, up};
 /// Pairs of agents: each `head` passes on to its `tail` what comes from outside.
 const PAIRS: u64 = 3;
 const SENDERS: u64 = 4;
-/// Names that the senders of one round send under, so that no client's mailbox (1,000) overflows.
-const CLIENTS: u64 = 8;
+/// Names that the senders of one round send under, so that no client's mailbox (1,000) overflows: the
+/// longest round may take 32,000 messages, and more than 8,000 have been seen.
+const CLIENTS: u64 = 32;
 /// Each so many messages sets a timer, too.
 const TIMER_EACH: u64 = 4;
 /// Each so many rounds lasts until a checkpoint (every 2 s) is about to be written.
