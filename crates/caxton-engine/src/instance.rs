@@ -211,8 +211,7 @@ impl Instance {
     /// Bounds: memories of 2 MiB, of which 256 KiB were touched. Cost: 10 to 200 µs now, and as
     /// much at the next turn.
     pub fn pack(&mut self) {
-        let is_agents = self.linked.inner.runtime.form == MemoryForm::Agents;
-        if is_agents && self.guest.packed.is_none() {
+        if self.is_in_slab() && self.guest.packed.is_none() {
             let memory = self.guest.memory.data_mut(&mut self.store);
             self.guest.packed = Packed::pack(memory, &self.linked.inner.engine.inner.packed_bytes);
         }
@@ -243,7 +242,10 @@ impl Instance {
     /// Where its stack is, if that is out of the slab.
     fn slab_stack(&self) -> Option<usize> {
         let stack = self.store.data().meter.stack();
-        stack.filter(|_| self.linked.inner.runtime.form == MemoryForm::Agents)
+        stack.filter(|_| self.is_in_slab())
+    }
+    fn is_in_slab(&self) -> bool {
+        self.linked.inner.runtime.form == MemoryForm::Agents
     }
     /// What the limits are from the next turn on.
     pub fn set_limits(&mut self, limits: &Limits) {

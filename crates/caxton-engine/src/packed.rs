@@ -67,13 +67,13 @@ impl Packed {
         if block::decompress_into(&self.bytes, &mut plain).ok() != Some(plain.len()) {
             return false;
         }
-        self.pages
-            .iter()
-            .zip(plain.chunks(PAGE))
-            .all(|(page, bytes)| {
-                let at = memory.chunks_mut(PAGE).nth(usize::from(*page));
-                at.map(|at| at.copy_from_slice(bytes)).is_some()
-            })
+        for (page, bytes) in self.pages.iter().zip(plain.chunks(PAGE)) {
+            let Some(at) = memory.chunks_mut(PAGE).nth(usize::from(*page)) else {
+                return false;
+            };
+            at.copy_from_slice(bytes);
+        }
+        true
     }
 }
 

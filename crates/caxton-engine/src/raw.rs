@@ -317,7 +317,8 @@ unsafe impl MemoryCreator for Memories {
 /// What a full slab answers; the engine tells it from other failures by this text.
 pub(crate) const SLAB_FULL: &str = "all places for live agents are taken";
 
-/// Makes an agent's memory all zero and gives its pages back, and with them its page table (Linux 6.14).
+/// Makes an agent's memory all zero and gives its pages back, and with them its page table (Linux
+/// 6.14).
 ///
 /// Contract: `memory` is the whole of a memory out of the slab, at most [`TABLE_SPAN`] long, and
 /// its slot is longer: what follows in that span is nobody's.
