@@ -106,6 +106,14 @@ impl AgentName {
         }
         Ok(Self::build(namespace.clone(), local))
     }
+    /// A name that was admitted once, as [`Self::as_str`] gives it: no rule for new names is asked.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        match text.split_once('/') {
+            Some((namespace, local)) => Self::build(Namespace(namespace.into()), local),
+            None => Self::build(Namespace::default(), text),
+        }
+    }
     /// The name of one of the host's own agents, such as `df`.
     #[must_use]
     pub fn built_in(local: &str) -> Self {

@@ -1,7 +1,6 @@
 //! What the journal holds: every change of the node's state, as data.
 //!
-//! The order of variants and fields is the format; new ones go to the end.
-//! Written down byte by byte in `docs/specs/journal.md`.
+//! How records are stored is the store's concern: it has forms of its own for them.
 
 use std::{fmt, str::FromStr, sync::Arc};
 

@@ -11,12 +11,13 @@ use std::{
 
 use caxton_model::{AgentId, MessageKey, Part, State};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Chain, KeySize,
-    frame::{encode_value, u64_at},
     part_key::{META_KEY, part_key, part_of, value_key},
+    part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
+    v1,
 };
 
 /// The form of keys and values; another one is rebuilt from the journal.
@@ -55,7 +56,8 @@ impl Meta {
 impl Meta {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
         match postcard::take_from_bytes::<u32>(bytes) {
-            Ok((CHECKPOINT_FORMAT, _)) => decode(META_KEY, bytes),
+            Ok((CHECKPOINT_FORMAT, _)) => postcard::from_bytes(bytes)
+                .map_err(|error| unreadable(META_KEY, &error.to_string())),
             Ok((other, _)) => Err(CheckpointError::Format(other)),
             Err(error) => Err(unreadable(META_KEY, &error.to_string())),
         }
@@ -118,11 +120,10 @@ impl Changes<'_> {
     pub(crate) fn each(&self, write: &mut Write<'_>) -> Result<(), CheckpointError> {
         for (part, place) in self.parts {
             let key = part_key(part);
-            let mut value = place.to_le_bytes().to_vec();
-            match encode_part(self.state, part, &mut value) {
+            match encode_part(self.state, part, *place) {
                 None => write(Table::Parts, key, None),
-                Some(Ok(())) => write(Table::Parts, key, Some(&value)),
-                Some(Err(error)) => return Err(unreadable(&key, &error.to_string())),
+                Some(Ok(value)) => write(Table::Parts, key, Some(&value)),
+                Some(Err(reason)) => return Err(unreadable(&key, &reason)),
             }
         }
         for (agent, written) in self.values {
@@ -131,8 +132,7 @@ impl Changes<'_> {
             }
         }
         if let Some(meta) = self.meta {
-            let mut bytes = Vec::new();
-            encode_value(meta, &mut bytes)
+            let bytes = postcard::to_stdvec(meta)
                 .map_err(|error| unreadable(META_KEY, &error.to_string()))?;
             write(Table::Parts, META_KEY.to_vec(), Some(&bytes));
         }
@@ -167,38 +167,50 @@ impl Loading {
             return Ok(());
         }
         let part = part_of(key).ok_or_else(|| unreadable(key, "it is no part's key"))?;
-        let place = u64_at(value, 0);
-        let body = value.get(8..).unwrap_or_default();
+        let failed = |reason: String| unreadable(key, &reason);
+        let value = PartValue::split(value);
         let state = &mut self.state;
         match part {
             Part::Agent(id) => {
-                state.agents.insert(id, decode(key, body)?);
+                let agent = value.read::<v1::AgentState>().map_err(failed)?;
+                state.agents.insert(id, agent);
             }
             Part::Client(name) => {
-                state.clients.insert(name, decode(key, body)?);
+                let client = value.read::<v1::ClientState>().map_err(failed)?;
+                state.clients.insert(name, client);
             }
             Part::Dead(name) => {
-                self.dead.push((place, name));
-                state.dead.insert(name, decode(key, body)?);
+                self.dead.push((value.place, name));
+                let letter = value.read::<v1::DeadLetter>().map_err(failed)?;
+                state.dead.insert(name, letter);
             }
             Part::Post(client, id) => {
-                let name = (Arc::clone(&client), Arc::clone(&id));
-                self.posts.push((place, name));
-                state.posts.insert((client, id), decode(key, body)?);
+                let name = (client, id);
+                self.posts.push((value.place, name.clone()));
+                let seen = value.read::<v1::PostSeen>().map_err(failed)?;
+                state.posts.insert(name, seen);
             }
             Part::Conversation(id) => {
-                state.conversations.insert(id, decode(key, body)?);
+                let conversation = value.read::<v1::Conversation>().map_err(failed)?;
+                state.conversations.insert(id, conversation);
             }
             Part::Open(asker, reply_with) => {
-                state.open.insert((asker, reply_with), decode(key, body)?);
+                let request = value.read::<v1::OpenRequest>().map_err(failed)?;
+                state.open.insert((asker, reply_with), request);
             }
-            Part::DfSubscriptions => state.df_subscriptions = decode(key, body)?,
-            Part::Held => state.held = decode(key, body)?,
+            Part::DfSubscriptions => {
+                state.df_subscriptions = value.read::<DfSubscriptions>().map_err(failed)?;
+            }
+            Part::Held => state.held = value.read::<Held>().map_err(failed)?,
             Part::Migrating(id) => {
-                state.migrating.insert(id, decode(key, body)?);
+                let spec = value.read::<Arc<v1::AgentSpec>>().map_err(failed)?;
+                state.migrating.insert(id, spec);
             }
-            Part::SpentIds(block) => state.spent.restore(block, decode(key, body)?),
-            Part::SpentUntil => state.spent.until = decode(key, body)?,
+            Part::SpentIds(number) => {
+                let block = value.read::<v1::SpentBlock>().map_err(failed)?;
+                state.spent.restore(number, block);
+            }
+            Part::SpentUntil => state.spent.until = value.read::<SpentUntil>().map_err(failed)?,
         }
         Ok(())
     }
@@ -324,39 +336,6 @@ impl Checkpoint {
             });
         }
         Ok(keys)
-    }
-}
-
-/// Puts a part's value behind `bytes`; `None`: the part is no more.
-fn encode_part(state: &State, part: &Part, bytes: &mut Vec<u8>) -> Option<postcard::Result<()>> {
-    Some(match part {
-        Part::Agent(id) => encode_value(state.agents.get(id)?, bytes),
-        Part::Client(name) => encode_value(state.clients.get(name)?, bytes),
-        Part::Dead(key) => encode_value(state.dead.get(key)?, bytes),
-        Part::Post(client, id) => {
-            let name = (Arc::clone(client), Arc::clone(id));
-            encode_value(state.posts.get(&name)?, bytes)
-        }
-        Part::Conversation(id) => encode_value(state.conversations.get(id)?, bytes),
-        Part::Open(asker, reply_with) => {
-            let name = (Arc::clone(asker), Arc::clone(reply_with));
-            encode_value(state.open.get(&name)?, bytes)
-        }
-        Part::DfSubscriptions if state.df_subscriptions.is_empty() => return None,
-        Part::DfSubscriptions => encode_value(&state.df_subscriptions, bytes),
-        Part::Held if state.held.is_empty() => return None,
-        Part::Held => encode_value(&state.held, bytes),
-        Part::Migrating(id) => encode_value(state.migrating.get(id)?, bytes),
-        Part::SpentIds(block) => encode_value(state.spent.blocks.get(block)?, bytes),
-        Part::SpentUntil => encode_value(&state.spent.until, bytes),
-    })
-}
-
-fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, CheckpointError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(unreadable(key, &format!("{} bytes too many", rest.len()))),
-        Err(error) => Err(unreadable(key, &error.to_string())),
     }
 }
 

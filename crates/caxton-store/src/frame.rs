@@ -1,7 +1,11 @@
 //! The journal's bytes: segment header, group, record. Written down in `docs/specs/journal.md`.
 
 use caxton_model::Entry;
-use postcard::ser_flavors::Flavor;
+
+use crate::{
+    form::{decode, encode},
+    v1,
+};
 
 /// A BLAKE3 hash over all groups so far.
 pub type Chain = [u8; 32];
@@ -210,30 +214,11 @@ impl GroupHeader {
     }
 }
 
-/// Puts bytes behind those that are there, without a call for each.
-struct Behind<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Behind<'_> {
-    type Output = ();
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Puts a value in its binary form behind the bytes that are there.
-pub(crate) fn encode_value<T: serde::Serialize>(
-    value: &T,
-    buffer: &mut Vec<u8>,
-) -> postcard::Result<()> {
-    postcard::serialize_with_flavor(value, Behind(buffer))
+/// Appends a record's body to a buffer, as the journal holds it.
+///
+/// Errors: in words; no entry that a node makes has one.
+pub fn encode_entry(entry: &Entry, buffer: &mut Vec<u8>) -> Result<(), String> {
+    encode::<v1::Entry>(entry, buffer)
 }
 
 /// Puts a record with its header behind the bytes that are there.
@@ -242,8 +227,7 @@ pub(crate) fn encode_value<T: serde::Serialize>(
 pub(crate) fn encode_record(entry: &Entry, buffer: &mut Vec<u8>) -> Result<(), String> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
-    let written = encode_value(entry, buffer).map_err(|error| error.to_string());
-    let length = written.and_then(|()| {
+    let length = encode_entry(entry, buffer).and_then(|()| {
         u32::try_from(buffer.len() - start - RECORD_HEADER_BYTES)
             .map_err(|_| "it is over 4 GiB".to_owned())
     });
@@ -278,13 +262,9 @@ pub(crate) fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (record_sum(length, body) == sum).then_some((body, rest.get(body.len()..)?))
 }
 
-/// Reads a record's body. Safe for any bytes.
+/// Reads a record's body, of this version or any before it. Safe for any bytes.
 ///
-/// Errors: in words; also where something stands behind the record.
+/// Errors: in words; also if bytes are left over behind the record.
 pub fn decode_entry(body: &[u8]) -> Result<Entry, String> {
-    match postcard::take_from_bytes::<Entry>(body) {
-        Ok((entry, [])) => Ok(entry),
-        Ok((_, rest)) => Err(format!("{} bytes stand behind the record", rest.len())),
-        Err(error) => Err(error.to_string()),
-    }
+    decode::<v1::Entry>(body)
 }

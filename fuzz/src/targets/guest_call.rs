@@ -8,7 +8,7 @@ use caxton_model::{
     AgentId, AgentSpec, Digest, Durability, EngineProfile, Entry, Grants, Kind, LimitName, Limits,
     Micros, State, Supervision, Timestamp,
 };
-use caxton_store::decode_entry;
+use caxton_store::{decode_entry, encode_entry};
 
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
 const AGENT: AgentId = AgentId(11);
@@ -131,7 +131,8 @@ impl World {
     fn check_replay(&self) {
         let mut state = State::default();
         for entry in &self.journal {
-            let written = postcard::to_allocvec(&**entry).expect("a record can be written");
+            let mut written = Vec::new();
+            encode_entry(entry, &mut written).expect("a record can be written");
             let again = decode_entry(&written).expect("and read again");
             assert_eq!(again, **entry);
             state.replay(&again);

@@ -5,6 +5,7 @@ mod flips;
 mod format;
 mod journal;
 mod live;
+mod old_data;
 mod sample;
 mod speed;
 mod store;

@@ -16,6 +16,7 @@ mod doctor;
 mod flood;
 mod node;
 mod offline;
+mod old_data;
 mod online;
 mod process;
 mod run_alone;

@@ -1,0 +1,73 @@
+//! Data directories that earlier formats were written in: a node starts over each and answers right.
+
+use std::{path::Path, process::Command};
+
+use tempfile::TempDir;
+
+use crate::node::NodeProcess;
+
+/// Unpacks a directory; `crates/caxton-store/tests/data/README.md` says what is in it.
+fn unpacked(name: &str) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../caxton-store/tests/data");
+    let status = Command::new("tar")
+        .arg("-xzf")
+        .arg(data.join(format!("format-{name}.tar.gz")))
+        .args(["--strip-components=1", "-C"])
+        .arg(home.path())
+        .status()
+        .unwrap();
+    assert!(status.success(), "tar can't unpack {name}");
+    home
+}
+
+#[test]
+fn a_node_goes_on_with_a_directory_of_format_1() {
+    let home = unpacked("1-all");
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let said = |args: &[&str]| {
+        let done = node.caxton(args);
+        assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
+        done.stdout
+    };
+    let ask = |agent: &str| said(&["send", agent, "1", "--wait", "10s"]);
+    assert!(ask("counter").contains(r#""content":{"result":6}"#));
+    assert!(ask("acme/worker").contains(r#""content":{"result":4}"#));
+    assert!(ask("listener").contains("hear"));
+    let agents = said(&["agent", "list"]);
+    for (name, status) in [
+        ("stopped", "stopped"),
+        ("moves", "stopped"),
+        ("memo", "running"),
+    ] {
+        let line = agents.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains(status), "{agents}");
+    }
+    assert!(!agents.contains("gone"), "{agents}");
+    let letters = said(&["dead-letters", "list"]);
+    assert_eq!(letters.matches("nobody").count(), 4, "{letters}");
+    // Its `migrate` runs now.
+    said(&["agent", "start", "moves"]);
+    said(&["agent", "rollback", "counter"]);
+    assert_eq!(node.terminate(), 0);
+    let done = crate::command::run(
+        crate::command::program(home.path())
+            .args(["journal", "verify", "--data"])
+            .arg(home.path()),
+        b"",
+    );
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
+fn a_node_goes_on_with_a_directory_of_format_1_that_a_kill_left() {
+    let home = unpacked("1-killed");
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let done = node.caxton(&["send", "counter", "1", "--wait", "10s"]);
+    assert!(
+        done.stdout.contains(r#""content":{"result":163}"#),
+        "{}",
+        done.stdout
+    );
+    assert_eq!(node.terminate(), 0);
+}
