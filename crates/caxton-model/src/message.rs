@@ -10,7 +10,7 @@ use crate::{
     ErrorCode, JSON_DEPTH_MAX, Performative, RawJson, Timestamp, UnknownPerformative,
     json_depth_exceeds,
     json_text::{has_half_character, has_number_too_large},
-    message_json,
+    message_json::{self, Bounds},
 };
 
 /// Receivers one message may name.
@@ -270,7 +270,7 @@ impl Fields {
         if has_number_too_large(bytes) {
             return Err(MessageError::NumberTooLarge);
         }
-        let fields = message_json::read(text, known)?;
+        let fields = message_json::read(text, known, Bounds::Admission)?;
         fields.check_encoding()?;
         Ok(fields)
     }
@@ -311,9 +311,11 @@ impl Fields {
 impl Message {
     /// Reads a message that was sealed before: one from the journal. It keeps its bytes.
     ///
+    /// What was admitted once is read whatever its sizes are: the host added to it after its
+    /// admission, and the bounds may have been others.
     /// Errors: [`MessageError`]; then the bytes were not written by [`Fields::seal`].
     pub fn from_sealed(json: String) -> Result<Self, MessageError> {
-        let fields = Fields::parse(json.as_bytes(), u64::MAX)?;
+        let fields = message_json::read(&json, &[], Bounds::Stored)?;
         Ok(Self {
             inner: Arc::new(Inner { fields, json }),
         })
@@ -441,6 +443,32 @@ mod tests {
         );
         let plain: FipaMessage = serde_json::from_str(message.json()).unwrap();
         assert_eq!(plain.extra.len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_grew_after_its_admission_is_read_back() {
+        let many: String = (0..100).map(|n| format!(r#","x{n}":0"#)).collect();
+        let name = "n".repeat(1_024);
+        let names = vec![format!("\"{name}\""); 1_000].join(",");
+        let deep = format!("{}1{}", "[".repeat(62), "]".repeat(62));
+        let json = format!(
+            r#"{{"performative":"inform","receiver":[{names}],"reply_with":"{name}","content":{deep}{many}}}"#
+        );
+        let mut fields = Fields::parse(json.as_bytes(), 1 << 21).unwrap();
+        fields.sender = format!("acme/{name}").into();
+        fields.reply_with = Some(format!("acme/{name}").into());
+        fields.receiver = Receiver::List(vec![format!("acme/{name}").into(); 1_001]);
+        fields.content =
+            RawJson::parse(&format!("{}{deep}{}", "[".repeat(100), "]".repeat(100))).unwrap();
+        fields
+            .extra
+            .push(("traceparent".into(), RawJson::default()));
+        let sealed = fields.seal();
+        assert!(Fields::parse(sealed.json().as_bytes(), 1 << 21).is_err());
+        assert_eq!(
+            Message::from_sealed(sealed.json().to_owned()).unwrap(),
+            sealed
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{self, DeserializeSeed, MapAccess, SeqAccess},
 };
 use serde_json::{Value, value::RawValue};
@@ -33,8 +33,26 @@ const TEXTS: [&str; 9] = [
     "encoding",
 ];
 
+/// Which messages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    /// Those that a sender may send: the bounds of [`Fields::parse`] hold.
+    Admission,
+    /// Those that were admitted once: a message is read whatever its sizes are, since the host adds
+    /// to messages after their admission, and bounds change from one version to the next.
+    Stored,
+}
+
+impl Bounds {
+    /// Whether a number of things or bytes is more than is admitted.
+    fn exceeds(self, count: usize, max: usize) -> bool {
+        self == Self::Admission && count > max
+    }
+}
+
 /// What was read, before it is judged as a whole.
 struct Wire<'a, 'k> {
+    bounds: Bounds,
     /// Texts that are shared where they stand in it again.
     known: &'k [&'k Arc<str>],
     performative: Option<Cow<'a, str>>,
@@ -47,9 +65,14 @@ struct Wire<'a, 'k> {
     seen: u32,
 }
 
-/// Reads a message's fields out of JSON whose size and depth were checked.
-pub(crate) fn read(text: &str, known: &[&Arc<str>]) -> Result<Fields, MessageError> {
+/// Reads a message's fields. For admission, the JSON's size and depth were checked before.
+pub(crate) fn read(
+    text: &str,
+    known: &[&Arc<str>],
+    bounds: Bounds,
+) -> Result<Fields, MessageError> {
     let mut wire = Wire {
+        bounds,
         known,
         performative: None,
         receiver: None,
@@ -67,7 +90,11 @@ pub(crate) fn read(text: &str, known: &[&Arc<str>]) -> Result<Fields, MessageErr
             field: "performative",
         });
     };
-    let (reply_by_text, reply_by) = reply_by(wire.reply_by)?.unzip();
+    let reply_by_text = wire.reply_by.filter(|raw| raw.get() != "null");
+    let reply_by = match reply_by_text.map(reply_by).transpose() {
+        Err(_) if bounds == Bounds::Stored => None,
+        read => read?,
+    };
     let [
         sender,
         conversation_id,
@@ -89,7 +116,7 @@ pub(crate) fn read(text: &str, known: &[&Arc<str>]) -> Result<Fields, MessageErr
         conversation_id,
         reply_with,
         in_reply_to,
-        reply_by_text,
+        reply_by_text: reply_by_text.map(RawJson::from),
         reply_by,
         reply_to,
         protocol,
@@ -110,25 +137,20 @@ fn shared(text: &str, known: &[&Arc<str>]) -> Arc<str> {
     known.map_or_else(|| text.into(), |known| Arc::clone(known))
 }
 
-fn reply_by(raw: Option<&RawValue>) -> Result<Option<(RawJson, Timestamp)>, MessageError> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
-        return Ok(None);
-    };
+fn reply_by(raw: &RawValue) -> Result<Timestamp, MessageError> {
     let at = match serde_json::from_str::<Value>(raw.get()) {
         Ok(Value::String(text)) => Timestamp::parse(&text),
         Ok(Value::Number(number)) => whole_signed(&number).map(Timestamp),
         _ => None,
     };
-    match at.filter(|at| at.has_date()) {
-        Some(at) => Ok(Some((RawJson::from(raw), at))),
-        None => Err(MessageError::Field {
+    at.filter(|at| at.has_date())
+        .ok_or_else(|| MessageError::Field {
             field: "reply_by".to_owned(),
             reason: format!(
                 "expected a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970; got {}",
                 head(raw.get())
             ),
-        }),
-    }
+        })
 }
 
 /// The beginning of a text, to show in an error.
@@ -141,15 +163,21 @@ fn head(text: &str) -> String {
 }
 
 impl<'de> Wire<'de, '_> {
+    const fn text(&self, name: &'static str) -> Text {
+        Text {
+            name,
+            bounds: self.bounds,
+        }
+    }
     /// Takes the value of the field `key`; answers whether it stood there before.
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
         let bit = match key {
             "performative" => {
-                self.performative = map.next_value_seed(Text("performative"))?;
+                self.performative = map.next_value_seed(self.text("performative"))?;
                 0
             }
             "receiver" => {
-                self.receiver = Some(match map.next_value()? {
+                self.receiver = Some(match map.next_value_seed(ReceiverSeed(self.bounds))? {
                     Wanted::One(name) => Receiver::One(shared(&name, self.known)),
                     Wanted::Others(receiver) => receiver,
                 });
@@ -167,11 +195,15 @@ impl<'de> Wire<'de, '_> {
                 let known = TEXTS.iter().zip(&mut self.texts).zip(4_u32..);
                 let Some(((name, place), bit)) = known.into_iter().find(|((n, _), _)| **n == key)
                 else {
-                    let before = self.extra.iter().any(|(name, _)| &**name == key);
+                    let before = self.bounds == Bounds::Admission
+                        && self.extra.iter().any(|(name, _)| &**name == key);
                     self.extra.push((key.into(), map.next_value()?));
                     return Ok(before);
                 };
-                let text = map.next_value_seed(Text(name))?;
+                let text = map.next_value_seed(Text {
+                    name,
+                    bounds: self.bounds,
+                })?;
                 *place = text.map(|text| shared(&text, self.known));
                 bit
             }
@@ -196,14 +228,14 @@ impl<'de> de::Visitor<'de> for &mut Wire<'de, '_> {
         f.write_str("a JSON object with the fields of a FIPA message")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(Text("a field's name"))? {
+        while let Some(key) = map.next_key_seed(self.text("a field's name"))? {
             let key = key.unwrap_or_default();
-            if self.take(&key, &mut map)? {
+            if self.take(&key, &mut map)? && self.bounds == Bounds::Admission {
                 return Err(de::Error::custom(format!(
                     "field `{key}` stands there twice"
                 )));
             }
-            if self.extra.len() > EXTRA_FIELDS_MAX {
+            if self.bounds.exceeds(self.extra.len(), EXTRA_FIELDS_MAX) {
                 let max = EXTRA_FIELDS_MAX;
                 return Err(de::Error::custom(format!("more than {max} unknown fields")));
             }
@@ -213,14 +245,17 @@ impl<'de> de::Visitor<'de> for &mut Wire<'de, '_> {
 }
 
 /// A text or null, borrowed where it has no escapes; the name is for the error.
-struct Text(&'static str);
+struct Text {
+    name: &'static str,
+    bounds: Bounds,
+}
 
 impl Text {
     fn fits<E: de::Error>(&self, text: &str) -> Result<(), E> {
-        if text.len() <= FIELD_BYTES_MAX {
+        if !self.bounds.exceeds(text.len(), FIELD_BYTES_MAX) {
             return Ok(());
         }
-        let (name, bytes) = (self.0, text.len());
+        let (name, bytes) = (self.name, text.len());
         Err(E::custom(format!(
             "field `{name}`: at most {FIELD_BYTES_MAX} bytes, got {bytes}"
         )))
@@ -237,7 +272,7 @@ impl<'de> DeserializeSeed<'de> for Text {
 impl<'de> de::Visitor<'de> for Text {
     type Value = Option<Cow<'de, str>>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a text as `{}`", self.0)
+        write!(f, "a text as `{}`", self.name)
     }
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
         self.fits(text)?;
@@ -258,65 +293,79 @@ enum Wanted<'a> {
     Others(Receiver),
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Wanted<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        fn name<E: de::Error>(text: &str) -> Result<&str, E> {
-            if !text.is_empty() && text.len() <= FIELD_BYTES_MAX {
-                return Ok(text);
-            }
-            let got = head(text);
-            Err(E::custom(format!(
-                "field `receiver`: {RECEIVER_EXPECTED}; got \"{got}\""
-            )))
+struct ReceiverSeed(Bounds);
+
+impl ReceiverSeed {
+    fn name<'t, E: de::Error>(&self, text: &'t str) -> Result<&'t str, E> {
+        let is_empty = self.0.exceeds(1, text.len());
+        if !is_empty && !self.0.exceeds(text.len(), FIELD_BYTES_MAX) {
+            return Ok(text);
         }
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Wanted<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let expected = RECEIVER_EXPECTED.trim_start_matches("expected ");
-                write!(f, "{expected} as `receiver`")
-            }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Wanted<'de>, E> {
-                name(text).map(|name| Wanted::One(name.into()))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wanted<'de>, E> {
-                name(text).map(|name| Wanted::One(name.to_owned().into()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted<'de>, A::Error> {
-                let mut names = Vec::new();
-                while let Some(text) = seq.next_element_seed(Text("receiver"))? {
-                    names.push(name(&text.unwrap_or_default())?.into());
-                    if names.len() > RECEIVERS_MAX {
-                        break;
-                    }
-                }
-                if names.is_empty() || names.len() > RECEIVERS_MAX {
-                    return Err(de::Error::custom(format!(
-                        "field `receiver`: 1 to {RECEIVERS_MAX} names"
-                    )));
-                }
-                Ok(Wanted::Others(Receiver::List(names)))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted<'de>, A::Error> {
-                let mut capability = None;
-                while let Some(key) = map.next_key_seed(Text("receiver"))? {
-                    if key.as_deref() != Some("capability") || capability.is_some() {
-                        return Err(de::Error::custom(format!(
-                            "field `receiver`: {RECEIVER_EXPECTED}"
-                        )));
-                    }
-                    let text = map.next_value_seed(Text("receiver"))?;
-                    capability = Some(name(&text.unwrap_or_default())?.into());
-                }
-                match capability {
-                    Some(capability) => Ok(Wanted::Others(Receiver::Capability(capability))),
-                    None => Err(de::Error::custom(format!(
-                        "field `receiver`: {RECEIVER_EXPECTED}"
-                    ))),
-                }
+        let got = head(text);
+        Err(E::custom(format!(
+            "field `receiver`: {RECEIVER_EXPECTED}; got \"{got}\""
+        )))
+    }
+    const fn text(&self) -> Text {
+        Text {
+            name: "receiver",
+            bounds: self.0,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ReceiverSeed {
+    type Value = Wanted<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for ReceiverSeed {
+    type Value = Wanted<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = RECEIVER_EXPECTED.trim_start_matches("expected ");
+        write!(f, "{expected} as `receiver`")
+    }
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Wanted<'de>, E> {
+        self.name(text).map(|name| Wanted::One(name.into()))
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Wanted<'de>, E> {
+        self.name(text)
+            .map(|name| Wanted::One(name.to_owned().into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted<'de>, A::Error> {
+        let mut names = Vec::new();
+        while let Some(text) = seq.next_element_seed(self.text())? {
+            names.push(self.name(&text.unwrap_or_default())?.into());
+            if self.0.exceeds(names.len(), RECEIVERS_MAX) {
+                break;
             }
         }
-        deserializer.deserialize_any(Visitor)
+        if self.0.exceeds(1, names.len()) || self.0.exceeds(names.len(), RECEIVERS_MAX) {
+            return Err(de::Error::custom(format!(
+                "field `receiver`: 1 to {RECEIVERS_MAX} names"
+            )));
+        }
+        Ok(Wanted::Others(Receiver::List(names)))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted<'de>, A::Error> {
+        let mut capability = None;
+        while let Some(key) = map.next_key_seed(self.text())? {
+            if key.as_deref() != Some("capability") || capability.is_some() {
+                return Err(de::Error::custom(format!(
+                    "field `receiver`: {RECEIVER_EXPECTED}"
+                )));
+            }
+            let text = map.next_value_seed(self.text())?;
+            capability = Some(self.name(&text.unwrap_or_default())?.into());
+        }
+        match capability {
+            Some(capability) => Ok(Wanted::Others(Receiver::Capability(capability))),
+            None => Err(de::Error::custom(format!(
+                "field `receiver`: {RECEIVER_EXPECTED}"
+            ))),
+        }
     }
 }
 
