@@ -1,7 +1,6 @@
 //! The projects that `caxton new` lays out, as data: each file's path and text.
 //!
-//! Placeholders in texts: `{{name}}` (the package's name), `{{crate}}` (the same with `_` for `-`),
-//! `{{sdk_path}}` (the folder of `caxton-sdk`; Rust only).
+//! Placeholders in texts: `{{name}}` (the package's name), `{{crate}}` (the same with `_` for `-`).
 
 /// One kind of project in one language.
 #[derive(Debug)]
@@ -32,6 +31,7 @@ pub(crate) const TEMPLATES: [Template; 8] = [
                 include_str!("rust-agent/cargo-config.toml"),
             ),
             ("src/lib.rs", include_str!("rust-agent/src/lib.rs")),
+            ("sdk/Cargo.toml", include_str!("rust-sdk/Cargo.toml.in")),
         ],
     },
     Template {
@@ -48,6 +48,7 @@ pub(crate) const TEMPLATES: [Template; 8] = [
                 include_str!("rust-processor/cargo-config.toml"),
             ),
             ("src/lib.rs", include_str!("rust-processor/src/lib.rs")),
+            ("sdk/Cargo.toml", include_str!("rust-sdk/Cargo.toml.in")),
         ],
     },
     Template {

@@ -25,6 +25,7 @@ mod inspect;
 mod journal;
 mod man;
 mod messages;
+mod missing_tool;
 mod new;
 mod run;
 mod send;

@@ -11,7 +11,7 @@ use caxton_model::ByteSize;
 use serde::Serialize;
 
 use crate::{
-    commands::agent::read_manifest,
+    commands::{agent::read_manifest, missing_tool},
     failure::{Exit, Failure},
     output::Output,
 };
@@ -125,13 +125,12 @@ fn build(command: &str, folder: &Path, output: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     let said = [done.stdout, done.stderr].concat();
-    Err(Failure::new(
-        Exit::Failed,
-        format!(
-            "`{command}` failed ({}):\n{}",
-            done.status,
-            String::from_utf8_lossy(&said).trim_end()
-        ),
-        "mend what the compiler says; the project's README names the tools it needs",
-    ))
+    let said = String::from_utf8_lossy(&said);
+    Err(missing_tool::find(command, &said).unwrap_or_else(|| {
+        Failure::new(
+            Exit::Failed,
+            format!("`{command}` failed ({}):\n{}", done.status, said.trim_end()),
+            "correct what the compiler reports; the project's README names the tools it needs",
+        )
+    }))
 }

