@@ -1,12 +1,15 @@
 //! Everything that can be judged without running a test: form, lints, house rules, dependencies.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, ensure};
 
 use crate::{
     step::{Steps, cargo},
-    toolchains::{had, once},
+    toolchains::once,
 };
 
 /// What is installed to read `deny.toml`.
@@ -14,14 +17,31 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// `cargo xtask check`.
 pub(crate) fn run(root: &Path, in_ci: bool) -> anyhow::Result<()> {
-    let mut steps = Steps::default();
-    add(&mut steps, root, in_ci);
-    steps.print();
+    let mut steps = Steps::new(in_ci);
+    get_tools(&mut steps, root);
+    add(&mut steps, root);
     steps.finish()
 }
 
+/// Gets what the steps need beyond cargo.
+pub(crate) fn get_tools(steps: &mut Steps, root: &Path) {
+    steps.get("cargo-deny", || {
+        let dir = deny_folder(root);
+        once(&dir, CARGO_DENY, "cargo-deny", || {
+            let prefix = dir.to_str().context("the repository's path is no text")?;
+            let version = ["--version", CARGO_DENY, "--root", prefix];
+            let install = ["install", "--quiet", "--locked", "cargo-deny"];
+            cargo(root, &[install, version].concat())
+        })
+    });
+}
+
+fn deny_folder(root: &Path) -> PathBuf {
+    root.join("target/toolchains/cargo-deny")
+}
+
 /// The steps, for other chores too.
-pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
+pub(crate) fn add(steps: &mut Steps, root: &Path) {
     steps.run("format", || cargo(root, &["fmt", "--all", "--check"]));
     steps.run("lints", || {
         // In release like everything else: the runtime's metadata is made once.
@@ -39,7 +59,7 @@ pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
         )
     });
     steps.run("house rules", || crate::tidy::run(root));
-    steps.run("dependencies", || {
+    steps.run("lock files", || {
         // Workspaces that no ordinary build looks at.
         for workspace in ["fuzz", "bench-peers", "guests/rust"] {
             cargo(
@@ -47,24 +67,14 @@ pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
                 &["update", "--workspace", "--locked"],
             )?;
         }
-        deny(root, in_ci)
-    });
-}
-
-/// Licences, sources and bans. Where the tool can't be had, that is said, and is a failure in CI.
-fn deny(root: &Path, in_ci: bool) -> anyhow::Result<()> {
-    let dir = root.join("target/toolchains/cargo-deny");
-    let installed = once(&dir, CARGO_DENY, "cargo-deny", || {
-        let prefix = dir.to_str().context("the repository's path is no text")?;
-        let version = ["--version", CARGO_DENY, "--root", prefix];
-        let install = ["install", "--quiet", "--locked", "cargo-deny"];
-        cargo(root, &[install, version].concat())
+        Ok(())
     });
     let what = "licences, sources and bans of dependencies";
-    if had(installed, what, in_ci)?.is_none() {
-        return Ok(());
-    }
-    let status = Command::new(dir.join("bin/cargo-deny"))
+    steps.run_with(what, &["cargo-deny"], || deny(root));
+}
+
+fn deny(root: &Path) -> anyhow::Result<()> {
+    let status = Command::new(deny_folder(root).join("bin/cargo-deny"))
         .args([
             "--log-level",
             "error",

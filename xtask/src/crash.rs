@@ -15,6 +15,13 @@ pub(crate) struct Args {
     seed: Option<u64>,
 }
 
+impl Args {
+    /// So many kills, at moments of chance.
+    pub(crate) fn of(kills: u32) -> Self {
+        Self { kills, seed: None }
+    }
+}
+
 /// Runs the crash test of the program with these numbers. Of the whole workspace: the build is then the
 /// one that the tests have made.
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {

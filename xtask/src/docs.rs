@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Compare with what is committed; change nothing.
     #[arg(long)]
     check: bool,
+    /// Instead: run the command blocks of the pages and compare what they print with what is shown.
+    #[arg(long, conflicts_with = "check")]
+    run: bool,
 }
 
 /// The packages whose tests hold golden documents.
@@ -21,6 +24,10 @@ const WITH_GOLDEN: [&str; 3] = ["caxton-api", "caxton", "caxton-node"];
 /// Does it.
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     let mut steps = Steps::default();
+    if args.run {
+        crate::pages::add(&mut steps, root)?;
+        return steps.finish();
+    }
     for package in WITH_GOLDEN {
         let name = format!("golden files of {package}");
         let tests = ["test", "--release", "--package", package, "golden"];

@@ -26,6 +26,17 @@ pub(crate) struct Args {
     target: Option<String>,
 }
 
+impl Args {
+    /// Every target for so many seconds.
+    pub(crate) fn of(seconds: u32) -> Self {
+        Self {
+            seconds,
+            seed: None,
+            target: None,
+        }
+    }
+}
+
 /// Has the compiler count which edges are taken, and what is compared with what.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -62,7 +73,6 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     for target in targets {
         steps.run(&target, || fuzz(root, &program, &target, args));
     }
-    steps.print();
     steps.finish()
 }
 

@@ -1,47 +1,56 @@
 //! Builds the guests from source, keeps the committed ones honest, and writes what runs where.
 //!
-//! The demo and the tests run committed binaries, so that they need no guest toolchain. This chore
-//! rebuilds those binaries, or with `--check` proves that the sources still give them.
+//! The demo and the tests run committed binaries, so that they need no guest toolchain. `guests.lock`
+//! has a digest over everything that each was built from. This chore builds them, or with `--check`
+//! compares the digests and rebuilds what changed, and one guest of each language.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::{root, toolchains::Toolchains};
+use crate::{root, step::Steps, toolchains::Toolchains};
 
 mod behaviour;
 mod build;
+mod check;
 mod compatibility;
 mod form;
+mod inputs;
 mod lock;
+mod lowest_rust;
 mod own_tests;
 mod stage;
 mod templates;
 
+pub(crate) use check::add;
 use lock::{Entry, Guest, Lock, Sources};
 
 /// Build the guests, or check the committed ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Build elsewhere and compare with what is committed, change nothing; without names, run the
-    /// guests' own tests and try the templates too.
+    /// Compare with what is committed and change nothing: all digests, and a rebuild of what changed
+    /// and of one guest of each language.
     #[arg(long)]
     check: bool,
-    /// Instead: lay out every project template, run its tests and build it.
-    #[arg(long)]
-    templates: bool,
+    /// With `--check`: rebuild every guest and try every template.
+    #[arg(long, requires = "check")]
+    full: bool,
     /// Only these guests, as `NAME-LANGUAGE` or NAME; all if none is named.
+    #[arg(conflicts_with = "check")]
     names: Vec<String>,
 }
 
 /// Does it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = root();
-    let sources = Sources::read(&root)?;
-    if args.templates {
-        return templates::try_all(&root);
+    if args.check {
+        let mut steps = Steps::new(true);
+        crate::toolchains::get_all(&mut steps, &root)?;
+        add(&mut steps, &root, args.full)?;
+        return steps.finish();
     }
+    let sources = Sources::read(&root)?;
     let chosen: Vec<&Guest> = sources
         .guest
         .iter()
@@ -55,30 +64,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             args.names.join(", ")
         );
     }
-    let into = root.join(if args.check {
-        "target/guests/check"
-    } else {
-        "guests/prebuilt"
-    });
-    if args.check && into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
+    let into = root.join("guests/prebuilt");
     fs::create_dir_all(&into)?;
     let built = build_all(&root, &chosen, &into)?;
-    if !args.check {
-        return keep(&root, &sources, built);
-    }
-    check(&root, &built, &into)?;
-    if args.names.is_empty() {
-        own_tests::run_all(&root)?;
-        templates::try_all(&root)?;
-    }
-    Ok(())
+    keep(&root, &sources, built)
 }
 
 /// Builds each guest and validates it: a file of that name, of that form.
 fn build_all(root: &Path, guests: &[&Guest], into: &Path) -> anyhow::Result<Vec<Entry>> {
     let toolchains = Toolchains::of(root)?;
+    let inputs = inputs::Inputs::of_tree(root)?;
     let mut builder = build::Builder::new(root, &toolchains);
     guests
         .iter()
@@ -104,6 +99,7 @@ fn build_all(root: &Path, guests: &[&Guest], into: &Path) -> anyhow::Result<Vec<
                 digest: digest(&bytes),
                 fingerprint,
                 recipe: build::recipe(guest),
+                inputs: inputs.of(guest)?,
                 behaviour: None,
             })
         })
@@ -111,11 +107,11 @@ fn build_all(root: &Path, guests: &[&Guest], into: &Path) -> anyhow::Result<Vec<
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes the lock and the table, with what the host's test says of the files that are there now.
@@ -132,47 +128,4 @@ fn keep(root: &Path, sources: &Sources, built: Vec<Entry>) -> anyhow::Result<()>
     behaviour::note(&mut lock, &found);
     lock.write(root)?;
     compatibility::write(root, &lock)
-}
-
-/// Compares what was built with what is committed.
-///
-/// Equal tools must give equal bytes. Other tools may not: then behaviour alone can be compared. All
-/// rebuilt files are run by the host's own test, and the table must say what it finds.
-fn check(root: &Path, built: &[Entry], folder: &Path) -> anyhow::Result<()> {
-    let lock = Lock::read(root)?;
-    let mut wrong = Vec::new();
-    for entry in built {
-        let committed = lock.guest.iter().find(|old| old.file == entry.file);
-        let on_disk = fs::read(root.join("guests/prebuilt").join(&entry.file)).ok();
-        let verdict = match committed {
-            None => Err("not in guests.lock"),
-            Some(old) if on_disk.as_deref().map(digest).as_ref() != Some(&old.digest) => {
-                Err("the committed file is not the one in guests.lock")
-            }
-            Some(old) if old.digest == entry.digest => Ok("digest equal"),
-            Some(old) if old.fingerprint == entry.fingerprint => {
-                Err("same tools, other bytes: the source changed; run `cargo xtask guests`")
-            }
-            Some(_) => Ok("fingerprint differs: compared by behaviour"),
-        };
-        let (text, is_wrong) = match verdict {
-            Ok(text) => (text, false),
-            Err(text) => (text, true),
-        };
-        println!("{:40} {text}", entry.file);
-        if is_wrong {
-            wrong.push(format!("{}: {text}", entry.file));
-        }
-    }
-    let found = behaviour::ask_host(root, folder)?;
-    wrong.extend(behaviour::wrong(&lock, built, &found));
-    compatibility::check(root, &lock)?;
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "{} guests were rebuilt, and not all is right:\n{}",
-        built.len(),
-        wrong.join("\n")
-    )
 }

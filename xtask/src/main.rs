@@ -13,6 +13,8 @@ mod crash;
 mod docs;
 mod fuzz;
 mod guests;
+mod node;
+mod pages;
 mod schemathesis;
 mod sim;
 mod step;
@@ -34,10 +36,12 @@ enum Chore {
     Check,
     /// The house rules alone.
     Tidy,
-    /// Everything: guest toolchains, guests, checks, measurements, all tests.
+    /// Everything: tools, guests, checks, measurements, all tests.
     Test(test::Args),
     /// As `test`, and nothing may be left out.
     Ci,
+    /// Find or install the guests' toolchains, and check their versions.
+    Toolchains,
     /// Build the guests of `guests/` with their toolchains, or check the committed ones.
     Guests(guests::Args),
     /// Rewrite the documents that are made from the code, or check them.
@@ -79,6 +83,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Tidy => tidy::run(&root),
         Chore::Test(args) => test::run(&root, &args, in_ci),
         Chore::Ci => test::run(&root, &test::Args::default(), true),
+        Chore::Toolchains => toolchains::run_all(&root),
         Chore::Guests(args) => guests::run(&args),
         Chore::Docs(args) => docs::run(&root, &args),
         Chore::Bench { peers, args } => {
@@ -90,16 +95,6 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Schemathesis(args) => schemathesis::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),
     }
-}
-
-/// Rebuilds every guest and compares it with the committed one.
-fn check_guests() -> anyhow::Result<()> {
-    run(Cli::try_parse_from(["cargo xtask", "guests", "--check"])?.chore)
-}
-
-/// Lays out every template in a temporary folder, runs its tests and builds it.
-fn try_templates() -> anyhow::Result<()> {
-    run(Cli::try_parse_from(["cargo xtask", "guests", "--templates"])?.chore)
 }
 
 /// The repository's root: the folder above this crate.

@@ -5,18 +5,20 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
 use crate::{
+    node::{self, Node},
     step::Steps,
-    toolchains::{had, once, run as run_quietly},
+    toolchains::{once, run as run_quietly},
 };
 
+/// Its name among the tools.
+const TOOL: &str = "schemathesis";
 /// What is installed: every package with its version.
 const REQUIREMENTS: &str = include_str!("schemathesis/requirements.txt");
 /// How it is run: what is checked, what is left out and why.
@@ -42,13 +44,16 @@ impl Default for Args {
     }
 }
 
-/// As a step of `cargo xtask test`: where it can't be installed, that is said, and is a failure in CI.
-pub(crate) fn add(steps: &mut Steps, root: &Path, in_ci: bool) {
-    steps.run("schemathesis", || {
-        match had(install(root), "schemathesis", in_ci)? {
-            Some(packages) => check(root, &packages, &Args::default()),
-            None => Ok(()),
-        }
+/// Installs it; answers where its packages are.
+pub(crate) fn get_tools(steps: &mut Steps, root: &Path) -> Option<PathBuf> {
+    steps.get(TOOL, || install(root))
+}
+
+/// As a step of `cargo xtask test`, with the packages of [`get_tools`].
+pub(crate) fn add(steps: &mut Steps, root: &Path, packages: Option<&Path>) {
+    steps.run_with("API against its document", &[TOOL], || {
+        let packages = packages.context("it was not installed")?;
+        check(root, packages, &Args::default())
     });
 }
 
@@ -82,7 +87,7 @@ fn check(root: &Path, packages: &Path, args: &Args) -> anyhow::Result<()> {
     let node = Node::start(root, &folder.path().join("data"))?;
     // An agent whose name is asked for, so that not every answer about agents is 404.
     let guest = root.join("guests/prebuilt/echo-c.wasm");
-    let mut deploy = Command::new(program(root));
+    let mut deploy = Command::new(node::program(root));
     deploy.args(["agent", "deploy"]).arg(guest);
     deploy.args(["--name", "echo", "--data"]).arg(&node.data);
     run_quietly(&mut deploy)?;
@@ -113,58 +118,4 @@ fn document(root: &Path) -> anyhow::Result<PathBuf> {
     let path = root.join("docs/api/openapi.json");
     ensure!(path.is_file(), "{} is missing", path.display());
     Ok(path)
-}
-
-fn program(root: &Path) -> PathBuf {
-    root.join("target/release/caxton")
-}
-
-/// A node that ends when this is dropped.
-struct Node {
-    child: std::cell::RefCell<Child>,
-    url: String,
-    data: PathBuf,
-}
-
-impl Node {
-    fn start(root: &Path, data: &Path) -> anyhow::Result<Self> {
-        let program = program(root);
-        let mut child = Command::new(&program)
-            .args(["up", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| {
-                let shown = program.display();
-                format!("cannot start {shown}; build it with `cargo build --release`")
-            })?;
-        let stdout = child.stdout.take();
-        let mut node = Self {
-            child: child.into(),
-            url: String::new(),
-            data: data.to_owned(),
-        };
-        let mut line = String::new();
-        if let Some(stdout) = stdout {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        match line.trim().strip_prefix("listening on ") {
-            Some(url) => node.url = url.to_owned(),
-            None => bail!("the node did not start: `{}`", line.trim()),
-        }
-        Ok(node)
-    }
-    fn lives(&self) -> anyhow::Result<bool> {
-        Ok(self.child.borrow_mut().try_wait()?.is_none())
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let child = self.child.get_mut();
-        // Either is an error only if it has ended already.
-        let _ = child.kill();
-        let _ = child.wait();
-    }
 }

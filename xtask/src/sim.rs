@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::step::cargo;
 
 /// Seeds that an ordinary run of everything lives through.
-const SEEDS: u64 = 10_000;
+pub(crate) const SEEDS: u64 = 10_000;
 
 /// `cargo xtask sim`.
 #[derive(Debug, clap::Args)]
@@ -18,12 +18,10 @@ pub(crate) struct Args {
     from: u64,
 }
 
-impl Default for Args {
-    fn default() -> Self {
-        Self {
-            seeds: SEEDS,
-            from: 1,
-        }
+impl Args {
+    /// So many seeds from the first one on.
+    pub(crate) fn of(seeds: u64) -> Self {
+        Self { seeds, from: 1 }
     }
 }
 

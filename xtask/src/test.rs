@@ -1,49 +1,53 @@
-//! The one command behind "is it all right?": toolchains, guests, checks, measurements, every test.
+//! The one command behind "is it all right?": tools, guests, checks, measurements, every test.
 
 use std::path::Path;
 
-use crate::step::{Steps, cargo};
+use crate::{
+    check, crash, fuzz, guests, pages, schemathesis, sim,
+    step::{Steps, cargo},
+    toolchains,
+};
 
 /// `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// Leave the guests' toolchains alone; their rebuild is then not tested.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "full")]
     no_guests: bool,
+    /// Rebuild every guest, try every template, and run the long suites too: hours.
+    #[arg(long)]
+    full: bool,
 }
 
-/// Runs everything; the test runner's own summary is the last thing printed.
+/// Seeds of the simulator, kills of a node and seconds of each fuzz target, with `--full`.
+const LONG_SEEDS: u64 = 100_000;
+const LONG_KILLS: u32 = 100;
+const LONG_FUZZ_SECONDS: u32 = 60;
+
+/// Runs everything. Tools come first: what cannot be had is known before anything long begins.
 pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
-    let mut steps = Steps::default();
-    steps.run("build", || {
-        cargo(root, &["build", "--release", "--workspace"])
-    });
+    let mut steps = Steps::new(in_ci);
     if args.no_guests {
         println!(
-            "\nguests: left alone as asked; NOT tested: that their sources give the committed binaries"
+            "guests: left alone as asked; NOT tested: that their sources give the committed binaries"
         );
         anyhow::ensure!(!in_ci, "`--no-guests` is not for CI");
     } else {
-        let had = steps.run("guests rebuilt and compared", crate::check_guests);
-        if !had {
-            eprintln!(
-                "guests: NOT tested: that the sources in guests/ give the committed binaries{}",
-                if in_ci {
-                    ""
-                } else {
-                    "; all other tests run on the committed ones"
-                }
-            );
-        }
+        toolchains::get_all(&mut steps, root)?;
     }
-    if !args.no_guests {
-        steps.run("templates laid out, tested and built", crate::try_templates);
-    }
-    crate::check::add(&mut steps, root, in_ci);
-    steps.run("simulator", || crate::sim::run(root, &Default::default()));
-    steps.run("simulator finds what is planted", || {
-        crate::sim::planted(root)
+    check::get_tools(&mut steps, root);
+    let packages = schemathesis::get_tools(&mut steps, root);
+    steps.run("build", || {
+        cargo(root, &["build", "--release", "--workspace"])
     });
+    if !args.no_guests {
+        guests::add(&mut steps, root, args.full)?;
+    }
+    pages::add(&mut steps, root)?;
+    check::add(&mut steps, root);
+    let seeds = if args.full { LONG_SEEDS } else { sim::SEEDS };
+    steps.run("simulator", || sim::run(root, &sim::Args::of(seeds)));
+    steps.run("simulator finds what is planted", || sim::planted(root));
     steps.run("measurements", || {
         crate::bench::run(root, false, &["--quick"])
     });
@@ -61,13 +65,18 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         ];
         cargo(root, &test)
     });
-    crate::schemathesis::add(&mut steps, root, in_ci);
-    steps.print();
+    schemathesis::add(&mut steps, root, packages.as_deref());
     steps.run("tests", || {
         cargo(
             root,
             &["test", "--workspace", "--release", "--no-fail-fast"],
         )
     });
+    if args.full {
+        steps.run("crashes", || crash::run(root, &crash::Args::of(LONG_KILLS)));
+        steps.run("fuzzing", || {
+            fuzz::run(root, &fuzz::Args::of(LONG_FUZZ_SECONDS))
+        });
+    }
     steps.finish()
 }

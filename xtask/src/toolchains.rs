@@ -10,12 +10,15 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use crate::step::Steps;
+
 mod c;
 mod debian;
 mod go;
 mod node;
 mod npm;
 mod rust;
+mod version;
 
 pub(crate) use rust::cargo_home;
 
@@ -24,24 +27,40 @@ pub(crate) use rust::cargo_home;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pins {
     rust: RustPins,
+    lowest_rust: DebianPins,
     c: DebianPins,
     node: PipPins,
     assemblyscript: NpmPins,
     go: PipPins,
-    binaryen: NpmPins,
+    #[serde(rename = "wasm-opt")]
+    wasm_opt: NpmPins,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RustPins {
     targets: Vec<String>,
-    debian: Vec<String>,
+    debian: DebianPins,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DebianPins {
-    debian: Vec<String>,
+    /// The first one is the tool itself, whose version is checked.
+    packages: Vec<String>,
+    /// The oldest version that will do.
+    minimum: String,
+    /// Only this release, where the lists have several.
+    #[serde(default)]
+    release: Option<String>,
+}
+
+impl DebianPins {
+    /// Names what is installed, so that other pins install again.
+    fn wanted(&self) -> String {
+        let release = self.release.as_deref().unwrap_or("newest");
+        format!("{} {} {release}", self.packages.join(" "), self.minimum)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,9 +136,19 @@ impl Toolchains {
         rust::find(&self.prefix, &self.pins.rust)
     }
 
+    /// Cargo with the lowest compiler that the SDK is for; it compiles for this machine alone.
+    pub(crate) fn lowest_rust(&self) -> anyhow::Result<Tool> {
+        rust::find_lowest(&self.prefix, &self.pins.lowest_rust)
+    }
+
+    /// The release of [`Toolchains::lowest_rust`], such as `1.85`.
+    pub(crate) fn lowest_rust_release(&self) -> &str {
+        &self.pins.lowest_rust.minimum
+    }
+
     /// Clang for wasm32, freestanding and with WASI's libc.
     pub(crate) fn c(&self) -> anyhow::Result<Tool> {
-        c::find(&self.prefix, &self.pins.c.debian)
+        c::find(&self.prefix, &self.pins.c)
     }
 
     /// Node, with npm beside it.
@@ -147,27 +176,44 @@ impl Toolchains {
         npm::find(
             &self.prefix,
             &self.node()?,
-            &self.pins.binaryen.npm,
+            &self.pins.wasm_opt.npm,
             "wasm-opt",
         )
     }
 }
 
-/// What could be installed. Where it could not, it is said that `what` was not run; in CI that is a
-/// failure.
-pub(crate) fn had<T>(
-    installed: anyhow::Result<T>,
-    what: &str,
-    in_ci: bool,
-) -> anyhow::Result<Option<T>> {
-    match installed {
-        Err(error) if !in_ci => {
-            println!("{what}: NOT run: {error:#}");
-            Ok(None)
-        }
-        other => other.map(Some),
-    }
+/// What to do about an installed tool that is not what its pin says.
+const REINSTALL: &str = "remove target/toolchains and run this again";
+
+/// `cargo xtask toolchains`: all of them, and nothing else.
+pub(crate) fn run_all(root: &Path) -> anyhow::Result<()> {
+    let mut steps = Steps::new(true);
+    get_all(&mut steps, root)?;
+    steps.finish()
 }
+
+/// Finds or installs every tool, so that a missing one is known before anything long begins.
+pub(crate) fn get_all(steps: &mut Steps, root: &Path) -> anyhow::Result<()> {
+    let toolchains = Toolchains::of(root)?;
+    for (name, find) in TOOLS {
+        steps.get(name, || find(&toolchains));
+    }
+    Ok(())
+}
+
+/// A tool's name, and how it is found or installed.
+type Finder = (&'static str, fn(&Toolchains) -> anyhow::Result<Tool>);
+
+/// Every tool. The slowest to install is the last.
+const TOOLS: [Finder; 7] = [
+    ("c", Toolchains::c),
+    ("node", Toolchains::node),
+    ("assemblyscript", Toolchains::assemblyscript),
+    ("wasm-opt", Toolchains::wasm_opt),
+    ("go", Toolchains::go),
+    ("lowest rust", Toolchains::lowest_rust),
+    ("rust", Toolchains::rust),
+];
 
 /// Runs a command to its end; its output is shown only if it fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {

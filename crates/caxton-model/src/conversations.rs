@@ -29,10 +29,9 @@ impl Conversation {
             self.lines.reserve_exact(2);
         }
         self.lines.push_back(line);
-        if self.lines.len() > CONVERSATION_LINES_MAX
-            && let Some(line) = self.lines.pop_front()
-        {
-            let freed = line.message.as_ref().map_or(0, weight);
+        if self.lines.len() > CONVERSATION_LINES_MAX {
+            let oldest = self.lines.pop_front().and_then(|line| line.message);
+            let freed = oldest.as_ref().map_or(0, weight);
             self.bytes = self.bytes.saturating_sub(freed);
         }
         for line in &mut self.lines {

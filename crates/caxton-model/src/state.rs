@@ -361,9 +361,8 @@ impl AgentState {
 
     /// Takes one message out of the mailbox.
     pub fn take_mail(&mut self, key: MessageKey) {
-        if let Some(at) = self.mailbox.iter().position(|mail| mail.key == key)
-            && let Some(mail) = self.mailbox.remove(at)
-        {
+        let at = self.mailbox.iter().position(|mail| mail.key == key);
+        if let Some(mail) = at.and_then(|at| self.mailbox.remove(at)) {
             self.mailbox_bytes = self.mailbox_bytes.saturating_sub(mail.message.bytes());
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn wrong(lock: &Lock, built: &[Entry], found: &Found) -> Vec<String> 
     let mut wrong = Vec::new();
     for entry in built {
         let passed = found.get(&entry.file).copied();
-        let committed = lock.guest.iter().find(|old| old.file == entry.file);
+        let committed = lock.entry(&entry.file);
         let same = committed.filter(|old| old.digest == entry.digest);
         if passed != Some(true) {
             wrong.push(format!("{}: the host's test fails", entry.file));
@@ -80,6 +80,7 @@ mod tests {
             digest: digest.to_owned(),
             fingerprint: "clang 14".to_owned(),
             recipe: "clang".to_owned(),
+            inputs: String::new(),
             behaviour,
         }
     }

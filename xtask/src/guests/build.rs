@@ -183,6 +183,16 @@ fn c_flags(guest: &Guest) -> anyhow::Result<Vec<String>> {
     Ok(all)
 }
 
+/// The tools of a language, by their names among all tools and among the pins.
+pub(super) fn tools(language: &str) -> &'static [&'static str] {
+    match language {
+        "rust" => &["rust", "node", "wasm-opt"],
+        "c" => &["c"],
+        "assemblyscript" => &["node", "assemblyscript"],
+        _ => &["go", "node", "wasm-opt"],
+    }
+}
+
 /// The build as one command, for whoever wants to do it by hand.
 pub(super) fn recipe(guest: &Guest) -> String {
     match guest.language.as_str() {

@@ -68,6 +68,7 @@ mod tests {
             digest: "sha256:00".to_owned(),
             fingerprint: "clang 14".to_owned(),
             recipe: "clang".to_owned(),
+            inputs: String::new(),
             behaviour,
         };
         let row = |behaviour| {

@@ -68,6 +68,9 @@ pub(super) struct Entry {
     pub(super) fingerprint: String,
     /// The build, as one command.
     pub(super) recipe: String,
+    /// The digest over all that it was built from.
+    #[serde(default)]
+    pub(super) inputs: String,
     /// Whether the host's test suite passed with these bytes; absent: it did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) behaviour: Option<bool>,
@@ -82,6 +85,11 @@ impl Lock {
         }
         let text = fs::read_to_string(&path)?;
         toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The entry of a file.
+    pub(super) fn entry(&self, file: &str) -> Option<&Entry> {
+        self.guest.iter().find(|entry| entry.file == file)
     }
 
     pub(super) fn write(&self, root: &Path) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use toml::{Table, Value};
 
 /// The crates that guests are built from, with what they depend on here.
-const CRATES: [&str; 3] = ["caxton-model", "caxton-sdk", "caxton-sdk-macros"];
+pub(super) const CRATES: [&str; 3] = ["caxton-model", "caxton-sdk", "caxton-sdk-macros"];
 
 /// Copies what is needed, and answers the folder to run cargo in.
 pub(super) fn stage(root: &Path) -> anyhow::Result<PathBuf> {
@@ -80,15 +80,18 @@ fn read(path: &Path) -> anyhow::Result<Table> {
     text.parse().with_context(|| path.display().to_string())
 }
 
-/// Copies a folder, but for build results.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies a folder, but for build results and tests.
+pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
         let into = to.join(entry.file_name());
         if entry.file_type()?.is_file() {
             fs::copy(entry.path(), into)?;
-        } else if entry.file_name() != "target" {
+        } else if !["target", "tests"]
+            .iter()
+            .any(|name| entry.file_name() == *name)
+        {
             copy(&entry.path(), &into)?;
         }
     }

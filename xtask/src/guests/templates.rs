@@ -1,157 +1,131 @@
-//! Lays out every project template, runs its tests, and builds it, as a user would.
+//! Lays out project templates, and runs what their READMEs say, as a user would.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::Context as _;
 
-use super::form;
-use crate::toolchains::{Tool, Toolchains, run};
+use super::{build, form};
+use crate::{
+    node,
+    pages::Session,
+    step::{Steps, cargo},
+    toolchains::{Tool, Toolchains, run},
+};
 
-#[path = "../../../templates/index.rs"]
-mod index;
+/// What `caxton new` can be asked for.
+const LANGUAGES: [&str; 4] = ["rust", "assemblyscript", "c", "go"];
+const KINDS: [&str; 2] = ["agent", "processor"];
 
-use index::{TEMPLATES, Template};
-
-/// Tries them all.
-pub(super) fn try_all(root: &Path) -> anyhow::Result<()> {
+/// Adds a step for each template; without `full` only for the agents'.
+pub(super) fn add(steps: &mut Steps, root: &Path, full: bool) -> anyhow::Result<()> {
     let toolchains = Toolchains::of(root)?;
-    for template in &TEMPLATES {
-        let name = format!("{}-{}", template.language, template.kind);
-        let folder = root.join("target/guests/templates").join(&name);
-        lay_out(template, &name, &root.join("crates/caxton-sdk"), &folder)?;
-        try_one(template, &folder, root, &toolchains)
-            .with_context(|| format!("template {name}"))?;
-        println!("template {name:26} tests pass, builds, form as said");
+    for kind in KINDS.iter().filter(|kind| full || **kind == "agent") {
+        for language in LANGUAGES {
+            let name = format!("{language}-{kind}");
+            let tools = match language {
+                // npm installs the compiler that the project names.
+                "assemblyscript" => &["node"],
+                _ => build::tools(language).get(..1).unwrap_or_default(),
+            };
+            let step = format!("template {name}: tested and built");
+            steps.run_with(&step, tools, || {
+                let folder = root.join("target/guests/templates").join(&name);
+                lay_out(root, kind, language, &folder)?;
+                let tool = tool(&toolchains, language)?;
+                try_one(root, kind, &folder, &tool)
+            });
+        }
     }
     Ok(())
 }
 
-/// Writes a template's files, its placeholders filled in.
-fn lay_out(template: &Template, name: &str, sdk: &Path, folder: &Path) -> anyhow::Result<()> {
+/// Lets the program write a project, and moves it: nothing in it may depend on its place.
+fn lay_out(root: &Path, kind: &str, language: &str, folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    for (path, text) in template.files {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().context("a file stands in a folder")?)?;
-        fs::write(path, filled(text, name, sdk))?;
+    let all = folder.parent().context("the folder has a parent")?;
+    fs::create_dir_all(all)?;
+    let first = tempfile::tempdir_in(all)?;
+    let first = first.path().join("first");
+    cargo(
+        root,
+        &["build", "--release", "--quiet", "--package", "caxton"],
+    )?;
+    let mut new = Command::new(node::program(root));
+    new.args(["new", kind, "my-guest", "--lang", language, "--dir"]);
+    run(new.arg(&first))?;
+    fs::rename(&first, folder)?;
+    if language == "rust" {
+        // One target folder for both, and for the next time; the manifest names it as its own.
+        let target = root.join("target/guests/templates-target");
+        fs::create_dir_all(&target)?;
+        std::os::unix::fs::symlink(&target, folder.join("target"))?;
     }
     Ok(())
 }
 
-fn filled(text: &str, name: &str, sdk: &Path) -> String {
-    text.replace("{{name}}", name)
-        .replace("{{crate}}", &name.replace('-', "_"))
-        .replace("{{sdk_path}}", &sdk.display().to_string())
-}
-
-fn try_one(
-    template: &Template,
-    folder: &Path,
-    root: &Path,
-    toolchains: &Toolchains,
-) -> anyhow::Result<()> {
-    let manifest: toml::Table = fs::read_to_string(folder.join("caxton.toml"))?.parse()?;
-    let text = |table: &str, key: &str| -> anyhow::Result<String> {
-        let value = manifest
-            .get(table)
-            .and_then(|table| table.get(key)?.as_str());
-        value
-            .map(str::to_owned)
-            .with_context(|| format!("caxton.toml: [{table}] {key}"))
-    };
-    let (test, mut build) = (
-        shell(template.test, folder),
-        shell(&text("build", "command")?, folder),
-    );
-    let mut test = test;
-    match template.language {
-        "rust" => {
-            // One target folder for both, and for the next time; the manifest names it as its own.
-            let target = root.join("target/guests/templates-target");
-            fs::create_dir_all(&target)?;
-            std::os::unix::fs::symlink(&target, folder.join("target"))?;
-            with_tool(&mut build, &toolchains.rust()?);
-        }
+/// What a language's projects are built with.
+fn tool(toolchains: &Toolchains, language: &str) -> anyhow::Result<Tool> {
+    match language {
+        "rust" => toolchains.rust(),
+        "go" => toolchains.go(),
         "c" => {
-            let tool = toolchains.c()?;
+            let mut tool = toolchains.c()?;
             let clang = format!("{} {}", tool.program.display(), tool.args.join(" "));
-            with_tool(&mut build, &tool);
-            build.env("CLANG", clang);
+            tool.env.push(("CLANG".to_owned(), clang));
+            Ok(tool)
         }
-        "go" => {
-            let tool = toolchains.go()?;
-            let of_native = |name: &str| !matches!(name, "GOOS" | "GOARCH");
-            test.envs(
-                tool.env
-                    .iter()
-                    .filter(|(k, _)| of_native(k))
-                    .map(|(k, v)| (k, v)),
-            );
-            with_tool(&mut build, &tool);
-            for command in [&mut test, &mut build] {
-                tool.on_path_of(command)?;
-            }
-        }
-        // npm brings the compiler that package.json names; its test needs the build.
-        _ => {
-            let node = toolchains.node()?;
-            for command in [&mut test, &mut build] {
-                node.on_path_of(command)?;
-            }
-            run(&mut build)?;
-        }
+        _ => toolchains.node(),
     }
-    run(&mut test)?;
-    run(&mut build)?;
-    let module = folder.join(text("package", "module")?);
+}
+
+/// Runs what the project's README says, and looks at the module that it makes.
+fn try_one(root: &Path, kind: &str, folder: &Path, tool: &Tool) -> anyhow::Result<()> {
+    let readme = fs::read_to_string(folder.join("README.md"))?;
+    Session::in_folder(root, folder, tool)?.run(&readme)?;
+    let manifest: toml::Table = fs::read_to_string(folder.join("caxton.toml"))?.parse()?;
+    let package = manifest.get("package");
+    let module = package.and_then(|package| package.get("module")?.as_str());
+    let module = folder.join(module.context("caxton.toml: [package] module")?);
     let bytes = fs::read(&module).with_context(|| module.display().to_string())?;
-    form::check(if template.kind == "agent" { "A" } else { "B" }, &bytes)
-}
-
-fn shell(line: &str, folder: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder);
-    for name in [
-        "CARGO_TARGET_DIR",
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "RUSTUP_TOOLCHAIN",
-    ] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn with_tool(command: &mut Command, tool: &Tool) {
-    command.envs(tool.env.iter().map(|(key, value)| (key, value)));
+    form::check(if kind == "agent" { "A" } else { "B" }, &bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
-    /// A file that is in no template, or a placeholder that nobody fills, would be found by users.
+    /// The SDK's crates inherit these from the repository's workspace, and from this manifest in a project.
     #[test]
-    fn every_template_is_whole() {
-        for template in &TEMPLATES {
-            let paths: BTreeSet<&str> = template.files.iter().map(|(path, _)| *path).collect();
-            assert_eq!(
-                paths.len(),
-                template.files.len(),
-                "a path stands there twice"
-            );
-            for needed in ["caxton.toml", "README.md", ".gitignore"] {
-                assert!(paths.contains(needed), "{}: {needed}", template.language);
+    fn the_workspace_of_the_sdk_in_projects_says_what_the_repositorys_says() {
+        let read = |path: &str| -> toml::Table {
+            let text = fs::read_to_string(crate::root().join(path)).unwrap();
+            text.parse().unwrap()
+        };
+        let (ours, theirs) = (read("Cargo.toml"), read("templates/rust-sdk/Cargo.toml.in"));
+        for part in ["package", "dependencies"] {
+            for (key, value) in theirs["workspace"][part].as_table().unwrap() {
+                if !key.starts_with("caxton") {
+                    assert_eq!(
+                        Some(value),
+                        ours["workspace"][part].get(key),
+                        "{part}.{key}"
+                    );
+                }
             }
-            for (path, text) in template.files {
-                let filled = filled(text, "my-agent", Path::new("/sdk"));
-                assert!(!filled.contains("{{"), "{path} keeps a placeholder");
-            }
-            assert!(!template.test.is_empty());
         }
-        assert_eq!(TEMPLATES.len(), 8);
+        for name in super::super::stage::CRATES {
+            let manifest = read(&format!("crates/{name}/Cargo.toml"));
+            let dependencies = manifest["dependencies"].as_table().unwrap();
+            for (key, value) in dependencies {
+                let inherited = value.get("workspace").is_some();
+                let there = theirs["workspace"]["dependencies"].get(key).is_some();
+                assert!(
+                    !inherited || there,
+                    "{name}: {key} is not in templates/rust-sdk/Cargo.toml.in"
+                );
+            }
+        }
     }
 }

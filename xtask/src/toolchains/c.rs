@@ -8,17 +8,23 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Tool, debian, first_line, once};
+use super::{DebianPins, Tool, debian, first_line, once, version::at_least};
+
+/// How a compiler is got where Debian's packages do not give one.
+const REMEDY: &str =
+    "install clang with its wasm32 backend, wasm-ld and WASI's libc; then run this again";
 
 /// Finds or installs it.
-pub(super) fn find(prefix: &Path, packages: &[String]) -> anyhow::Result<Tool> {
-    if let Some(tool) = system() {
+pub(super) fn find(prefix: &Path, pins: &DebianPins) -> anyhow::Result<Tool> {
+    if let Some(tool) = system()
+        && at_least("clang", &tool.fingerprint, &pins.minimum, REMEDY).is_ok()
+    {
         println!("c: {} of the system", tool.fingerprint);
         return Ok(tool);
     }
     let dir = prefix.join("c");
-    once(&dir, &packages.join(" "), "c", || {
-        debian::unpack(packages, &dir)
+    once(&dir, &pins.wanted(), "c", || {
+        debian::unpack(prefix, pins, REMEDY, &dir)
     })?;
     let library_path = debian::library_path(&dir)?;
     let clang = dir.join("usr/bin/clang");
@@ -32,6 +38,7 @@ pub(super) fn find(prefix: &Path, packages: &[String]) -> anyhow::Result<Tool> {
         .context("the packages brought no wasm-ld")?;
     let tool =
         tool(clang, &linker, dir.join("usr"), env).context("the unpacked clang does not run")?;
+    at_least("clang", &tool.fingerprint, &pins.minimum, REMEDY)?;
     println!("c: {}", tool.fingerprint);
     Ok(tool)
 }

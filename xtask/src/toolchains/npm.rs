@@ -4,7 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::Context as _;
 
-use super::{Tool, first_line, once, run};
+use super::{
+    REINSTALL, Tool, first_line, once, run,
+    version::{at_least, pinned},
+};
 
 /// Finds or installs `package` (with its exact version); `binary` is the program to call.
 pub(super) fn find(
@@ -37,6 +40,7 @@ pub(super) fn find(
         .to_string();
     let version = first_line(node.command().arg(&script).arg("--version"))
         .with_context(|| format!("{script} does not run"))?;
+    at_least(name, &version, pinned(package), REINSTALL)?;
     println!("{name}: {}", version.trim_start_matches("Version "));
     Ok(Tool {
         program: node.program.clone(),

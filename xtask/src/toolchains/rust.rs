@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{RustPins, Tool, debian, first_line, once, run};
+use super::{DebianPins, RustPins, Tool, debian, first_line, once, run, version::at_least};
+
+/// How a compiler is got where Debian's packages do not give one.
+const REMEDY: &str = "run `rustup target add wasm32-unknown-unknown`, or add Debian's security suite \
+    to the package sources in /etc/apt; then run this again";
 
 /// Finds or installs it. The tool is cargo, with the compiler in its environment.
 pub(super) fn find(prefix: &Path, pins: &RustPins) -> anyhow::Result<Tool> {
@@ -23,27 +27,22 @@ pub(super) fn find(prefix: &Path, pins: &RustPins) -> anyhow::Result<Tool> {
         });
     }
     let dir = prefix.join("rust");
-    let wanted = format!("{} for {}", pins.debian.join(" "), pins.targets.join(" "));
+    let wanted = format!("{} for {}", pins.debian.wanted(), pins.targets.join(" "));
     once(&dir, &wanted, "rust", || {
         println!(
             "  the active toolchain has no std for {}",
             pins.targets.join(", ")
         );
-        debian::unpack(&pins.debian, &dir)?;
+        debian::unpack(prefix, &pins.debian, REMEDY, &dir)?;
         link_linkers(&dir)?;
+        // Building std takes minutes: the compiler is looked at first.
+        version_of(&dir, &pins.debian, REMEDY)?;
         pins.targets
             .iter()
             .try_for_each(|target| build_std(&dir, target))
     })?;
+    let version = version_of(&dir, &pins.debian, REMEDY)?;
     let mut env = environment(&dir)?;
-    let mut rustc = Command::new(dir.join("usr/bin/rustc"));
-    let version = first_line(rustc.arg("-V").envs(env.iter().map(|(k, v)| (k, v))))
-        .context("the unpacked rustc does not run")?;
-    let version = version
-        .split(" (built")
-        .next()
-        .unwrap_or(&version)
-        .to_owned();
     let linker = active_tools()?.join("rust-lld");
     let linker = first_line(Command::new(linker).args(["-flavor", "wasm", "--version"]))
         .and_then(|line| line.split(" (").next().map(str::to_owned))
@@ -56,6 +55,36 @@ pub(super) fn find(prefix: &Path, pins: &RustPins) -> anyhow::Result<Tool> {
         env,
         fingerprint: format!("{version}, {linker}"),
     })
+}
+
+/// Finds or installs the lowest compiler that the SDK is for. The tool is cargo, as in [`find`].
+pub(super) fn find_lowest(prefix: &Path, pins: &DebianPins) -> anyhow::Result<Tool> {
+    let remedy = "the check of the SDK's `rust-version` needs this release of Debian's compiler";
+    let dir = prefix.join("lowest-rust");
+    once(&dir, &pins.wanted(), "lowest rust", || {
+        debian::unpack(prefix, pins, remedy, &dir)
+    })?;
+    let version = version_of(&dir, pins, remedy)?;
+    println!("lowest rust: {version}");
+    let mut env = environment(&dir)?;
+    env.push(("RUSTC_WRAPPER".to_owned(), String::new()));
+    Ok(Tool {
+        program: "cargo".into(),
+        args: Vec::new(),
+        env,
+        fingerprint: version,
+    })
+}
+
+/// What the unpacked compiler says of itself, without the note of who built it.
+///
+/// Errors: it does not run, or it is too old.
+fn version_of(dir: &Path, pins: &DebianPins, remedy: &str) -> anyhow::Result<String> {
+    let mut rustc = Command::new(dir.join("usr/bin/rustc"));
+    let said = first_line(rustc.arg("-V").envs(environment(dir)?))
+        .context("the unpacked rustc does not run")?;
+    at_least("rustc", &said, &pins.minimum, remedy)?;
+    Ok(said.split(" (built").next().unwrap_or(&said).to_owned())
 }
 
 fn active_has(target: &str) -> bool {
