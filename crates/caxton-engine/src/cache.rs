@@ -20,6 +20,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use serde::Serialize;
 
 const MAC_BYTES: usize = 32;
+const KEY_FILE: &str = "key";
 const SUFFIX: &str = ".cwasm";
 
 /// Why the cache can't be used.
@@ -33,12 +34,6 @@ pub enum CacheError {
         path: PathBuf,
         /// What the system says.
         reason: io::Error,
-    },
-    /// The key file has the wrong size.
-    #[error("the cache's key {} is damaged; delete it: the cache then starts anew", .path.display())]
-    Key {
-        /// Where.
-        path: PathBuf,
     },
 }
 
@@ -92,7 +87,8 @@ fn random_key() -> [u8; 32] {
 }
 
 impl Cache {
-    /// Opens or makes the directory (mode 0700) and its key (mode 0600).
+    /// Opens or creates the directory (mode 0700) and its key (mode 0600). A damaged key is replaced:
+    /// what was cached under it is then compiled again.
     pub(crate) fn open(dir: &Path, bytes_max: u64) -> Result<Self, CacheError> {
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -103,25 +99,10 @@ impl Cache {
             .mode(0o700)
             .create(dir)
             .map_err(at(dir))?;
-        let path = dir.join("key");
-        let key = match read_key(&path)? {
-            Some(key) => key,
-            None => {
-                let key = random_key();
-                // Written aside and linked in: two nodes that start at once agree on one key.
-                let aside = dir.join(format!("key-{}", std::process::id()));
-                let written = write_new(&aside, &[&key]);
-                let linked = written.and_then(|()| fs::hard_link(&aside, &path));
-                let _ = fs::remove_file(&aside);
-                match linked {
-                    Ok(()) => key,
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        read_key(&path)?.ok_or(CacheError::Key { path })?
-                    }
-                    Err(reason) => return Err(CacheError::Directory { path, reason }),
-                }
-            }
-        };
+        if let Some(above) = dir.parent() {
+            sync_names(above).map_err(at(above))?;
+        }
+        let key = key_of(dir).map_err(at(&dir.join(KEY_FILE)))?;
         Ok(Self {
             dir: dir.to_owned(),
             bytes_max,
@@ -206,8 +187,10 @@ impl Cache {
         let aside = self.dir.join(format!("new-{}-{n}", std::process::id()));
         let written = self
             .mac(name, artefact)
-            .and_then(|mac| write_new(&aside, &[artefact, mac.as_bytes()]));
-        if let Err(error) = written.and_then(|()| fs::rename(&aside, self.path(name))) {
+            .and_then(|mac| write_new(&aside, &[artefact, mac.as_bytes()]))
+            .and_then(|()| fs::rename(&aside, self.path(name)))
+            .and_then(|()| sync_names(&self.dir));
+        if let Err(error) = written {
             tracing::warn!(%error, "a compiled module could not be cached");
             let _ = fs::remove_file(&aside);
         }
@@ -230,31 +213,12 @@ impl Cache {
     /// All entries, in the order of their names.
     #[must_use]
     pub fn list(&self) -> Vec<CacheEntry> {
-        let Ok(dir) = fs::read_dir(&self.dir) else {
-            return Vec::new();
-        };
-        let mut entries: Vec<_> = dir
-            .filter_map(Result::ok)
-            .filter_map(|entry| {
-                let name = entry.file_name().to_str()?.strip_suffix(SUFFIX)?.to_owned();
-                let metadata = entry.metadata().ok()?;
-                Some(CacheEntry {
-                    name,
-                    bytes: metadata.len(),
-                    used_secs: metadata.mtime(),
-                })
-            })
-            .collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        entries
+        // What can't be listed is not evicted, and found by its name as ever.
+        cached_modules(&self.dir).unwrap_or_default()
     }
     /// Removes all entries; how many there were.
     pub fn clear(&self) -> u64 {
-        let removed = self
-            .list()
-            .into_iter()
-            .filter(|e| fs::remove_file(self.path(&e.name)).is_ok());
-        removed.count() as u64
+        clear_cached_modules(&self.dir).unwrap_or_default()
     }
     /// Sizes and counts.
     #[must_use]
@@ -271,27 +235,95 @@ impl Cache {
     }
 }
 
-fn read_key(path: &Path) -> Result<Option<[u8; 32]>, CacheError> {
-    match fs::read(path) {
+/// The entries of a cache's directory, in the order of their names. Creates nothing.
+///
+/// Errors: the directory can't be listed, or is not there.
+pub fn cached_modules(dir: &Path) -> io::Result<Vec<CacheEntry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else {
+            continue;
+        };
+        // One that a node evicts meanwhile is left out.
+        if let Ok(metadata) = entry.metadata() {
+            entries.push(CacheEntry {
+                name: name.to_owned(),
+                bytes: metadata.len(),
+                used_secs: metadata.mtime(),
+            });
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// Removes all entries of a cache's directory; answers how many there were. Creates nothing.
+///
+/// Errors: the directory or an entry in it; those before it are removed then.
+pub fn clear_cached_modules(dir: &Path) -> io::Result<u64> {
+    let mut removed = 0;
+    for entry in cached_modules(dir)? {
+        match fs::remove_file(dir.join(format!("{}{SUFFIX}", entry.name))) {
+            Ok(()) => removed += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
+}
+
+/// The key of a cache's directory; made if there is none, and made anew if it is damaged.
+fn key_of(dir: &Path) -> io::Result<[u8; 32]> {
+    let path = dir.join(KEY_FILE);
+    match fs::read(&path) {
         Ok(bytes) => match bytes.try_into() {
-            Ok(key) => Ok(Some(key)),
-            Err(_) => Err(CacheError::Key {
-                path: path.to_owned(),
-            }),
+            Ok(key) if key != [0; 32] => return Ok(key),
+            _ => tracing::warn!(
+                path = %path.display(),
+                "the key of the module cache was damaged; a new one was made, and cached modules are compiled again"
+            ),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(reason) => Err(CacheError::Directory {
-            path: path.to_owned(),
-            reason,
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let key = random_key();
+    let aside = dir.join(format!("key-{}", std::process::id()));
+    remove_if_there(&aside)?;
+    let written = write_new(&aside, &[&key])
+        .and_then(|()| fs::rename(&aside, &path))
+        .and_then(|()| sync_names(dir));
+    if written.is_err() {
+        remove_if_there(&aside)?;
+    }
+    written.map(|()| key)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
+/// Makes the names in a directory durable.
+fn sync_names(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+/// Writes a new file; its bytes are durable when this returns.
 fn write_new(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    parts.iter().try_for_each(|part| file.write_all(part))
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.sync_all()
 }

@@ -45,7 +45,7 @@ mod wasi;
 mod worker;
 
 pub use arguments::{ARGUMENT_BYTES_MAX, Arguments};
-pub use cache::{Cache, CacheEntry, CacheError, CacheStats};
+pub use cache::{Cache, CacheEntry, CacheError, CacheStats, cached_modules, clear_cached_modules};
 pub use caxton_package::{FreedBy, ProcessorInfo};
 pub use compile::{CompileError, Compiled};
 pub use engine::{Engine, EngineError, EngineOptions};

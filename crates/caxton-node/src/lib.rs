@@ -25,7 +25,8 @@ mod turn;
 mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
-pub use caxton_store::{File, Files, RealFiles, StoreOptions};
+pub use caxton_engine::EngineError;
+pub use caxton_store::{File, Files, OpenError, RealFiles, StoreOptions};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

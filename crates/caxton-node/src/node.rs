@@ -1,6 +1,7 @@
 //! A running node: started, asked, shut down.
 
 use std::{
+    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -310,11 +311,11 @@ impl Node {
         let store = self.shared.store.metrics();
         Health {
             ready: refusal.is_none(),
-            reason: refusal.map(|refusal| refusal.text),
+            reason: refusal,
             agents: self.shared.directory.len(),
             instances: self.shared.instances.load(Ordering::Relaxed),
             durable: self.shared.durable(),
-            damage: self.shared.store.damage().map(|damage| damage.to_string()),
+            damage: self.shared.store.damage(),
             memory: self.shared.budget.memory(),
             disk: self.shared.budget.disk(),
             store,
@@ -323,8 +324,13 @@ impl Node {
     }
 }
 
-/// Opens engine and store. Blocking.
+/// Opens store and engine. Blocking.
 fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), StartError> {
+    // The store first: it holds the directory for this process and its user alone.
+    let (store, state) = match &options.data {
+        Some(dir) => open_store(dir, options)?,
+        None => (Store::in_memory(), State::default()),
+    };
     let engine = Engine::new(EngineOptions {
         kind: options.engine,
         cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
@@ -334,21 +340,20 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), Sta
         perf_map: options.perf_map,
         room,
         ..EngineOptions::default()
-    })
-    .map_err(|error| StartError::Engine {
-        reason: error.to_string(),
     })?;
-    let Some(dir) = &options.data else {
-        return Ok((engine, Store::in_memory(), State::default()));
-    };
+    Ok((engine, store, state))
+}
+
+fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), StartError> {
     let store_options = StoreOptions {
         on_fatal: on_fatal(),
         ..options.store.clone()
     };
-    let (store, recovered) = Store::open(dir, store_options).map_err(|error| StartError::Data {
-        path: dir.clone(),
-        reason: error.to_string(),
-    })?;
+    let (store, recovered) =
+        Store::open(dir, store_options).map_err(|source| StartError::Data {
+            path: dir.to_owned(),
+            source,
+        })?;
     for notice in &recovered.notices {
         tracing::warn!("{notice}");
     }
@@ -359,7 +364,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), Sta
         );
     }
     drop_unused_modules(&store, &recovered.state);
-    Ok((engine, store, recovered.state))
+    Ok((store, recovered.state))
 }
 
 /// Removes modules that no agent runs or could go back to. Before any deploy can begin.

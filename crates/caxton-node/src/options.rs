@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use caxton_engine::EngineError;
 use caxton_model::{EngineKind, Limits};
-use caxton_store::StoreOptions;
+use caxton_store::{OpenError, StoreOptions};
 
 /// How a node runs. Every field has a safe default.
 #[derive(Debug, Clone)]
@@ -60,19 +61,16 @@ impl Default for NodeOptions {
 #[non_exhaustive]
 pub enum StartError {
     /// The data directory can't be used.
-    #[error("the data directory {path}: {reason}")]
+    #[error("the data directory {}: {source}", path.display())]
     Data {
         /// Which.
         path: PathBuf,
-        /// Why, and what to do.
-        reason: String,
+        /// Why.
+        source: OpenError,
     },
     /// The engine can't be made.
-    #[error("the engine: {reason}")]
-    Engine {
-        /// Why, and what to do.
-        reason: String,
-    },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A thread can't be made.
     #[error("starting a thread: {0}")]
     Thread(#[from] std::io::Error),

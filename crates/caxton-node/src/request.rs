@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use caxton_kernel::Listing;
+use caxton_kernel::{Listing, Refusal};
 use caxton_model::{
     AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, Grants, Message,
     MessageKey, Micros, Pending, Supervision, Timestamp,
@@ -130,7 +130,7 @@ pub struct Health {
     /// Whether it takes requests.
     pub ready: bool,
     /// Why not, if not.
-    pub reason: Option<String>,
+    pub reason: Option<Refusal>,
     /// Agents deployed.
     pub agents: usize,
     /// Live instances.

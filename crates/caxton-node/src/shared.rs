@@ -82,6 +82,10 @@ impl Shared {
                 ErrorCode::DiskFull,
                 "the data directory's disk has no room; nothing is lost, and the node goes on when there is",
             )),
+            Health::NoDescriptors => Some(Refusal::new(
+                ErrorCode::NodeBudget,
+                "the node has as many open files as it may have (`ulimit -n`); nothing is lost, and it goes on when others are closed",
+            )),
             Health::Failed => Some(Refusal::new(
                 ErrorCode::Internal,
                 "the journal failed; the process ends and recovers from the disk",

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -12,8 +13,9 @@ use std::{
 
 use bytes::Bytes;
 use caxton_model::{Digest, ErrorCode};
+use rustix::io::Errno;
 
-use crate::{Files as _, RealFiles};
+use crate::directory::{make_folder, private_file, sync_names};
 
 /// Prefix of a blob's file; the rest is the 64 hex digits.
 const PREFIX: &str = "sha256-";
@@ -53,6 +55,7 @@ impl BlobError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Io { source, .. } if is_no_space(source) => ErrorCode::DiskFull,
+            Self::Io { source, .. } if is_no_descriptor(source) => ErrorCode::NodeBudget,
             Self::Io { .. } => ErrorCode::Internal,
             Self::Damaged { .. } => ErrorCode::JournalDamaged,
         }
@@ -65,6 +68,13 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+/// Whether the process, or the machine, has as many open files as it may have: nothing is wrong with
+/// the disk, and it passes when others are closed.
+pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// A folder of blobs, or memory.
@@ -83,7 +93,7 @@ enum Place {
 impl Blobs {
     /// Opens a folder, makes it if it is not there, and clears what a crash left half written.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, BlobError> {
-        fs::create_dir_all(&folder).map_err(failed("can't make", &folder))?;
+        make_folder(&folder).map_err(failed("can't create", &folder))?;
         for name in names(&folder)?.filter(|name| name.starts_with(TEMPORARY)) {
             let path = folder.join(name);
             fs::remove_file(&path).map_err(failed("can't remove", &path))?;
@@ -124,10 +134,15 @@ impl Blobs {
     fn write(&self, folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-        let written = fs::write(&temporary, bytes)
-            .and_then(|()| fs::File::open(&temporary)?.sync_all())
+        let written = private_file()
+            .create_new(true)
+            .open(&temporary)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()
+            })
             .and_then(|()| fs::rename(&temporary, path))
-            .and_then(|()| RealFiles::new(folder).sync_names());
+            .and_then(|()| sync_names(folder));
         if written.is_err() {
             // Room is freed where it can be; the next start removes what stays.
             let _ = fs::remove_file(&temporary);

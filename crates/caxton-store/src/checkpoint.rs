@@ -1,68 +1,25 @@
-//! The checkpoint: the last value of every part of the state and of every stored key, in `fjall`.
+//! The checkpoint: the last value of every part of the state and of every stored key.
 //!
 //! It is a cache of the journal: what it holds and up to which place is one atomic batch, and that
 //! place is never past the durable one.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
+    collections::{HashMap, HashSet},
+    io,
     sync::Arc,
 };
 
 use caxton_model::{AgentId, MessageKey, Part, State};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Chain, KeySize,
-    part_key::{META_KEY, part_key, part_of, value_key},
+    meta::Meta,
+    part_key::{part_key, part_of, value_key},
     part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
     v1,
 };
 
-/// The form of keys and values; another one is rebuilt from the journal.
-const CHECKPOINT_FORMAT: u32 = 1;
-/// Bytes that one keyspace holds in memory.
-///
-/// What is in memory is read back from the database's own log at the next start: 8 MiB are quick.
-const MEMTABLE_BYTES: u64 = 8 << 20;
-/// Bytes of the database's own log; the least it allows.
-const LOG_BYTES_MAX: u64 = 64 << 20;
-
 /// Values written since the last checkpoint, by agent; `None`: deleted.
 pub(crate) type Values = HashMap<AgentId, HashMap<Arc<[u8]>, Option<Arc<[u8]>>>>;
-
-/// Up to where a checkpoint goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Meta {
-    format: u32,
-    pub(crate) place: u64,
-    pub(crate) chain: Chain,
-    /// The last record of each shard.
-    pub(crate) seqs: BTreeMap<u16, u64>,
-}
-
-impl Meta {
-    pub(crate) fn new(place: u64, chain: Chain, seqs: BTreeMap<u16, u64>) -> Self {
-        Self {
-            format: CHECKPOINT_FORMAT,
-            place,
-            chain,
-            seqs,
-        }
-    }
-}
-
-impl Meta {
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        match postcard::take_from_bytes::<u32>(bytes) {
-            Ok((CHECKPOINT_FORMAT, _)) => postcard::from_bytes(bytes)
-                .map_err(|error| unreadable(META_KEY, &error.to_string())),
-            Ok((other, _)) => Err(CheckpointError::Format(other)),
-            Err(error) => Err(unreadable(META_KEY, &error.to_string())),
-        }
-    }
-}
 
 /// Why the checkpoint can't be used just now.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +28,8 @@ pub(crate) enum CheckpointError {
     Database(#[from] fjall::Error),
     #[error("what stands under {key} can't be read: {reason}")]
     Value { key: String, reason: String },
-    #[error("its format is {0}, not {CHECKPOINT_FORMAT}")]
-    Format(u32),
+    #[error("its table `{table}` {reason}")]
+    Table { table: &'static str, reason: String },
     #[error("it could not be opened again")]
     Closed,
     #[error("the database panicked while it was opened")]
@@ -80,6 +37,14 @@ pub(crate) enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Whether the files are not as they were written, rather than that the system can't give them.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Closed | Self::Database(fjall::Error::Locked | fjall::Error::Poisoned) => false,
+            _ => self.io().is_none_or(tells_of_damage),
+        }
+    }
+
     /// What the system said, where it said something.
     pub(crate) fn io(&self) -> Option<&std::io::Error> {
         match self {
@@ -89,6 +54,22 @@ impl CheckpointError {
             _ => None,
         }
     }
+}
+
+/// Whether an error says that files are not as they should be, rather than that the system can't
+/// give them.
+fn tells_of_damage(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::UnexpectedEof
+            | Kind::InvalidData
+            | Kind::InvalidInput
+            | Kind::AlreadyExists
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+    )
 }
 
 /// What is written at once.
@@ -112,11 +93,22 @@ pub(crate) enum Table {
     Values,
 }
 
+impl Table {
+    /// Its name in the database.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Parts => "parts",
+            Self::Values => "values",
+        }
+    }
+}
+
 /// Takes a key and its new value; `None`: it goes.
 pub(crate) type Write<'a> = dyn FnMut(Table, Vec<u8>, Option<&[u8]>) + 'a;
 
 impl Changes<'_> {
-    /// Names every key that changes, with its new value; those of removed agents come before.
+    /// Names every key that changes, with its new value; those of removed agents come before, and the
+    /// mark is left to whoever writes.
     pub(crate) fn each(&self, write: &mut Write<'_>) -> Result<(), CheckpointError> {
         for (part, place) in self.parts {
             let key = part_key(part);
@@ -130,11 +122,6 @@ impl Changes<'_> {
             for (key, value) in written {
                 write(Table::Values, value_key(*agent, key), value.as_deref());
             }
-        }
-        if let Some(meta) = self.meta {
-            let bytes = postcard::to_stdvec(meta)
-                .map_err(|error| unreadable(META_KEY, &error.to_string()))?;
-            write(Table::Parts, META_KEY.to_vec(), Some(&bytes));
         }
         Ok(())
     }
@@ -163,9 +150,6 @@ impl Default for Loading {
 impl Loading {
     /// Takes what stands under one key of [`Table::Parts`].
     pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
-        if key == META_KEY {
-            return Ok(());
-        }
         let part = part_of(key).ok_or_else(|| unreadable(key, "it is no part's key"))?;
         let failed = |reason: String| unreadable(key, &reason);
         let value = PartValue::split(value);
@@ -230,116 +214,7 @@ impl Loading {
     }
 }
 
-/// The open database.
-pub(crate) struct Checkpoint {
-    database: Database,
-    parts: Keyspace,
-    values: Keyspace,
-}
-
-impl Checkpoint {
-    /// Opens it, makes it if it is not there.
-    pub(crate) fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let database = Database::builder(folder)
-            .worker_threads(1)
-            .max_journaling_size(LOG_BYTES_MAX)
-            .manual_journal_persist(true)
-            .open()?;
-        Ok(Self {
-            parts: database.keyspace("parts", options)?,
-            values: database.keyspace("values", options)?,
-            database,
-        })
-    }
-
-    /// Up to where it goes; `None`: it is new.
-    pub(crate) fn meta(&self) -> Result<Option<Meta>, CheckpointError> {
-        let Some(bytes) = self.parts.get(META_KEY)? else {
-            return Ok(None);
-        };
-        Meta::decode(&bytes).map(Some)
-    }
-
-    /// The whole state as of [`Self::meta`].
-    pub(crate) fn load(&self) -> Result<State, CheckpointError> {
-        let mut loading = Loading::default();
-        for pair in self.parts.iter() {
-            let (key, value) = pair.into_inner()?;
-            loading.take(&key, &value)?;
-        }
-        Ok(loading.finish(self.meta()?))
-    }
-
-    /// Writes all changes as one batch; durable when it returns.
-    pub(crate) fn write(&self, changes: &Changes<'_>) -> Result<(), CheckpointError> {
-        let items = changes.parts.len() + changes.values.len() + 1;
-        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), items)
-            .durability(Some(PersistMode::SyncAll));
-        for agent in changes.removed {
-            for pair in self.values.prefix(agent.0.to_be_bytes()) {
-                batch.remove(&self.values, pair.key()?);
-            }
-        }
-        changes.each(&mut |table, key, value| {
-            let keyspace = match table {
-                Table::Parts => &self.parts,
-                Table::Values => &self.values,
-            };
-            match value {
-                Some(value) => batch.insert(keyspace, key, value),
-                None => batch.remove(keyspace, key),
-            }
-        })?;
-        Ok(batch.commit()?)
-    }
-
-    /// Bytes on disk.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.database.disk_space().unwrap_or(0)
-    }
-
-    /// One stored value.
-    pub(crate) fn read(
-        &self,
-        agent: AgentId,
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>, CheckpointError> {
-        let value = self.values.get(value_key(agent, key))?;
-        Ok(value.map(|value| value.to_vec()))
-    }
-
-    /// Keys of one agent behind `after`, with sizes.
-    pub(crate) fn keys(
-        &self,
-        agent: AgentId,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<KeySize>, CheckpointError> {
-        let prefix = agent.0.to_be_bytes();
-        let first = value_key(agent, after.unwrap_or_default());
-        let mut keys = Vec::new();
-        for pair in self.values.range(first.clone()..) {
-            if keys.len() >= limit {
-                break;
-            }
-            let (key, value) = pair.into_inner()?;
-            let Some(rest) = key.strip_prefix(&prefix) else {
-                break;
-            };
-            if after.is_some() && *key == *first {
-                continue;
-            }
-            keys.push(KeySize {
-                key: rest.to_vec(),
-                bytes: value.len() as u64,
-            });
-        }
-        Ok(keys)
-    }
-}
-
-fn unreadable(key: &[u8], reason: &str) -> CheckpointError {
+pub(crate) fn unreadable(key: &[u8], reason: &str) -> CheckpointError {
     CheckpointError::Value {
         key: format!("{:?}", String::from_utf8_lossy(key)),
         reason: reason.to_owned(),

@@ -2,8 +2,7 @@
 //! something is wrong.
 
 use std::{
-    fs, io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    io,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,10 +16,12 @@ use caxton_model::State;
 use crate::{
     Chain, Damage, Files, Health, JournalOptions, JournalWriter, OpenError, RealFiles, Recovered,
     StoreMetrics, StoreOptions,
-    checkpoint::{Checkpoint, CheckpointError},
-    follower::{Follow, Follower},
+    directory::{DataDirectory, make_folder},
+    follow::{Follow, FollowStart},
+    follower::Follower,
     frame::segment_name,
     journal::Journal,
+    open_checkpoint::{checkpoint_failed, open_checkpoint},
     queue::Queue,
     scan::{Listing, list},
     verify::verify_files,
@@ -39,7 +40,7 @@ pub(crate) struct Disk {
     queue_records_max: u64,
     queue_bytes_max: u64,
     scrub: Option<Scrub>,
-    lock: Mutex<Option<fs::File>>,
+    lock: Mutex<Option<DataDirectory>>,
 }
 
 impl std::fmt::Debug for Follow {
@@ -50,24 +51,24 @@ impl std::fmt::Debug for Follow {
     }
 }
 
-/// The checkpoint, opened, and what it holds.
-struct Opened {
-    checkpoint: Checkpoint,
-    known: Option<(u64, Chain)>,
-    state: State,
-}
-
 impl Disk {
     pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Recovered), OpenError> {
         let journal_dir = dir.join("journal");
-        make_dir(dir)?;
-        let lock = lock(dir)?;
-        make_dir(&journal_dir)?;
+        let mut recovered = Recovered::default();
+        let lock = DataDirectory::open(dir, &mut recovered.notices)?;
+        make_folder(&journal_dir).map_err(OpenError::io(format!(
+            "can't create {}",
+            journal_dir.display()
+        )))?;
         let files = (options.files)(&journal_dir);
         let listing = list(&*files)?;
-        let mut recovered = Recovered::default();
         let folder = dir.join("checkpoint");
-        let opened = open_checkpoint(&folder, listing.as_ref(), &mut recovered.notices)?;
+        let opened = open_checkpoint(
+            &folder,
+            listing.as_ref(),
+            options.open_check_bytes,
+            &mut recovered.notices,
+        )?;
         let check_known =
             older_bytes(&*files, listing.as_ref(), opened.known)? <= options.open_check_bytes;
         let journal_options = JournalOptions {
@@ -100,15 +101,14 @@ impl Disk {
         let failed = || OpenError::io("can't start a thread");
         let scrub = scrub.map_err(failed())?;
         let queue = Arc::new(Queue::new());
-        let follow = Follow::start(
+        let start = FollowStart {
             follower,
             checkpoint,
             folder,
             files,
-            Arc::clone(&queue),
-            options,
-        )
-        .map_err(failed())?;
+            is_checked: opened.is_checked,
+        };
+        let follow = Follow::start(start, Arc::clone(&queue), options).map_err(failed())?;
         let disk = Self {
             journal: Journal::start(writer, options, queue).map_err(failed())?,
             follow,
@@ -140,13 +140,15 @@ impl Disk {
             && (unwritten < FAILING_LAG_MAX || self.follow.writes.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn damage(&self) -> Option<Damage> {
-        let scrub = self.scrub.as_ref()?;
-        scrub
-            .found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// What the checks in the background have found, in words.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let found = self.scrub.as_ref().and_then(|scrub| {
+            let found = scrub.found.lock();
+            found.unwrap_or_else(PoisonError::into_inner).clone()
+        });
+        found
+            .map(|damage| damage.to_string())
+            .or_else(|| self.follow.damage())
     }
 
     pub(crate) fn metrics(&self) -> StoreMetrics {
@@ -217,50 +219,8 @@ pub(crate) fn recover(
     Ok((writer, follower))
 }
 
-fn make_dir(dir: &Path) -> Result<(), OpenError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(dir)
-        .map_err(OpenError::io(format!("can't make {}", dir.display())))
-}
-
-/// Takes the directory for this process. The lock ends with the process, however it ends.
-fn lock(dir: &Path) -> Result<fs::File, OpenError> {
-    use io::Write as _;
-    let path = dir.join("lock");
-    let failed = || OpenError::io(format!("can't lock {}", path.display()));
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked {
-                path: dir.to_owned(),
-                holder: fs::read_to_string(&path)
-                    .ok()
-                    .map(|pid| pid.trim().to_owned())
-                    .filter(|pid| !pid.is_empty()),
-            });
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(failed()(error)),
-    }
-    // Only for the other node's error message: on a full disk it stays empty.
-    let _ = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
-}
-
 /// Random bytes: the keys of the standard library's hash maps come from the system.
-fn random_id() -> [u8; 32] {
+pub(crate) fn random_id() -> [u8; 32] {
     use std::hash::{BuildHasher as _, RandomState};
     let mut hasher = blake3::Hasher::new();
     for _ in 0..8 {
@@ -288,83 +248,6 @@ fn older_bytes(
             .map_err(OpenError::io(format!("can't read journal/{name}")))?;
     }
     Ok(bytes)
-}
-
-/// Opens the checkpoint; one that can't be used is set aside if the journal can make it anew.
-fn open_checkpoint(
-    folder: &Path,
-    listing: Option<&Listing>,
-    notices: &mut Vec<String>,
-) -> Result<Opened, OpenError> {
-    let begins = listing.map_or(1, Listing::begins);
-    let reason = match try_checkpoint(folder) {
-        Ok(opened) => match opened.known {
-            Some((place, _)) if place + 1 >= begins => return Ok(opened),
-            None if begins == 1 => return Ok(opened),
-            None => "it is empty".to_owned(),
-            Some((place, _)) => format!("it ends at place {place}"),
-        },
-        Err(error) if error.io().is_some_and(|source| !tells_of_damage(source)) => {
-            return Err(checkpoint_failed(error));
-        }
-        Err(error) => error.to_string(),
-    };
-    if begins > 1 {
-        return Err(OpenError::CheckpointLost {
-            reason,
-            journal_begins: begins,
-        });
-    }
-    let aside = folder.with_extension("unusable");
-    if aside.exists() {
-        fs::remove_dir_all(&aside)
-            .map_err(OpenError::io(format!("can't remove {}", aside.display())))?;
-    }
-    fs::rename(folder, &aside)
-        .map_err(OpenError::io(format!("can't rename {}", folder.display())))?;
-    notices.push(format!(
-        "the checkpoint could not be used ({reason}); it was rebuilt from the journal, and the old one is in {}",
-        aside.display()
-    ));
-    try_checkpoint(folder).map_err(checkpoint_failed)
-}
-
-/// Whether an error says that files are not as they should be, rather than that the system can't
-/// give them.
-fn tells_of_damage(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::NotFound
-            | Kind::UnexpectedEof
-            | Kind::InvalidData
-            | Kind::InvalidInput
-            | Kind::AlreadyExists
-            | Kind::NotADirectory
-            | Kind::IsADirectory
-    )
-}
-
-fn try_checkpoint(folder: &Path) -> Result<Opened, CheckpointError> {
-    // Damaged files may panic the database: that is damage, too.
-    catch_unwind(AssertUnwindSafe(|| {
-        let checkpoint = Checkpoint::open(folder)?;
-        let known = checkpoint.meta()?.map(|meta| (meta.place, meta.chain));
-        Ok(Opened {
-            state: checkpoint.load()?,
-            checkpoint,
-            known,
-        })
-    }))
-    .unwrap_or(Err(CheckpointError::Panicked))
-}
-
-fn checkpoint_failed(error: CheckpointError) -> OpenError {
-    let source = match error.io() {
-        Some(source) => io::Error::new(source.kind(), error.to_string()),
-        None => io::Error::other(error.to_string()),
-    };
-    OpenError::io("can't use the checkpoint")(source)
 }
 
 /// Reads, in the background, what opening did not.

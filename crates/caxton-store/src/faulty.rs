@@ -28,6 +28,7 @@ struct Disk {
     /// Bytes there is room for; `None`: any.
     room: Option<u64>,
     fail_sync: bool,
+    no_descriptors: bool,
     /// Most bytes one write takes.
     write_max: Option<usize>,
     syncs: u64,
@@ -46,6 +47,16 @@ impl FaultyFiles {
     /// Leaves room for so many bytes; `None`: for any.
     pub fn set_room(&self, room: Option<u64>) {
         self.lock().room = room;
+    }
+    /// Whether no file can be opened from now on, as in a process with as many as it may have.
+    pub fn set_no_descriptors(&self, none: bool) {
+        self.lock().no_descriptors = none;
+    }
+    fn take_descriptor(&self) -> io::Result<()> {
+        if self.lock().no_descriptors {
+            return Err(rustix::io::Errno::MFILE.into());
+        }
+        Ok(())
     }
     /// From now on no sync succeeds.
     pub fn fail_syncs(&self) {
@@ -177,6 +188,7 @@ impl Files for FaultyFiles {
         Ok(self.names_now())
     }
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.take_descriptor()?;
         if !self.lock().files.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -186,6 +198,7 @@ impl Files for FaultyFiles {
         }))
     }
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.take_descriptor()?;
         self.change()?;
         let mut disk = self.lock();
         disk.files.entry(name.to_owned()).or_default().now.clear();
@@ -198,6 +211,7 @@ impl Files for FaultyFiles {
         Ok(())
     }
     fn sync_names(&self) -> io::Result<()> {
+        self.take_descriptor()?;
         self.change()?;
         for bytes in self.lock().files.values_mut() {
             bytes.named = true;
@@ -248,6 +262,9 @@ impl File for FaultyFile {
             return Err(io::Error::other("the power is gone"));
         }
         Ok(from.len())
+    }
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(self.disk.lock().files.contains_key(&self.name))
     }
     fn reserve(&self, size: u64) -> io::Result<()> {
         self.disk.change()?;

@@ -2,8 +2,11 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use crate::directory::{private_file, sync_names};
 
 /// A folder of files, by name.
 pub trait Files: Send + Sync {
@@ -33,6 +36,10 @@ pub trait File: Send + Sync {
     fn cut(&self, size: u64) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
+    /// Whether its name still leads to it: `false` once it was removed, replaced or moved.
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     /// Where from `offset` on anything may stand that is not zero; `None`: nowhere.
     fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
         Ok(Some(offset))
@@ -106,56 +113,48 @@ impl Files for RealFiles {
             .collect())
     }
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let path = self.folder.join(name);
         let file = fs::OpenOptions::new()
             .read(true)
             .write(self.writable)
-            .open(self.folder.join(name))?;
-        Ok(Box::new(RealFile(file)))
+            .open(&path)?;
+        Ok(Box::new(RealFile { file, path }))
     }
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.folder.join(name))?;
-        Ok(Box::new(RealFile(file)))
+        let path = self.folder.join(name);
+        let file = private_file().read(true).truncate(true).open(&path)?;
+        Ok(Box::new(RealFile { file, path }))
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.folder.join(name))
     }
-    #[cfg(unix)]
     fn sync_names(&self) -> io::Result<()> {
-        fs::File::open(&self.folder)?.sync_all()
-    }
-    /// Directories can't be synced there; the file system journals names itself.
-    #[cfg(not(unix))]
-    fn sync_names(&self) -> io::Result<()> {
-        Ok(())
+        sync_names(&self.folder)
     }
 }
 
-struct RealFile(fs::File);
+struct RealFile {
+    file: fs::File,
+    path: PathBuf,
+}
 
 impl File for RealFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
-    #[cfg(unix)]
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.0, bytes, offset)
+        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
     }
-    #[cfg(unix)]
+    fn is_in_place(&self) -> io::Result<bool> {
+        let mine = self.file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (mine.dev(), mine.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::write_at(&self.0, bytes, offset)
-    }
-    #[cfg(windows)]
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.0, bytes, offset)
-    }
-    #[cfg(windows)]
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)
+        std::os::unix::fs::FileExt::write_at(&self.file, bytes, offset)
     }
     #[cfg(target_os = "linux")]
     fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
@@ -164,7 +163,7 @@ impl File for RealFile {
             io::Errno,
         };
         // Room that was taken and never written is no data. All else goes by offsets of its own.
-        match seek(&self.0, SeekFrom::Data(offset)) {
+        match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(at) => Ok(Some(at)),
             Err(Errno::NXIO) => Ok(None),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(Some(offset)),
@@ -177,21 +176,21 @@ impl File for RealFile {
             fs::{FallocateFlags, fallocate},
             io::Errno,
         };
-        match fallocate(&self.0, FallocateFlags::empty(), 0, size) {
+        match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
             Ok(()) => Ok(()),
             // This file system can't take room in advance: a full disk shows at the write.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.0.set_len(size),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.file.set_len(size),
             Err(error) => Err(error.into()),
         }
     }
     #[cfg(not(target_os = "linux"))]
     fn reserve(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+        self.file.set_len(size)
     }
     fn cut(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+        self.file.set_len(size)
     }
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }

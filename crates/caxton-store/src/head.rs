@@ -114,16 +114,25 @@ pub(crate) fn read_head(files: &dyn Files) -> io::Result<HeadFound> {
 }
 
 fn read_slot(file: &dyn File, slot: u64) -> io::Result<Result<Head, HeaderFault>> {
+    Ok(Head::decode(&slot_bytes(file, slot)?))
+}
+
+fn slot_bytes(file: &dyn File, slot: u64) -> io::Result<Slot> {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     file.read_full_at(&mut bytes, slot * SLOT_STRIDE)?;
-    Ok(Head::decode(&bytes))
+    Ok(bytes)
 }
+
+/// One slot of the head's file.
+type Slot = [u8; SEGMENT_HEADER_BYTES];
 
 /// The head's file, open to be written.
 pub(crate) struct HeadFile {
     file: Box<dyn File>,
     next_slot: u64,
     unsynced: bool,
+    /// Both slots as this process read or wrote them last; `None`: a write of it failed.
+    slots: [Option<Slot>; 2],
 }
 
 impl HeadFile {
@@ -147,23 +156,48 @@ impl HeadFile {
             file,
             next_slot: 0,
             unsynced: false,
+            slots: [Some(head.encode()); 2],
         };
         Ok((this, head))
     }
 
     /// Opens the file of a journal whose good slot is known.
     pub(crate) fn open(files: &dyn Files, good_slot: u64) -> io::Result<Self> {
+        let file = files.open(HEAD_FILE)?;
+        let slots = [Some(slot_bytes(&*file, 0)?), Some(slot_bytes(&*file, 1)?)];
         Ok(Self {
-            file: files.open(HEAD_FILE)?,
+            file,
             next_slot: 1 - good_slot,
             unsynced: false,
+            slots,
         })
+    }
+
+    /// Whether the file is in its place and as this process left it: each process writes the head
+    /// after each group, so that a second one is noticed here.
+    pub(crate) fn is_ours(&self) -> io::Result<bool> {
+        if !self.file.is_in_place()? {
+            return Ok(false);
+        }
+        for (number, slot) in (0..).zip(&self.slots) {
+            if let Some(slot) = slot
+                && *slot != slot_bytes(&*self.file, number)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the slot whose turn it is. Survives the process; the power only after [`Self::sync`].
     pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
+        let bytes = head.encode();
+        let [first, second] = &mut self.slots;
+        let slot = if self.next_slot == 0 { first } else { second };
+        *slot = None;
         self.file
-            .write_all_at(&head.encode(), self.next_slot * SLOT_STRIDE)?;
+            .write_all_at(&bytes, self.next_slot * SLOT_STRIDE)?;
+        *slot = Some(bytes);
         self.next_slot = 1 - self.next_slot;
         self.unsynced = true;
         Ok(())

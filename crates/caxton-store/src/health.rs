@@ -9,6 +9,9 @@ pub enum Health {
     Good,
     /// The disk has no room: nothing is lost, turns stop, the edge answers 503.
     Full,
+    /// The process has as many open files as it may have: nothing is lost, turns stop until others
+    /// are closed, the edge answers 503.
+    NoDescriptors,
     /// It can't go on: the process must end and recover.
     Failed,
 }
@@ -24,6 +27,14 @@ pub enum StoreFailed {
         what: String,
         /// What the system said.
         reason: String,
+    },
+    /// Another process writes this journal, or it was moved, removed or replaced.
+    #[error(
+        "journal/{file} was changed, moved or removed by another process; nothing more is acknowledged. Let one node alone use the data directory, run `caxton journal verify`, then start the node again"
+    )]
+    NotAlone {
+        /// The file, within the journal's folder.
+        file: String,
     },
     /// The checkpoint forgot what it had confirmed; opening again rebuilds it from the journal.
     #[error("the checkpoint fell back from place {expected} to {found}; start again to rebuild it")]
@@ -43,7 +54,9 @@ impl StoreFailed {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Disk { .. } | Self::CheckpointFellBack { .. } => ErrorCode::Internal,
+            Self::Disk { .. } | Self::CheckpointFellBack { .. } | Self::NotAlone { .. } => {
+                ErrorCode::Internal
+            }
             Self::Closed => ErrorCode::ShuttingDown,
         }
     }

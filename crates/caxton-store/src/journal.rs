@@ -219,6 +219,7 @@ impl Journal {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Good,
             1 => Health::Full,
+            2 => Health::NoDescriptors,
             _ => Health::Failed,
         }
     }

@@ -25,9 +25,13 @@
 
 mod blobs;
 mod checkpoint;
+mod checkpoint_copy;
+mod database;
+mod directory;
 mod disk;
 mod faulty;
 mod files;
+mod follow;
 mod follower;
 mod form;
 mod frame;
@@ -35,12 +39,16 @@ mod head;
 mod health;
 mod journal;
 mod memory;
+mod meta;
 mod metrics;
+mod open_checkpoint;
 mod open_error;
 mod options;
 mod part_key;
 mod part_value;
 mod queue;
+mod rebuild;
+mod retention;
 mod scan;
 mod scribe;
 mod segment;
@@ -50,12 +58,14 @@ mod store;
 mod v1;
 mod verify;
 mod window;
+mod write_error;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use blobs::{BlobError, Blobs};
+pub use directory::is_in_use;
 pub use faulty::FaultyFiles;
 pub use files::{File, Files, RealFiles};
 pub use frame::{Chain, decode_entry, encode_entry};
@@ -68,4 +78,5 @@ pub use show::{Show, ShowFilter, show};
 pub use stepped::{CheckpointImage, SteppedStore};
 pub use store::{KeySize, ReadError, Recovered, Store};
 pub use verify::{VerifyReport, verify};
-pub use writer::{Group, JournalFound, JournalOptions, JournalWriter, WriteError};
+pub use write_error::{Lack, WriteError};
+pub use writer::{Group, JournalFound, JournalOptions, JournalWriter};

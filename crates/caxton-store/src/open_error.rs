@@ -77,6 +77,17 @@ pub enum OpenError {
         /// The other process's id, where it could be read.
         holder: Option<String>,
     },
+    /// The folder is shared with other users and holds what is none of a node's.
+    #[error(
+        "{} is open to other users (mode {mode:04o}) and holds other files: a data directory is for one node and its user alone. Name a new or an empty directory with `--data`",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// Durable records can't be read.
     #[error(
         "the journal is damaged: {0}. Nothing was changed. Keep the directory, run `caxton journal verify`, and restore from a copy"
@@ -115,6 +126,7 @@ impl OpenError {
             Self::Io { source, .. } if crate::blobs::is_no_space(source) => ErrorCode::DiskFull,
             Self::Io { .. } | Self::Version { .. } => ErrorCode::Internal,
             Self::Locked { .. } => ErrorCode::DirectoryLocked,
+            Self::Foreign { .. } => ErrorCode::InvalidConfig,
             Self::Damaged(_) | Self::CheckpointLost { .. } => ErrorCode::JournalDamaged,
             Self::Blobs(error) => error.code(),
         }

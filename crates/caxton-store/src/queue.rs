@@ -24,6 +24,8 @@ struct Inner<T> {
     in_hand_since: Option<Instant>,
     /// Whether the taker waits and was not woken for what is there.
     waiting: bool,
+    /// Whether the taker is to come back although there is nothing.
+    nudged: bool,
     closed: bool,
 }
 
@@ -36,6 +38,12 @@ pub(crate) enum Taken {
     Closed,
 }
 
+impl<T> Inner<T> {
+    fn has_nothing(&mut self) -> bool {
+        self.items.is_empty() && !self.closed && !self.nudged
+    }
+}
+
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         Self {
@@ -44,6 +52,7 @@ impl<T> Queue<T> {
                 first_at: None,
                 in_hand_since: None,
                 waiting: false,
+                nudged: false,
                 closed: false,
             }),
             changed: Condvar::new(),
@@ -80,6 +89,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Has the taker come back now, with nothing if there is nothing.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.changed.notify_one();
+    }
+
     /// Takes all there is into `items`, which must be empty; waits if there is nothing.
     pub(crate) fn take(&self, items: &mut Vec<T>, timeout: Option<Duration>) -> Taken {
         let mut inner = self.lock();
@@ -89,17 +104,18 @@ impl<T> Queue<T> {
             inner = match timeout {
                 Some(timeout) => {
                     self.changed
-                        .wait_timeout_while(inner, timeout, |i| i.items.is_empty() && !i.closed)
+                        .wait_timeout_while(inner, timeout, Inner::has_nothing)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
                 None => self
                     .changed
-                    .wait_while(inner, |i| i.items.is_empty() && !i.closed)
+                    .wait_while(inner, Inner::has_nothing)
                     .unwrap_or_else(PoisonError::into_inner),
             };
             inner.waiting = false;
         }
+        inner.nudged = false;
         if inner.items.is_empty() {
             return if inner.closed {
                 Taken::Closed

@@ -12,7 +12,7 @@ use std::{
 use caxton_model::Entry;
 
 use crate::{
-    Group, Health, JournalWriter, OnFatal, StoreFailed, StoreOptions, WriteError,
+    Group, Health, JournalWriter, Lack, OnFatal, StoreFailed, StoreOptions, WriteError,
     journal::{Durable, Item, Journal, Notify},
     queue::{Queue, Taken},
 };
@@ -41,7 +41,7 @@ const GATHER: Duration = Duration::from_micros(300);
 pub(crate) enum Step {
     /// What was taken so far is durable, or there was nothing.
     Done,
-    /// There is no room: the group is kept, and the next step tries it again.
+    /// The system lacks room or descriptors: the group is kept, and the next step tries it again.
     Full,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Scribe {
     waiting: Vec<Notify>,
     /// Whether the next one is gathered a little longer.
     gathers: bool,
-    /// Whether the group has found no room.
+    /// Whether the group waits for room or descriptors.
     is_full: bool,
     head_synced: Instant,
     /// When the checkpoint's thread was woken for a group.
@@ -181,10 +181,13 @@ impl Scribe {
                 }
                 Ok(Step::Done)
             }
-            Err(WriteError::NoSpace { what, source }) => {
+            Err(WriteError::Blocked { lack, what, source }) => {
                 if self.journal.health() == Health::Good {
-                    tracing::warn!(%what, %source, "no room for the journal: turns stop until there is");
-                    self.journal.set_health(Health::Full);
+                    tracing::warn!(%what, %source, "the journal can't be written now: turns stop until it can");
+                    self.journal.set_health(match lack {
+                        Lack::Room => Health::Full,
+                        Lack::Descriptors => Health::NoDescriptors,
+                    });
                 }
                 self.is_full = true;
                 Ok(Step::Full)
@@ -202,8 +205,8 @@ impl Scribe {
     }
 
     fn publish(&mut self, group: &Group, took: Duration) {
-        if self.journal.health() == Health::Full {
-            tracing::info!("there is room for the journal again");
+        if matches!(self.journal.health(), Health::Full | Health::NoDescriptors) {
+            tracing::info!("the journal is written again");
             self.journal.set_health(Health::Good);
         }
         let gauges = &self.journal.gauges;

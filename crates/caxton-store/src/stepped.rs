@@ -10,12 +10,14 @@ use caxton_model::{AgentId, Entry};
 
 use crate::{
     Files, Health, JournalOptions, OpenError, Recovered, StoreFailed, StoreOptions,
-    checkpoint::{Changes, CheckpointError, Loading, Meta, Table},
+    checkpoint::{Changes, CheckpointError, Loading, Table},
     disk::recover,
-    follower::{Follower, keep_segments},
+    follower::Follower,
     journal::{Durable, Journal},
-    part_key::{META_KEY, value_key},
+    meta::Meta,
+    part_key::value_key,
     queue::{Queue, Taken},
+    retention::keep_segments,
     scribe::{Scribe, Step},
 };
 
@@ -24,6 +26,7 @@ use crate::{
 pub struct CheckpointImage {
     parts: BTreeMap<Vec<u8>, Vec<u8>>,
     values: BTreeMap<Vec<u8>, Vec<u8>>,
+    meta: Option<Meta>,
 }
 
 impl CheckpointImage {
@@ -58,19 +61,19 @@ impl CheckpointImage {
                 Some(value) => table.insert(key, value.to_vec()),
                 None => table.remove(&key),
             };
-        })
+        })?;
+        if let Some(meta) = changes.meta {
+            self.meta = Some(meta.clone());
+        }
+        Ok(())
     }
 
-    fn read(&self) -> Result<(caxton_model::State, Option<Meta>), CheckpointError> {
-        let meta = match self.parts.get(META_KEY) {
-            Some(bytes) => Some(Meta::decode(bytes)?),
-            None => None,
-        };
+    fn read(&self) -> Result<caxton_model::State, CheckpointError> {
         let mut loading = Loading::default();
         for (key, value) in &self.parts {
             loading.take(key, value)?;
         }
-        Ok((loading.finish(meta.clone()), meta))
+        Ok(loading.finish(self.meta.clone()))
     }
 }
 
@@ -107,11 +110,11 @@ impl SteppedStore {
         let failed = |error: CheckpointError| {
             OpenError::io("can't use the checkpoint")(io::Error::other(error.to_string()))
         };
-        let (state, meta) = image.read().map_err(failed)?;
+        let state = image.read().map_err(failed)?;
         let journal_options = JournalOptions {
             segment_bytes: options.segment_bytes,
             new_id: options.journal_id.unwrap_or_default(),
-            known: meta.map(|meta| (meta.place, meta.chain)),
+            known: image.meta.as_ref().map(|meta| (meta.place, meta.chain)),
             check_known: options.open_check_bytes > 0,
         };
         let mut recovered = Recovered::default();

@@ -8,7 +8,7 @@ use std::{
 use caxton_model::{AgentId, Entry, ErrorCode, State};
 
 use crate::{
-    Blobs, Damage, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
+    Blobs, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
     checkpoint::CheckpointError, disk::Disk, journal::Batch, memory::Memory,
 };
 
@@ -47,13 +47,22 @@ pub enum ReadError {
         /// What went wrong.
         reason: String,
     },
+    /// The checkpoint is damaged, and the journal does not reach back to build it anew.
+    #[error("the state's checkpoint is damaged and could not be built anew: {reason}")]
+    Damaged {
+        /// What went wrong.
+        reason: String,
+    },
 }
 
 impl ReadError {
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
-        ErrorCode::Internal
+        match self {
+            Self::Unavailable { .. } => ErrorCode::Internal,
+            Self::Damaged { .. } => ErrorCode::JournalDamaged,
+        }
     }
 }
 
@@ -150,9 +159,9 @@ impl Store {
         }
     }
 
-    /// What the check of older segments in the background has found, if anything.
+    /// What the checks in the background have found and could not mend, in words.
     #[must_use]
-    pub fn damage(&self) -> Option<Damage> {
+    pub fn damage(&self) -> Option<String> {
         match &self.backend {
             Backend::Memory(_) => None,
             Backend::Disk(disk) => disk.damage(),
@@ -245,7 +254,10 @@ impl Store {
 }
 
 fn unavailable(error: CheckpointError) -> ReadError {
-    ReadError::Unavailable {
-        reason: error.to_string(),
+    let reason = error.to_string();
+    if error.is_damage() {
+        ReadError::Damaged { reason }
+    } else {
+        ReadError::Unavailable { reason }
     }
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::{
-    Damage, Files, OpenError, RealFiles, TornTail,
+    Chain, Damage, Files, OpenError, RealFiles, TornTail,
+    checkpoint_copy::CheckpointFound,
     frame::{decode_entry, segment_name},
     head::HEAD_FILE,
     scan::{Mark, list},
@@ -35,8 +36,12 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// The chain behind the last good record, as hex.
     pub chain: String,
-    /// The first thing that is not as it was written.
+    /// The first thing in the journal that is not as it was written.
     pub damage: Option<Damage>,
+    /// The place up to which the checkpoint goes, if it was read.
+    pub checkpoint_place: Option<u64>,
+    /// What is wrong with the checkpoint, in words.
+    pub checkpoint_damage: Option<String>,
     /// The half-written end, which the next start cuts off (or which a node is just writing).
     pub torn: Option<TornTail>,
     /// Harmless things worth knowing, in words.
@@ -44,21 +49,69 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether every durable record can be read.
+    /// Whether every durable record, and the checkpoint, can be read.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        self.damage.is_none()
+        self.damage.is_none() && self.checkpoint_damage.is_none()
     }
 }
 
-/// Checks the journal of a data directory: every header, checksum, record and link of the chain.
+/// Checks the journal of a data directory, every header, checksum, record and link of the chain, and
+/// every entry of its checkpoint.
 ///
-/// Changes nothing; the directory may be in use.
+/// Changes nothing; the directory may be in use. The checkpoint is read from a copy in the system's
+/// folder for temporary files; while a node uses it, that node alone can check it.
 /// Errors: where files can't be read at all, or a newer program wrote them.
-/// Cost: reads the whole journal.
+/// Cost: reads the whole journal, copies the checkpoint.
 pub fn verify(dir: &Path) -> Result<VerifyReport, OpenError> {
     let files = RealFiles::read_only(&dir.join("journal"));
-    verify_files(&files, &AtomicBool::new(false), true)
+    let checkpoint = CheckpointFound::of(dir);
+    let mut report = verify_files(&files, &AtomicBool::new(false), true)?;
+    match checkpoint {
+        CheckpointFound::Unchecked(why) => {
+            report
+                .notices
+                .push(format!("the checkpoint was not checked: {why}"));
+        }
+        CheckpointFound::Damaged(what) => report.checkpoint_damage = Some(what),
+        CheckpointFound::Good(place, chain) => {
+            report.checkpoint_place = Some(place);
+            report.checkpoint_damage = fits(&files, &report, place, chain)?;
+        }
+    }
+    Ok(report)
+}
+
+/// Whether a checkpoint of this place and chain is one of this journal; if not, why.
+fn fits(
+    files: &dyn Files,
+    report: &VerifyReport,
+    place: u64,
+    chain: Chain,
+) -> Result<Option<String>, OpenError> {
+    if report.damage.is_some() {
+        return Ok(None);
+    }
+    if place + 1 < report.begins {
+        return Ok(Some(format!(
+            "it ends at place {place}, and the journal begins at place {}",
+            report.begins
+        )));
+    }
+    let mark = Mark {
+        place,
+        chain,
+        whose: "the checkpoint",
+    };
+    let Some(listing) = list(files)? else {
+        return Ok(None);
+    };
+    let from = listing.segment_of(place);
+    match listing.scan(files, from, &[mark], &mut |_, _| Ok(())) {
+        Ok(_) => Ok(None),
+        Err(OpenError::Damaged(damage)) => Ok(Some(damage.what)),
+        Err(other) => Err(other),
+    }
 }
 
 /// The same over any file layer, until `stop` is set; `decode`: whether each record is also taken

@@ -12,7 +12,6 @@ use caxton_model::{
 
 use crate::{
     Chain, File, Files, OpenError, StoreFailed, TornTail,
-    blobs::is_no_space,
     frame::{
         GROUP_HEADER_BYTES, GroupHeader, Identity, SEGMENT_HEADER_BYTES, decode_entry,
         encode_record, put, segment_name,
@@ -20,24 +19,8 @@ use crate::{
     head::{HEAD_FILE, Head, HeadFile},
     scan::{End, Listing, Mark, list},
     segment::{new_segment, reopen_segment},
+    write_error::{Lack, WriteError},
 };
-
-/// Why a group is not durable.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// There is no room. Nothing is lost: the group is kept, and the next try may write it.
-    #[error("no room to write {what}: {source}")]
-    NoSpace {
-        /// What was to be written.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The journal can't go on.
-    #[error(transparent)]
-    Failed(#[from] StoreFailed),
-}
 
 /// A group that is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,7 +299,7 @@ impl JournalWriter {
 
     /// Makes the group durable; `None` if it is empty.
     ///
-    /// Errors: after [`WriteError::NoSpace`] the group is kept and the call may be repeated.
+    /// Errors: after [`WriteError::Blocked`] the group is kept and the call may be repeated.
     pub fn commit(&mut self) -> Result<Option<Group>, WriteError> {
         if self.unconfirmed.is_some() {
             return self.confirm();
@@ -324,6 +307,7 @@ impl JournalWriter {
         if self.records == 0 {
             return Ok(None);
         }
+        self.check_alone()?;
         let bytes = self.buffer.len() as u64;
         if self.offset + bytes > self.reserved {
             self.rotate(bytes)?;
@@ -361,8 +345,31 @@ impl JournalWriter {
         self.confirm()
     }
 
+    /// Fails if another process writes the same journal, or if the journal is no longer where it was:
+    /// what is appended then would be lost, or would damage what the other process appends.
+    fn check_alone(&self) -> Result<(), StoreFailed> {
+        let name = segment_name(self.number);
+        let failed = |what: &str| {
+            let what = format!("checking journal/{what}");
+            move |error: io::Error| StoreFailed::Disk {
+                what,
+                reason: error.to_string(),
+            }
+        };
+        if !self.head.is_ours().map_err(failed(HEAD_FILE))? {
+            return Err(StoreFailed::NotAlone {
+                file: HEAD_FILE.to_owned(),
+            });
+        }
+        if !self.segment.is_in_place().map_err(failed(&name))? {
+            return Err(StoreFailed::NotAlone { file: name });
+        }
+        Ok(())
+    }
+
     /// Says in the head what is durable. Comes before anybody hears of the group.
     fn confirm(&mut self) -> Result<Option<Group>, WriteError> {
+        self.check_alone()?;
         let head = self.head_at(self.number, self.offset);
         self.head.write(&head).map_err(write_failed(HEAD_FILE))?;
         Ok(self.unconfirmed.take())
@@ -412,10 +419,10 @@ impl JournalWriter {
             size,
         );
         let (segment, reserved) = made.map_err(|(what, source)| {
-            if is_no_space(&source) {
+            if let Some(lack) = Lack::of(&source) {
                 // The room that was got is given back; the name is taken again at the next try.
                 let _ = self.files.remove(&segment_name(number));
-                return WriteError::NoSpace { what, source };
+                return WriteError::Blocked { lack, what, source };
             }
             WriteError::Failed(StoreFailed::Disk {
                 what,
@@ -440,16 +447,17 @@ impl JournalWriter {
 }
 
 fn write_failed(name: &str) -> impl FnOnce(io::Error) -> WriteError {
-    let what = format!("writing journal/{name}");
-    move |source| {
-        if is_no_space(&source) {
-            WriteError::NoSpace { what, source }
-        } else {
-            WriteError::Failed(StoreFailed::Disk {
-                what,
-                reason: source.to_string(),
-            })
-        }
+    let name = name.to_owned();
+    move |source| match Lack::of(&source) {
+        Some(lack) => WriteError::Blocked {
+            lack,
+            what: format!("write journal/{name}"),
+            source,
+        },
+        None => WriteError::Failed(StoreFailed::Disk {
+            what: format!("writing journal/{name}"),
+            reason: source.to_string(),
+        }),
     }
 }
 

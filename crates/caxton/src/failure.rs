@@ -94,14 +94,37 @@ impl Failure {
     }
     /// A file that can't be read or written.
     pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        let help = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the path",
-            std::io::ErrorKind::PermissionDenied => "check who may read and write it",
-            std::io::ErrorKind::StorageFull => "make room on the disk",
-            std::io::ErrorKind::IsADirectory => "name a file, not a folder",
+        Self::usage(format!("{}: {error}", path.display()), io_remedy(error))
+    }
+}
+
+/// What to do about what the system said.
+pub(crate) fn io_remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => "check the path",
+        Kind::PermissionDenied => {
+            "check who owns it and who may read and write it: `ls -ld` shows both; run the command as that user"
+        }
+        Kind::ReadOnlyFilesystem => "name a path on a file system that can be written",
+        Kind::StorageFull | Kind::QuotaExceeded => "make room on the disk",
+        Kind::IsADirectory => "name a file, not a folder",
+        Kind::NotADirectory | Kind::AlreadyExists => {
+            "a file stands where a folder is needed: name another path, or move the file"
+        }
+        Kind::OutOfMemory => "free memory on this machine",
+        _ => match error
+            .raw_os_error()
+            .map(rustix::io::Errno::from_raw_os_error)
+        {
+            Some(rustix::io::Errno::MFILE) => {
+                "the process has too many open files: raise its limit with `ulimit -n`"
+            }
+            Some(rustix::io::Errno::NFILE) => {
+                "the machine has too many open files: close programs, or raise fs.file-max"
+            }
             _ => "check the path and the disk",
-        };
-        Self::usage(format!("{}: {error}", path.display()), help)
+        },
     }
 }
 

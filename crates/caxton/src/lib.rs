@@ -16,6 +16,7 @@ mod failure;
 mod logging;
 mod output;
 mod serving;
+mod start_failure;
 
 /// A turn makes some dozens of small allocations, on one thread, and frees half of them on another:
 /// that is what this one is good at.

@@ -5,12 +5,16 @@ use std::{future::Future, path::PathBuf, time::Duration};
 use caxton_client::CaxtonClient;
 use caxton_node::{Node, NodeOptions};
 use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+};
 
 use crate::{
     config::NodeConfig,
     connection::ADDRESS_FILE,
     failure::{Exit, Failure},
+    start_failure::{serve_failure, start_failure},
 };
 
 /// A node that runs and answers.
@@ -24,8 +28,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts both. Recovers what the directory holds.
     pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
-        std::fs::create_dir_all(&config.data)
-            .map_err(|error| Failure::file(&config.data, &error))?;
+        keep_private();
         open_many_files();
         let node = Node::start(node_options(config))
             .await
@@ -34,11 +37,7 @@ impl Serving {
             Ok(server) => server,
             Err(error) => {
                 node.shutdown(Duration::ZERO).await;
-                return Err(Failure::new(
-                    Exit::Failed,
-                    error.to_string(),
-                    "see `caxton config show --sources` for what counts",
-                ));
+                return Err(serve_failure(&error));
             }
         };
         let url = server.url();
@@ -70,6 +69,11 @@ impl Serving {
         // The next reader finds no address of a node that is gone.
         let _ = std::fs::remove_file(self.data.join(ADDRESS_FILE));
     }
+}
+
+/// Files that this process creates are for its user alone, whatever libraries ask for.
+pub(crate) fn keep_private() {
+    umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// As many files as the system lets this process have: each connection is one, and each module in use.
@@ -120,20 +124,6 @@ fn server_options(config: &NodeConfig) -> ServerOptions {
             ..ServerLimits::default()
         },
     }
-}
-
-/// A node's refusal to start, with what to do.
-pub(crate) fn start_failure(error: &caxton_node::StartError) -> Failure {
-    let help = match error {
-        caxton_node::StartError::Data { .. } => {
-            "see that the directory can be written, and that no other node uses it"
-        }
-        caxton_node::StartError::Engine { .. } => {
-            "try `--engine pulley`, which needs no executable memory"
-        }
-        _ => "free threads or memory on this machine",
-    };
-    Failure::new(Exit::Failed, error.to_string(), help)
 }
 
 /// This program, which is its own compile worker.

@@ -32,15 +32,8 @@ pub(super) fn ready(call: &Call) -> Answered {
             "the server is shutting down",
         ));
     }
-    if !health.ready {
-        let reason = health
-            .reason
-            .unwrap_or_else(|| "the node takes no requests".to_owned());
-        let code = match reason.contains("room") {
-            true => ErrorCode::DiskFull,
-            false => ErrorCode::ShuttingDown,
-        };
-        return Err(Failure::new(code, reason));
+    if let Some(refusal) = health.reason {
+        return Err(Failure::new(refusal.code, refusal.text));
     }
     json(
         StatusCode::OK,

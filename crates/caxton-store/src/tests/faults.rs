@@ -47,6 +47,35 @@ fn wait_for(what: impl Fn() -> bool) {
 }
 
 #[test]
+fn without_descriptors_turns_wait_and_the_journal_does_not_fail() {
+    let files = FaultyFiles::default();
+    let (journal, fatal) = start(&files);
+    let entries: Vec<_> = (1..=60).map(|seq| Arc::new(usual_turn(seq))).collect();
+    let (before, after) = entries.split_at(3);
+    let mut told = Vec::new();
+    let mut append = |entries: &[Arc<caxton_model::Entry>]| {
+        for entry in entries {
+            journal.append(Arc::clone(entry));
+            told.push(notify(&journal));
+        }
+    };
+    append(before);
+    files.set_no_descriptors(true);
+    append(after);
+    // The open segment takes some more; the next one can't be created.
+    wait_for(|| journal.health() == Health::NoDescriptors);
+    assert!(fatal.try_recv().is_err());
+    files.set_no_descriptors(false);
+    for told in told {
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Ok(())));
+    }
+    assert_eq!(journal.health(), Health::Good);
+    journal.close();
+    assert_entries(&open(&files).unwrap().2, &entries);
+    assert!(fatal.try_recv().is_err());
+}
+
+#[test]
 fn without_room_nothing_is_lost_and_it_goes_on_when_there_is() {
     let files = FaultyFiles::default();
     let (journal, fatal) = start(&files);
@@ -121,7 +150,7 @@ fn a_group_that_found_no_room_is_written_by_a_later_try() {
         all.push(entry);
         files.set_room(Some(files.used()));
         if let Err(error) = writer.commit() {
-            assert!(matches!(error, WriteError::NoSpace { .. }), "{error}");
+            assert!(matches!(error, WriteError::Blocked { .. }), "{error}");
             assert_eq!(writer.place(), seq - 1);
             files.set_room(None);
             writer.commit().unwrap();

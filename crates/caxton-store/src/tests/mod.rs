@@ -1,5 +1,7 @@
 //! Tests of the whole crate, and their samples.
 
+mod checkpoint;
+mod directory;
 mod faults;
 mod flips;
 mod format;

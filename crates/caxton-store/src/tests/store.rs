@@ -10,8 +10,7 @@ use caxton_model::{AgentId, ErrorCode, State};
 
 use super::sample::{Random, World, assert_same_state, deployed, turn, usual_turn, write};
 use crate::{
-    Batch, Damage, Health, OpenError, Recovered, ShowFilter, Store, StoreFailed, StoreOptions,
-    show, verify,
+    Batch, Health, OpenError, Recovered, ShowFilter, Store, StoreFailed, StoreOptions, show, verify,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -443,14 +442,14 @@ fn old_segments_beyond_the_quick_check_are_checked_in_the_background() {
     let (store, recovered) = Store::open(dir.path(), quick).unwrap();
     assert_eq!(recovered.place, 1_000);
     let until = Instant::now() + PATIENCE;
-    let damage: Damage = loop {
+    let damage = loop {
         if let Some(damage) = store.damage() {
             break damage;
         }
         assert!(Instant::now() < until, "it was not found");
         std::thread::yield_now();
     };
-    assert_eq!(damage.file, "0000000001.seg");
+    assert!(damage.contains("0000000001.seg"), "{damage}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::{
     guests::{CLIENT, REPLY, micros},
     row::failed,
 };
-use crate::{failure::Failure, serving};
+use crate::failure::Failure;
 
 /// How long one answer may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -186,7 +186,7 @@ pub(super) async fn start(data: Option<PathBuf>, shards: u16) -> Result<Node, Fa
     };
     Node::start(options)
         .await
-        .map_err(|error| serving::start_failure(&error))
+        .map_err(|error| crate::start_failure::start_failure(&error))
 }
 
 /// An agent that may send as fast as it can.

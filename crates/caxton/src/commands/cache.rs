@@ -1,16 +1,21 @@
 //! `caxton cache`: compiled modules that are kept, so that no module is compiled twice.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
-use caxton_engine::{Engine, EngineOptions};
+use caxton_engine::{CacheEntry, CacheStats, Engine, EngineOptions};
 use caxton_model::{ByteSize, EngineKind, EngineProfile, UNLIMITED};
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{
     environment::Environment,
-    failure::{Exit, Failure},
+    failure::Failure,
     output::{Output, pairs, table},
+    start_failure::engine_failure,
 };
 
 /// What to do with the cache.
@@ -67,27 +72,32 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::List(args) => {
-            let engine = engine(args, EngineKind::default(), environment)?;
-            let entries = cache(&engine)?.list();
-            output.value(&entries, |entries| {
-                let rows = entries.iter().map(|entry| {
-                    let at = entry.used_secs.saturating_mul(1_000_000);
-                    let used = caxton_model::format_rfc3339(caxton_model::Timestamp(at));
-                    [entry.name.clone(), ByteSize(entry.bytes).to_string(), used]
-                });
-                table(["module and build", "size", "last used"], rows)
+        Command::List(args) => output.value(&entries(&directory(args, environment))?, |entries| {
+            let rows = entries.iter().map(|entry| {
+                let at = entry.used_secs.saturating_mul(1_000_000);
+                let used = caxton_model::format_rfc3339(caxton_model::Timestamp(at));
+                [entry.name.clone(), ByteSize(entry.bytes).to_string(), used]
+            });
+            table(["module and build", "size", "last used"], rows)
+        }),
+        Command::Clear(args) => {
+            let directory = directory(args, environment);
+            let removed = caxton_engine::clear_cached_modules(&directory)
+                .map_err(|error| no_cache(&directory, &error))?;
+            let shown = serde_json::json!({ "removed": removed });
+            output.value(&shown, |_| match removed {
+                1 => "removed 1 compiled module".to_owned(),
+                _ => format!("removed {removed} compiled modules"),
             })
         }
-        Command::Clear(args) => {
-            let engine = engine(args, EngineKind::default(), environment)?;
-            let removed = cache(&engine)?.clear();
-            let shown = serde_json::json!({ "removed": removed });
-            output.value(&shown, |_| format!("removed {removed} compiled modules"))
-        }
         Command::Stats(args) => {
-            let engine = engine(args, EngineKind::default(), environment)?;
-            let stats = cache(&engine)?.stats();
+            let entries = entries(&directory(args, environment))?;
+            let stats = CacheStats {
+                entries: entries.len() as u64,
+                bytes: entries.iter().map(|entry| entry.bytes).sum(),
+                bytes_max: EngineOptions::default().cache_bytes_max,
+                ..CacheStats::default()
+            };
             output.value(&stats, |stats| {
                 pairs(&[
                     ("entries", stats.entries.to_string()),
@@ -101,7 +111,14 @@ pub(crate) fn run(
 }
 
 fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
-    let engine = engine(args.cache, args.engine, environment)?;
+    crate::serving::keep_private();
+    let options = EngineOptions {
+        kind: args.engine,
+        cache_dir: Some(directory(args.cache, environment)),
+        compile_worker: crate::serving::compile_worker(),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(options).map_err(|error| engine_failure(&error))?;
     for file in &args.files {
         let bytes = fs::read(file).map_err(|error| Failure::file(file, &error))?;
         let verified = caxton_package::verify(bytes, UNLIMITED)
@@ -129,26 +146,24 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
     Ok(())
 }
 
-fn engine(args: CacheArgs, kind: EngineKind, environment: &Environment) -> Result<Engine, Failure> {
-    let data = args
-        .data
+/// The cache of a data directory.
+fn directory(args: CacheArgs, environment: &Environment) -> PathBuf {
+    args.data
         .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
-        .unwrap_or_else(|| environment.data_directory());
-    let options = EngineOptions {
-        kind,
-        cache_dir: Some(data.join("cache")),
-        compile_worker: crate::serving::compile_worker(),
-        ..EngineOptions::default()
-    };
-    Engine::new(options).map_err(|error| Failure::of(error.code(), error.to_string()))
+        .unwrap_or_else(|| environment.data_directory())
+        .join("cache")
 }
 
-fn cache(engine: &Engine) -> Result<&caxton_engine::Cache, Failure> {
-    engine.cache().ok_or_else(|| {
-        Failure::new(
-            Exit::Failed,
-            "this engine has no cache",
-            "name a data directory with --data",
-        )
-    })
+fn entries(directory: &Path) -> Result<Vec<CacheEntry>, Failure> {
+    caxton_engine::cached_modules(directory).map_err(|error| no_cache(directory, &error))
+}
+
+fn no_cache(directory: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::usage(
+            format!("{} is not there", directory.display()),
+            "name the data directory of a node with --data; `caxton cache warm` creates a cache",
+        ),
+        _ => Failure::file(directory, error),
+    }
 }

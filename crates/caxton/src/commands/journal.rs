@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use caxton_model::AgentId;
-use caxton_store::{OpenError, ShowFilter};
+use caxton_store::ShowFilter;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -11,12 +11,13 @@ use crate::{
     environment::Environment,
     failure::{Exit, Failure},
     output::{Output, pairs},
+    start_failure::store_failure,
 };
 
 /// What to do with the journal.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check every header, checksum, record and link of the chain; changes nothing
+    /// Check every header, checksum, record and link of the chain, and the checkpoint; changes nothing
     Verify(VerifyArgs),
     /// Show records, oldest first
     Show(ShowArgs),
@@ -71,6 +72,8 @@ struct Verified {
     bytes: u64,
     chain: String,
     damage: Option<String>,
+    checkpoint_place: Option<u64>,
+    checkpoint_damage: Option<String>,
     torn_tail: Option<String>,
     notices: Vec<String>,
 }
@@ -103,21 +106,21 @@ fn directory(given: Option<PathBuf>, environment: &Environment) -> Result<PathBu
     let data = given
         .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
         .unwrap_or_else(|| environment.data_directory());
-    if data.join("journal").is_dir() {
-        return Ok(data);
+    let journal = data.join("journal");
+    match std::fs::metadata(&journal) {
+        Ok(found) if found.is_dir() => Ok(data),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::file(&journal, &error))
+        }
+        _ => Err(Failure::usage(
+            format!("{} holds no journal", data.display()),
+            "name the data directory of a node with --data",
+        )),
     }
-    Err(Failure::usage(
-        format!("{} holds no journal", data.display()),
-        "name the data directory of a node with --data",
-    ))
-}
-
-fn failure(error: &OpenError) -> Failure {
-    Failure::of(error.code(), error.to_string())
 }
 
 fn verify(data: &std::path::Path, output: &Output) -> Result<(), Failure> {
-    let report = caxton_store::verify(data).map_err(|error| failure(&error))?;
+    let report = caxton_store::verify(data).map_err(|error| store_failure(&error))?;
     let shown = Verified {
         good: report.is_good(),
         begins: report.begins,
@@ -129,16 +132,27 @@ fn verify(data: &std::path::Path, output: &Output) -> Result<(), Failure> {
         bytes: report.bytes,
         chain: report.chain.clone(),
         damage: report.damage.as_ref().map(ToString::to_string),
+        checkpoint_place: report.checkpoint_place,
+        checkpoint_damage: report.checkpoint_damage.clone(),
         torn_tail: report.torn.as_ref().map(ToString::to_string),
         notices: report.notices.clone(),
     };
     output.value(&shown, verified_text)?;
-    match report.damage {
-        None => Ok(()),
-        Some(damage) => Err(Failure::new(
+    match (report.damage, report.checkpoint_damage) {
+        (None, None) => Ok(()),
+        (Some(damage), _) => Err(Failure::new(
             Exit::Failed,
             format!("the journal is damaged: {damage}"),
             "keep the directory as it is, and restore it from a copy",
+        )),
+        (None, Some(damage)) => Err(Failure::new(
+            Exit::Failed,
+            format!("the checkpoint is damaged: {damage}"),
+            if report.begins > 1 {
+                "keep the directory as it is, and restore it from a copy: the journal does not reach back far enough to build the checkpoint anew"
+            } else {
+                "start the node: it builds the checkpoint anew from the journal"
+            },
         )),
     }
 }
@@ -165,7 +179,14 @@ fn verified_text(report: &Verified) -> String {
         ),
         ("chain", report.chain.clone()),
     ];
-    let more = [("damage", &report.damage), ("torn tail", &report.torn_tail)];
+    if let Some(place) = report.checkpoint_place {
+        lines.push(("checkpoint", format!("up to place {place}")));
+    }
+    let more = [
+        ("damage", &report.damage),
+        ("checkpoint damage", &report.checkpoint_damage),
+        ("torn tail", &report.torn_tail),
+    ];
     lines.extend(
         more.into_iter()
             .filter_map(|(name, text)| Some((name, text.clone()?))),
@@ -188,8 +209,8 @@ fn show(args: ShowArgs, output: &Output, environment: &Environment) -> Result<()
         kind: args.kind,
         limit: args.limit,
     };
-    for found in caxton_store::show(&data, filter).map_err(|error| failure(&error))? {
-        let (place, entry) = found.map_err(|error| failure(&error))?;
+    for found in caxton_store::show(&data, filter).map_err(|error| store_failure(&error))? {
+        let (place, entry) = found.map_err(|error| store_failure(&error))?;
         let shown = Shown {
             place,
             shard: entry.shard,

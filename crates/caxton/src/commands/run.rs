@@ -10,6 +10,7 @@ use crate::{
     commands::{agent::read_package, guest_options::GuestOptions},
     failure::{Exit, Failure},
     output::Output,
+    start_failure::engine_failure,
 };
 
 mod agent;
@@ -145,8 +146,7 @@ fn ready(
         agents_max: 4,
         ..EngineOptions::default()
     };
-    let engine =
-        Engine::new(options).map_err(|error| Failure::of(error.code(), error.to_string()))?;
+    let engine = Engine::new(options).map_err(|error| engine_failure(&error))?;
     let compiled = engine
         .compile(
             &verified,

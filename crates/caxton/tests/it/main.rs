@@ -18,6 +18,7 @@ mod node;
 mod offline;
 mod old_data;
 mod online;
+mod power;
 mod process;
 mod run_alone;
 mod telemetry;

@@ -54,7 +54,7 @@ pub(super) async fn run(
     };
     let node = Node::start(options)
         .await
-        .map_err(|error| crate::serving::start_failure(&error))?;
+        .map_err(|error| crate::start_failure::start_failure(&error))?;
     let mut session = Session {
         node: &node,
         output,
