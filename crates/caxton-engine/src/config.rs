@@ -119,7 +119,9 @@ fn stack_bytes() -> usize {
     STACK_BYTES
 }
 
-/// The hardened set; the engine's defaults would switch all that is off here on.
+/// The features of the hardened set. The engine's defaults would switch everything on that is off
+/// here. `wasm_threads` and `wasm_function_references` exist only in builds with the cargo features
+/// `threads` and `gc`, which the workspace's manifest explains.
 fn features(config: &mut Config) {
     config
         .wasm_simd(true)
@@ -127,21 +129,20 @@ fn features(config: &mut Config) {
         .wasm_multi_value(true)
         .wasm_tail_call(true)
         .wasm_extended_const(true)
+        .wasm_reference_types(true)
         .wasm_relaxed_simd(false)
         .wasm_multi_memory(false)
         .wasm_memory64(false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .wasm_branch_hinting(false)
-        .wasm_features(wasmtime::WasmFeatures::REFERENCE_TYPES, true)
-        .wasm_features(wasmtime::WasmFeatures::THREADS, false)
-        .wasm_features(wasmtime::WasmFeatures::GC, false)
-        .wasm_features(wasmtime::WasmFeatures::GC_TYPES, false)
-        .wasm_features(wasmtime::WasmFeatures::FUNCTION_REFERENCES, false)
-        .wasm_features(wasmtime::WasmFeatures::EXCEPTIONS, false)
+        .wasm_threads(false)
+        .wasm_shared_everything_threads(false)
+        .wasm_function_references(false)
+        .wasm_gc(false)
+        .wasm_exceptions(false)
         .wasm_features(wasmtime::WasmFeatures::LEGACY_EXCEPTIONS, false)
         .wasm_features(wasmtime::WasmFeatures::STACK_SWITCHING, false)
-        .wasm_features(wasmtime::WasmFeatures::SHARED_EVERYTHING_THREADS, false)
         .wasm_features(wasmtime::WasmFeatures::MEMORY_CONTROL, false)
         .wasm_features(wasmtime::WasmFeatures::COMPONENT_MODEL, false)
         .wasm_features(wasmtime::WasmFeatures::CM_ASYNC, false)
@@ -167,4 +168,127 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .max_unused_warm_slots(64)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Validator, WasmFeatures};
+    use wasmtime::Engine;
+
+    use super::*;
+
+    /// A module for each feature that every profile leaves out.
+    const OFF: &[(&str, &str)] = &[
+        ("shared memory", "(module (memory 1 1 shared))"),
+        (
+            "atomic instructions",
+            "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))",
+        ),
+        (
+            "shared-everything threads",
+            "(module (global (shared i32) (i32.const 0)))",
+        ),
+        ("struct types", "(module (type (struct)))"),
+        ("array types", "(module (type (array i8)))"),
+        ("external references", "(module (table 1 externref))"),
+        (
+            "references to the internal hierarchy",
+            "(module (func (param anyref)))",
+        ),
+        (
+            "typed function references",
+            "(module (type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0))))",
+        ),
+        ("exceptions", "(module (tag $e) (func (throw $e)))"),
+        (
+            "legacy exceptions",
+            "(module (func (try (do) (catch_all))))",
+        ),
+        (
+            "relaxed SIMD",
+            "(module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))",
+        ),
+        ("several memories", "(module (memory 1) (memory 1))"),
+        ("64-bit memories", "(module (memory i64 1))"),
+        ("64-bit tables", "(module (table i64 1 funcref))"),
+        ("custom page sizes", "(module (memory 1 (pagesize 1)))"),
+        (
+            "wide arithmetic",
+            "(module (func (param i64 i64 i64 i64) (result i64 i64) (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))))",
+        ),
+        (
+            "stack switching",
+            "(module (type $f (func)) (type $c (cont $f)))",
+        ),
+        (
+            "memory control",
+            "(module (memory 1) (func (memory.discard (i32.const 0) (i32.const 0))))",
+        ),
+        (
+            "custom descriptors",
+            "(module (rec (type $a (descriptor $b) (struct)) (type $b (describes $a) (struct))))",
+        ),
+        ("components", "(component)"),
+    ];
+
+    /// A module that uses every feature that each profile has.
+    const ON: &str = r#"(module
+        (type $pair (func (result i32 i32)))
+        (global $g (mut i32) (i32.add (i32.const 1) (i32.const 2)))
+        (memory 1) (table 2 funcref) (table 1 funcref)
+        (func $pair (type $pair) (i32.const 1) (i32.const 2))
+        (func $tail (result i32 i32) (return_call $pair))
+        (func (param v128 f32) (result i32)
+            (table.set 1 (i32.const 0) (ref.func $pair))
+            (memory.fill (i32.const 0) (i32.const 0) (i32.const 8))
+            (drop (i32x4.add (local.get 0) (local.get 0)))
+            (drop (i32.extend8_s (i32.const 200)))
+            (i32.trunc_sat_f32_s (local.get 1)))
+        (elem declare func $pair))"#;
+
+    fn engines() -> impl Iterator<Item = (String, Engine)> {
+        let kinds = [EngineKind::Cranelift, EngineKind::Pulley];
+        let profiles = [
+            EngineProfile::Hardened,
+            EngineProfile::Metered,
+            EngineProfile::Deterministic,
+        ];
+        let forms = [MemoryForm::Agents, MemoryForm::Pooled];
+        let all = kinds.map(|k| profiles.map(|p| forms.map(|f| (k, p, f))));
+        all.into_iter()
+            .flatten()
+            .flatten()
+            .map(|(kind, profile, form)| {
+                let config = config(kind, false, profile, form, None, None).unwrap();
+                let name = format!("{kind}, {profile}, {}", form.as_str());
+                (name, Engine::new(&config).unwrap())
+            })
+    }
+
+    #[test]
+    fn what_is_switched_off_is_refused_by_every_engine() {
+        // Each is valid where everything is on, so that only the feature can be what is refused.
+        let everything = WasmFeatures::all();
+        let off: Vec<_> = OFF
+            .iter()
+            .map(|(feature, text)| {
+                let module = wat::parse_str(text).unwrap();
+                let valid = Validator::new_with_features(everything).validate_all(&module);
+                valid.unwrap_or_else(|error| panic!("{feature}: {error}"));
+                (feature, module)
+            })
+            .collect();
+        let on = wat::parse_str(ON).unwrap();
+        for (name, engine) in engines() {
+            engine
+                .precompile_module(&on)
+                .unwrap_or_else(|error| panic!("{name} refuses what is on: {error:#}"));
+            for (feature, module) in &off {
+                assert!(
+                    engine.precompile_module(module).is_err(),
+                    "{name} takes {feature}"
+                );
+            }
+        }
+    }
 }
