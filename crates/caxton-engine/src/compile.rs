@@ -15,7 +15,6 @@ use wasmtime::Module;
 
 use crate::{
     Engine, EngineError,
-    config::TABLES_PER_MODULE_MAX as TABLES_MAX,
     engine::Runtime,
     raw,
     worker::{self, WorkerError},
@@ -73,19 +72,6 @@ impl Compiled {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// It uses what the profile leaves out.
-    #[error(
-        "the module needs the engine profile `{required}` (for {}), not `{given}`; {}",
-        .features.join(", "), ErrorCode::ProfileRequired.remedy()
-    )]
-    ProfileRequired {
-        /// What it needs.
-        required: EngineProfile,
-        /// What was asked for.
-        given: EngineProfile,
-        /// What it needs it for.
-        features: Vec<&'static str>,
-    },
     /// There is no engine for that.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -108,7 +94,6 @@ impl CompileError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::ProfileRequired { .. } => ErrorCode::ProfileRequired,
             Self::Engine(error) => error.code(),
             Self::Refused { .. } => ErrorCode::CompileRefused,
             Self::Worker { .. } => ErrorCode::Internal,
@@ -128,20 +113,6 @@ impl Engine {
         kind: Kind,
     ) -> Result<Compiled, CompileError> {
         let report = module.report();
-        if report.tables > TABLES_MAX {
-            let reason = format!(
-                "it has {} tables, at most {TABLES_MAX} are allowed",
-                report.tables
-            );
-            return Err(CompileError::Refused { reason });
-        }
-        if report.profile == EngineProfile::Wide && profile != EngineProfile::Wide {
-            return Err(CompileError::ProfileRequired {
-                required: report.profile,
-                given: profile,
-                features: report.profile_features.clone(),
-            });
-        }
         let runtime = self.runtime(profile, Self::form_for(kind))?;
         let cache_key = cache_key(module, &runtime);
         let compiled = |module, from_cache| Compiled {

@@ -2,11 +2,14 @@
 //!
 //! Parses hostile input; knows no engine and runs nothing.
 
+mod features_used;
 mod guest_result;
+mod import_origins;
 mod manifest;
 mod manifest_document;
 mod manifest_permissions;
 mod manifest_reader;
+mod offered_imports;
 mod recognise;
 mod recognise_allocator;
 mod recognise_component;
@@ -14,6 +17,7 @@ mod recognise_features;
 mod recognise_form;
 mod recognise_imports;
 mod report;
+mod report_text;
 mod signature;
 mod verify;
 
@@ -22,10 +26,9 @@ pub use manifest::{ActionSection, AgentSection, Manifest, PackageName, read_limi
 pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};
 pub use manifest_permissions::PermissionRequest;
 pub use manifest_reader::{DocumentReader, TableReader};
-pub use recognise::inspect;
-pub use recognise_imports::{
-    OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature,
-};
+pub use offered_imports::{OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature};
+pub use recognise::{TABLES_MAX, inspect};
+pub use recognise_component::ComponentReport;
 pub use report::{
     Allocator, DwarfReport, ExportReport, Form, ImportReport, MemoryReport, ModuleReport, Reason,
 };

@@ -1,20 +1,22 @@
 //! From bytes to a report: validation, imports, exports, form, allocator, debug sections.
 
-use std::collections::BTreeMap;
-
-use caxton_model::{ErrorCode, ImportClass, Permission, nearest};
+use caxton_model::{ErrorCode, LimitName, Limits};
 use wasmparser::{Encoding, Parser, Payload, types::EntityType, types::Types};
 
 use crate::{
-    DwarfReport, ExportReport, ImportReport, MemoryReport, ModuleReport, OFFERED, Signature,
-    WASI_P1, offered, recognise_allocator, recognise_component, recognise_features, recognise_form,
-    recognise_imports::is_wasm_bindgen, wasi_p1_signature,
+    DwarfReport, ExportReport, ImportReport, MemoryReport, ModuleReport, Signature,
+    recognise_allocator, recognise_component, recognise_features, recognise_form,
+    recognise_imports,
 };
 
 /// Imports that are looked at. Real guests have tens; the report lists each.
 const IMPORTS_MAX: usize = 1_000;
 /// Exports that are looked at. Real guests have tens.
 const EXPORTS_MAX: usize = 10_000;
+/// Tables that one module may have. The engine's pools have room for so many.
+pub const TABLES_MAX: u32 = 4;
+/// Globals that one module may have: each instance holds 16 bytes for each of them.
+const GLOBALS_MAX: u32 = 50_000;
 /// Characters of a guest's name that go into a report.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -47,15 +49,24 @@ pub fn inspect(bytes: &[u8]) -> ModuleReport {
     if !read_imports(&types, &mut report) || !read_exports(&types, &mut report) {
         return report;
     }
+    report.is_read = true;
     read_sections(bytes, &types, &mut report);
-    judge_imports(&mut report);
+    judge_sizes(&types, &mut report);
+    recognise_imports::judge(&mut report);
     recognise_form::recognise(&mut report);
     recognise_allocator::recognise(bytes, &mut report);
+    warn_of_default_limits(&mut report);
     report
 }
 
-fn short_name(name: &str) -> String {
-    name.chars().take(NAME_CHARS_MAX).collect()
+/// A guest's name; a long one is cut, and says so.
+pub(crate) fn short_name(name: &str) -> String {
+    let mut short: String = name.chars().take(NAME_CHARS_MAX).collect();
+    let chars = name.chars().count();
+    if chars > NAME_CHARS_MAX {
+        short.push_str(&format!("… ({chars} characters)"));
+    }
+    short
 }
 
 fn signature(types: &Types, entity: EntityType) -> Option<Signature> {
@@ -157,143 +168,43 @@ fn read_sections(bytes: &[u8], types: &Types, report: &mut ModuleReport) {
     }
 }
 
-fn judge_imports(report: &mut ModuleReport) {
-    let mut unmet = Vec::new();
-    let mut bindgen = false;
-    let mut rights: Vec<(String, Permission)> = Vec::new();
-    for import in &mut report.imports {
-        let full = format!("{}.{}", import.module, import.name);
-        if is_wasm_bindgen(&import.module, &import.name) {
-            bindgen = true;
-            continue;
+/// Refuses what no instance may have, whatever its limits.
+fn judge_sizes(types: &Types, report: &mut ModuleReport) {
+    let globals = types.as_ref().global_count();
+    for (has, what, most) in [
+        (report.tables, "tables", TABLES_MAX),
+        (globals, "globals", GLOBALS_MAX),
+    ] {
+        if has > most {
+            report.refuse(
+                ErrorCode::UnsupportedModule,
+                format!("has {has} {what}; an instance may have at most {most}"),
+                "build it with fewer of them; most compilers need one table and a few globals",
+            );
         }
-        let Some(signature) = &import.signature else {
-            let what = if import.name == "memory" {
-                "; export the memory instead"
-            } else {
-                ""
-            };
-            unmet.push(format!("`{full}` is no function{what}"));
-            continue;
-        };
-        if import.module == "wasi_snapshot_preview1" {
-            match wasi_p1_signature(&import.name) {
-                Some(known) if known == *signature => import.class = Some(ImportClass::Plumbing),
-                Some(known) => {
-                    unmet.push(format!("`{full}` is {known}, imported as {signature}"));
-                    import.offered.push(known);
-                }
-                None => {
-                    unmet.push(unknown(
-                        &full,
-                        &import.name,
-                        WASI_P1.iter().map(|(name, _)| *name),
-                    ));
-                }
-            }
-            continue;
-        }
-        let Some(row) = offered(&import.module, &import.name) else {
-            unmet.push(unknown(
-                &full,
-                &import.name,
-                OFFERED.iter().map(|row| row.name),
-            ));
-            continue;
-        };
-        import.offered = row
-            .types
-            .iter()
-            .map(|short| Signature::short(short))
-            .collect();
-        import.permission = row.permission;
-        if !import.offered.contains(signature) {
-            let types: Vec<_> = import.offered.iter().map(ToString::to_string).collect();
-            let types = types.join(" or ");
-            unmet.push(format!(
-                "`{full}` is offered as {types}, imported as {signature}"
-            ));
-            continue;
-        }
-        import.class = Some(row.class);
-        if let ImportClass::Right(permission) = row.class {
-            rights.push((full, permission));
-        }
-    }
-    refuse_imports(report, &unmet, bindgen, &rights);
-    let mut permissions: Vec<_> = report.imports.iter().filter_map(|i| i.permission).collect();
-    permissions.sort_unstable();
-    permissions.dedup();
-    report.permissions = permissions;
-}
-
-fn unknown<'a>(full: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    match nearest(name, known) {
-        Some(near) => format!("`{full}` is not offered (did you mean `{near}`?)"),
-        None => format!("`{full}` is not offered"),
     }
 }
 
-fn refuse_imports(
-    report: &mut ModuleReport,
-    unmet: &[String],
-    bindgen: bool,
-    rights: &[(String, Permission)],
-) {
-    if bindgen {
-        report.refuse(
-            ErrorCode::UnmetImport,
-            "imports functions that wasm-bindgen makes for JavaScript",
-            "build with caxton-sdk instead of wasm-bindgen, web-sys and js-sys",
-        );
-    }
-    if !unmet.is_empty() {
-        let shown: Vec<_> = unmet.iter().take(50).map(String::as_str).collect();
-        let more = unmet.len().saturating_sub(50);
-        let more = if more > 0 {
-            format!("; and {more} more")
-        } else {
-            String::new()
-        };
-        report.refuse(
-            ErrorCode::UnmetImport,
-            format!(
-                "imports that the host does not offer: {}{more}",
-                shown.join("; ")
-            ),
-            "remove these imports; docs/guest-abi.md lists what the host offers",
-        );
-    }
-    for (full, permission) in rights {
-        let name = match permission {
-            Permission::HttpRead => "`http:read` (GET, HEAD) or `http:write` (other methods)",
-            other => other.as_str(),
-        };
-        report.refuse(
-            ErrorCode::PermissionRequired,
-            format!("`{full}` needs the permission {name}, which this version can't grant"),
-            "remove the import, or run the guest on a version that grants this permission",
-        );
-    }
-    let mut types: BTreeMap<(&str, &str), Vec<&Signature>> = BTreeMap::new();
-    for import in &report.imports {
-        if let Some(signature) = &import.signature {
-            types
-                .entry((&import.module, &import.name))
-                .or_default()
-                .push(signature);
-        }
-    }
-    let twice: Vec<String> = types
+/// Says which limits of its kind must be raised before an instance can start.
+fn warn_of_default_limits(report: &mut ModuleReport) {
+    let Some(kind) = report.kind else { return };
+    let initial: u64 = report
+        .memories
         .iter()
-        .filter(|(_, all)| all.iter().any(|one| Some(one) != all.first()))
-        .map(|((module, name), _)| format!("`{module}.{name}`"))
-        .collect();
-    if !twice.is_empty() {
-        report.refuse(
-            ErrorCode::UnsupportedModule,
-            format!("imports one name with two types: {}", twice.join(", ")),
-            "declare each host function once, with one type, in all parts of the guest",
-        );
+        .map(|memory| memory.initial_bytes)
+        .sum();
+    let limits = Limits::for_kind(kind);
+    for (name, asked) in [
+        (LimitName::Memory, initial),
+        (LimitName::TableElements, report.table_elements),
+    ] {
+        let limit = limits.get(name);
+        if asked > limit {
+            report.warnings.push(format!(
+                "starts with {}, and the default of the limit `{name}` is {} for this kind of guest: raise it to run the module",
+                name.show(asked),
+                name.show(limit)
+            ));
+        }
     }
 }

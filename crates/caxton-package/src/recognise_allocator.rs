@@ -5,6 +5,9 @@ use wasmparser::{Operator, Parser, Payload};
 
 use crate::{Allocator, Form, ModuleReport};
 
+/// What a 32-bit memory can hold. Unit: bytes.
+const MEMORY_BYTES_MAX: u64 = 4 << 30;
+
 /// Notes the allocator, or refuses a module that needs one and has none.
 pub(crate) fn recognise(bytes: &[u8], report: &mut ModuleReport) {
     let Some(form) = report.form else { return };
@@ -20,6 +23,14 @@ pub(crate) fn recognise(bytes: &[u8], report: &mut ModuleReport) {
                 ErrorCode::UnsupportedModule,
                 "exports no allocator, so the host has no place for a message",
                 "export an allocator: `caxton_alloc(len: i32) -> i32` with `caxton_free(ptr: i32, len: i32)`, or `malloc` and `free`",
+            );
+            None
+        }
+        (Form::AgentCore | Form::ExtensionCore, None) if !can_grow(report) => {
+            report.refuse(
+                ErrorCode::UnsupportedModule,
+                "exports no allocator, and its memory cannot grow, so the host has no place for a message",
+                "export an allocator: `caxton_alloc(len: i32) -> i32` with `caxton_free(ptr: i32, len: i32)`; or declare a maximum for the memory that is larger than what it starts with",
             );
             None
         }
@@ -70,6 +81,14 @@ fn exported(report: &ModuleReport) -> Option<Allocator> {
     }
     (has("__new", "ii>i") && has("__pin", "i>i") && has("__unpin", "i"))
         .then_some(Allocator::AssemblyScript)
+}
+
+/// Whether the first memory has room for a page more than it starts with.
+fn can_grow(report: &ModuleReport) -> bool {
+    report.memories.first().is_none_or(|memory| {
+        let most = memory.maximum_bytes.unwrap_or(MEMORY_BYTES_MAX);
+        most.min(MEMORY_BYTES_MAX) > memory.initial_bytes
+    })
 }
 
 /// Whether the code asks for the memory's size or grows it.

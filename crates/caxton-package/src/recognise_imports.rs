@@ -1,194 +1,162 @@
-//! The closed table of what a guest may import, and the class of each import.
+//! What the host says to a module's imports: each one's class, and every reason to refuse them.
 
-use caxton_model::{ImportClass, Permission};
+use std::collections::BTreeMap;
 
-use crate::Signature;
+use caxton_model::{ErrorCode, ImportClass, Permission};
 
-/// One function that the host offers under `caxton` and `env`.
-#[derive(Debug, Clone, Copy)]
-pub struct Offered {
-    /// The import's name.
-    pub name: &'static str,
-    /// The types it may be imported with, in the short form of [`Signature::short`].
-    pub types: &'static [&'static str],
-    /// What it can do.
-    pub class: ImportClass,
-    /// The permission whose patterns bound what it reaches, if one does.
-    pub permission: Option<Permission>,
-    /// Whether only `env` offers it.
-    pub env_only: bool,
-}
+use crate::{
+    ImportReport, ModuleReport, Signature,
+    import_origins::{Origin, nearest_import, origin_of},
+    offered, wasi_p1_signature,
+};
 
-const fn row(name: &'static str, types: &'static [&'static str]) -> Offered {
-    Offered {
-        name,
-        types,
-        class: ImportClass::Baseline,
-        permission: None,
-        env_only: false,
+/// Imports that a reason names before it counts the rest.
+const SHOWN_MAX: usize = 50;
+
+/// Notes the class of each import, or why it is not met.
+pub(crate) fn judge(report: &mut ModuleReport) {
+    let mut unmet = Vec::new();
+    let mut origins: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
+    for import in &mut report.imports {
+        let full = full_name(import);
+        if let Err(reason) = meet(import) {
+            if let Some(origin) = origin_of(import) {
+                origins.entry(origin).or_default().push(full);
+            } else {
+                unmet.push(reason);
+            }
+        }
     }
-}
-const fn with(offered: Offered, permission: Permission) -> Offered {
-    Offered {
-        permission: Some(permission),
-        ..offered
+    for (origin, names) in &origins {
+        report.refuse(
+            ErrorCode::UnmetImport,
+            format!(
+                "{}: {}",
+                origin.what(),
+                listed(names.iter().map(|name| format!("`{name}`")), ", ")
+            ),
+            origin.next_step(),
+        );
     }
-}
-const fn right(
-    name: &'static str,
-    types: &'static [&'static str],
-    permission: Permission,
-) -> Offered {
-    let class = ImportClass::Right(permission);
-    Offered {
-        name,
-        types,
-        class,
-        permission: Some(permission),
-        env_only: false,
+    if !unmet.is_empty() {
+        report.refuse(
+            ErrorCode::UnmetImport,
+            format!(
+                "imports that the host does not offer: {}",
+                listed(unmet.into_iter(), "; ")
+            ),
+            "remove these imports; docs/guest-abi.md lists what the host offers",
+        );
     }
-}
-const fn env(name: &'static str, types: &'static [&'static str]) -> Offered {
-    Offered {
-        env_only: true,
-        class: ImportClass::Plumbing,
-        ..row(name, types)
-    }
+    refuse_rights(report);
+    refuse_two_types(report);
+    let mut permissions: Vec<_> = report.imports.iter().filter_map(|i| i.permission).collect();
+    permissions.sort_unstable();
+    permissions.dedup();
+    report.permissions = permissions;
 }
 
-/// Everything that links under `caxton` and `env`, with or without a result where a result is given.
-pub const OFFERED: &[Offered] = &[
-    with(
-        row("send_message", &["ii>i", "ii"]),
-        Permission::MessageSend,
-    ),
-    with(
-        row("send_local_message", &["iiii>i", "iiii"]),
-        Permission::MessageSend,
-    ),
-    with(
-        row("broadcast_message", &["iiii>i", "iiii"]),
-        Permission::MessageSend,
-    ),
-    with(
-        row("subscribe_messages", &["ii>i", "ii"]),
-        Permission::MessageListen,
-    ),
-    row("unsubscribe_messages", &["i>i", "i"]),
-    row("store_data", &["iiii>i", "iiii"]),
-    row("load_data", &["iiii>i"]),
-    row("delete_data", &["ii>i", "ii"]),
-    row("set_timer", &["I>i", "I"]),
-    row("cancel_timer", &["i>i", "i"]),
-    row("current_timestamp", &[">I"]),
-    row("random_u32", &[">i"]),
-    row("sleep_micros", &["I"]),
-    row("console_log", &["ii"]),
-    row("console_error", &["ii"]),
-    row("log_record", &["iii", "iii>i"]),
-    row("metric", &["iiiF", "iiiF>i"]),
-    row("register_capabilities", &["ii>i", "ii"]),
-    row("config_get", &["iiii>i"]),
-    row("respond", &["ii", "ii>i"]),
-    env("abort", &["iiii"]),
-    env("seed", &[">F"]),
-    right("http_request", &["ii>i", "ii"], Permission::HttpRead),
-    right(
-        "host_network_request",
-        &["ii>i", "ii"],
-        Permission::HttpRead,
-    ),
-    right("read_response", &["ii>i"], Permission::HttpRead),
-    right("vault_get", &["iiii>i"], Permission::VaultRead),
-    right("vault_put", &["iiii>i", "iiii"], Permission::VaultWrite),
-    right("event_emit", &["iiii>i", "iiii"], Permission::EventEmit),
-    right("data_get", &["iiii>i"], Permission::DataRead),
-    right("data_list", &["iiii>i"], Permission::DataRead),
-    right("data_put", &["iiii>i", "iiii"], Permission::DataWrite),
-    right("data_delete", &["ii>i", "ii"], Permission::DataWrite),
-];
-
-/// Whether functions of [`OFFERED`] live under this module name.
-#[must_use]
-pub fn is_host_module(module: &str) -> bool {
-    matches!(module, "caxton" | "env")
+fn full_name(import: &ImportReport) -> String {
+    format!("{}.{}", import.module, import.name)
 }
 
-/// What the host offers under that name.
-#[must_use]
-pub fn offered(module: &str, name: &str) -> Option<&'static Offered> {
-    if !is_host_module(module) {
-        return None;
+/// The first of many, and how many more there are.
+fn listed(all: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+    let more = all.len().saturating_sub(SHOWN_MAX);
+    let mut shown: Vec<_> = all.take(SHOWN_MAX).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
     }
-    OFFERED
+    shown.join(separator)
+}
+
+/// Notes what the host offers for an import; why it does not link, where it does not.
+fn meet(import: &mut ImportReport) -> Result<(), String> {
+    let full = full_name(import);
+    let Some(signature) = &import.signature else {
+        let help = if import.name == "memory" {
+            "; export the memory instead"
+        } else {
+            ""
+        };
+        return Err(format!("`{full}` is no function{help}"));
+    };
+    let class = if import.module == "wasi_snapshot_preview1" {
+        import.offered = wasi_p1_signature(&import.name).into_iter().collect();
+        ImportClass::Plumbing
+    } else if let Some(row) = offered(&import.module, &import.name) {
+        import.offered = row
+            .types
+            .iter()
+            .map(|short| Signature::short(short))
+            .collect();
+        import.permission = row.permission;
+        row.class
+    } else {
+        import.offered = Vec::new();
+        ImportClass::Plumbing
+    };
+    if import.offered.is_empty() {
+        let near = nearest_import(import)
+            .map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+        return Err(format!("`{full}` is not offered{near}"));
+    }
+    if !import.offered.contains(signature) {
+        let types: Vec<_> = import.offered.iter().map(ToString::to_string).collect();
+        return Err(format!(
+            "`{full}` is offered as {}, imported as {signature}",
+            types.join(" or ")
+        ));
+    }
+    import.class = Some(class);
+    Ok(())
+}
+
+fn refuse_rights(report: &mut ModuleReport) {
+    let rights: Vec<(String, Permission)> = report
+        .imports
         .iter()
-        .find(|row| row.name == name && (!row.env_only || module == "env"))
+        .filter_map(|import| match import.class {
+            Some(ImportClass::Right(permission)) => Some((full_name(import), permission)),
+            _ => None,
+        })
+        .collect();
+    for (full, permission) in rights {
+        let name = match permission {
+            Permission::HttpRead => "`http:read` (GET, HEAD) or `http:write` (other methods)",
+            other => other.as_str(),
+        };
+        report.refuse(
+            ErrorCode::PermissionRequired,
+            format!("`{full}` needs the permission {name}, which this version can't grant"),
+            "remove the import, or run the guest on a version that grants this permission",
+        );
+    }
 }
 
-/// The functions of WASI preview 1 (`wasi_snapshot_preview1`) with their types.
-pub const WASI_P1: &[(&str, &str)] = &[
-    ("args_get", "ii>i"),
-    ("args_sizes_get", "ii>i"),
-    ("environ_get", "ii>i"),
-    ("environ_sizes_get", "ii>i"),
-    ("clock_res_get", "ii>i"),
-    ("clock_time_get", "iIi>i"),
-    ("fd_advise", "iIIi>i"),
-    ("fd_allocate", "iII>i"),
-    ("fd_close", "i>i"),
-    ("fd_datasync", "i>i"),
-    ("fd_fdstat_get", "ii>i"),
-    ("fd_fdstat_set_flags", "ii>i"),
-    ("fd_fdstat_set_rights", "iII>i"),
-    ("fd_filestat_get", "ii>i"),
-    ("fd_filestat_set_size", "iI>i"),
-    ("fd_filestat_set_times", "iIIi>i"),
-    ("fd_pread", "iiiIi>i"),
-    ("fd_prestat_get", "ii>i"),
-    ("fd_prestat_dir_name", "iii>i"),
-    ("fd_pwrite", "iiiIi>i"),
-    ("fd_read", "iiii>i"),
-    ("fd_readdir", "iiiIi>i"),
-    ("fd_renumber", "ii>i"),
-    ("fd_seek", "iIii>i"),
-    ("fd_sync", "i>i"),
-    ("fd_tell", "ii>i"),
-    ("fd_write", "iiii>i"),
-    ("path_create_directory", "iii>i"),
-    ("path_filestat_get", "iiiii>i"),
-    ("path_filestat_set_times", "iiiiIIi>i"),
-    ("path_link", "iiiiiii>i"),
-    ("path_open", "iiiiiIIii>i"),
-    ("path_readlink", "iiiiii>i"),
-    ("path_remove_directory", "iii>i"),
-    ("path_rename", "iiiiii>i"),
-    ("path_symlink", "iiiii>i"),
-    ("path_unlink_file", "iii>i"),
-    ("poll_oneoff", "iiii>i"),
-    ("proc_exit", "i"),
-    ("proc_raise", "i>i"),
-    ("sched_yield", ">i"),
-    ("random_get", "ii>i"),
-    ("sock_accept", "iii>i"),
-    ("sock_recv", "iiiiii>i"),
-    ("sock_send", "iiiii>i"),
-    ("sock_shutdown", "ii>i"),
-];
-
-/// The type of a preview 1 function.
-#[must_use]
-pub fn wasi_p1_signature(name: &str) -> Option<Signature> {
-    WASI_P1
+fn refuse_two_types(report: &mut ModuleReport) {
+    let mut types: BTreeMap<(&str, &str), Vec<&Signature>> = BTreeMap::new();
+    for import in &report.imports {
+        if let Some(signature) = &import.signature {
+            types
+                .entry((&import.module, &import.name))
+                .or_default()
+                .push(signature);
+        }
+    }
+    let twice: Vec<String> = types
         .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, ty)| Signature::short(ty))
-}
-
-/// Whether this import was made by wasm-bindgen, which needs JavaScript around it.
-pub(crate) fn is_wasm_bindgen(module: &str, name: &str) -> bool {
-    matches!(
-        module,
-        "wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__"
-    ) || name.starts_with("__wbindgen_")
-        || name.starts_with("__wbg_")
+        .filter(|(_, all)| all.iter().any(|one| Some(one) != all.first()))
+        .map(|((module, name), _)| format!("`{module}.{name}`"))
+        .collect();
+    if !twice.is_empty() {
+        report.refuse(
+            ErrorCode::UnsupportedModule,
+            format!(
+                "imports one name with two types: {}",
+                listed(twice.into_iter(), ", ")
+            ),
+            "declare each host function once, with one type, in all parts of the guest",
+        );
+    }
 }

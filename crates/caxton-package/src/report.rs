@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use caxton_model::{ByteSize, Digest, EngineProfile, ErrorCode, ImportClass, Kind, Permission};
+use caxton_model::{Digest, EngineProfile, ErrorCode, ImportClass, Kind, Permission};
 use serde::{Deserialize, Serialize};
 
-use crate::Signature;
+use crate::{ComponentReport, Signature};
 
 /// What a guest may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ impl fmt::Display for Reason {
 }
 
 /// What a module is, what it needs, and every reason to refuse it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleReport {
     /// The module's name.
     pub digest: Digest,
@@ -202,6 +202,11 @@ pub struct ModuleReport {
     pub form: Option<Form>,
     /// What it serves as.
     pub kind: Option<Kind>,
+    /// What is known of a component; `None` for a core module.
+    pub component: Option<ComponentReport>,
+    /// Whether a core module was valid and read. Otherwise, what follows says nothing but the
+    /// warnings and reasons, and is not shown.
+    pub(crate) is_read: bool,
     /// What it imports, with the host's answer.
     pub imports: Vec<ImportReport>,
     /// What it exports.
@@ -236,6 +241,8 @@ impl ModuleReport {
             size_bytes: bytes.len() as u64,
             form: None,
             kind: None,
+            component: None,
+            is_read: false,
             imports: Vec::new(),
             exports: Vec::new(),
             allocator: None,
@@ -285,77 +292,4 @@ impl ModuleReport {
             .iter()
             .any(|i| i.module == "wasi_snapshot_preview1")
     }
-}
-
-impl fmt::Display for ModuleReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.digest)?;
-        writeln!(f, "size       {}", ByteSize(self.size_bytes))?;
-        writeln!(
-            f,
-            "form       {}",
-            self.form.map_or("none that the host knows", Form::what)
-        )?;
-        writeln!(f, "profile    {}", self.profile)?;
-        if let Some(allocator) = self.allocator {
-            writeln!(f, "allocator  {}", allocator.what())?;
-        }
-        for memory in &self.memories {
-            write!(
-                f,
-                "memory     starts with {}",
-                ByteSize(memory.initial_bytes)
-            )?;
-            match memory.maximum_bytes {
-                Some(most) => writeln!(f, ", at most {}", ByteSize(most))?,
-                None => writeln!(f, ", no maximum of its own")?,
-            }
-        }
-        let debug = match (self.debug.names, self.debug.lines) {
-            (true, true) => "function names and source lines",
-            (true, false) => "function names",
-            (false, true) => "source lines",
-            (false, false) => "none: backtraces show numbers",
-        };
-        writeln!(f, "debug      {debug}")?;
-        writeln!(f, "imports    {}", self.imports.len())?;
-        for import in &self.imports {
-            fmt_import(f, import)?;
-        }
-        writeln!(f, "exports    {}", self.exports.len())?;
-        for export in &self.exports {
-            match &export.signature {
-                Some(signature) => writeln!(f, "  {}{signature}", export.name)?,
-                None => writeln!(f, "  {} ({})", export.name, export.kind)?,
-            }
-        }
-        if !self.permissions.is_empty() {
-            let names: Vec<_> = self.permissions.iter().map(|p| p.as_str()).collect();
-            writeln!(f, "permissions {}", names.join(", "))?;
-        }
-        for warning in &self.warnings {
-            writeln!(f, "warning: {warning}")?;
-        }
-        if self.reasons.is_empty() {
-            return write!(f, "accepted");
-        }
-        write!(f, "refused:")?;
-        self.reasons
-            .iter()
-            .try_for_each(|reason| write!(f, "\n  - {reason}"))
-    }
-}
-
-fn fmt_import(f: &mut fmt::Formatter<'_>, import: &ImportReport) -> fmt::Result {
-    write!(f, "  {}.{}", import.module, import.name)?;
-    if let Some(signature) = &import.signature {
-        write!(f, "{signature}")?;
-    }
-    match import.class {
-        None => write!(f, "  not offered")?,
-        Some(ImportClass::Baseline) => write!(f, "  baseline")?,
-        Some(ImportClass::Plumbing) => write!(f, "  plumbing")?,
-        Some(ImportClass::Right(permission)) => write!(f, "  needs {permission}")?,
-    }
-    writeln!(f)
 }

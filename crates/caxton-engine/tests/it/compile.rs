@@ -250,44 +250,58 @@ fn a_worker_that_is_none_is_said() {
 }
 
 #[test]
-fn a_module_that_needs_more_than_its_profile_is_told_which() {
-    let text = agent("(memory $second 1)", "(i32.const 0)");
-    let module = verified(&text);
-    assert_eq!(module.report().profile, EngineProfile::Wide);
-    let error = engine(KINDS[0])
-        .compile(&module, EngineProfile::Hardened, Kind::Agent)
-        .unwrap_err();
-    assert_eq!(error.code().as_str(), "profile-required");
-    assert!(
-        error.to_string().contains("`wide` (for several memories)"),
-        "{error}"
-    );
-    let error = engine(KINDS[0])
-        .compile(&module, EngineProfile::Wide, Kind::Agent)
-        .unwrap_err();
+fn what_the_package_reader_accepts_compiles_and_links_and_what_it_refuses_has_its_cause() {
+    let many = |field: &str, times: usize| field.repeat(times);
+    for (fields, cause) in [
+        (many("(table 1 funcref)", 4), None),
+        (many("(table 1 funcref)", 5), Some("5 tables")),
+        (many("(table 1 funcref)", 18), Some("18 tables")),
+        // An instance holds its globals.
+        (many("(global (mut i64) (i64.const 0))", 50_000), None),
+        (
+            many("(global (mut i64) (i64.const 0))", 400_000),
+            Some("400000 globals"),
+        ),
+        (
+            "(memory $second 1)".to_owned(),
+            Some("`wide`, for several memories"),
+        ),
+        (
+            "(table 1 externref)".to_owned(),
+            Some("`wide`, for external references"),
+        ),
+        ("(func (param v128))".to_owned(), None),
+    ] {
+        let text = agent(&fields, "(i32.const 0)");
+        for engine_kind in KINDS {
+            for serves in [Kind::Agent, Kind::Processor] {
+                match (try_verify(&text), cause) {
+                    (Ok(module), None) => {
+                        let engine = engine(engine_kind);
+                        let compiled = engine.compile(&module, EngineProfile::Hardened, serves);
+                        let linked = engine.link(&compiled.unwrap(), &Grants::default()).unwrap();
+                        if serves == Kind::Agent {
+                            turn(&linked, &agent_limits(), TestHost::default())
+                                .result
+                                .unwrap();
+                        }
+                    }
+                    (Err(error), Some(cause)) => {
+                        assert!(error.to_string().contains(cause), "{error}");
+                    }
+                    (Ok(_), Some(cause)) => panic!("accepted in spite of {cause}"),
+                    (Err(error), None) => panic!("{error}"),
+                }
+            }
+        }
+    }
+    let module = verified(&agent("", "(i32.const 0)"));
+    let wide = engine(KINDS[0]).compile(&module, EngineProfile::Wide, Kind::Agent);
+    let error = wide.unwrap_err();
     assert!(
         error.to_string().contains("no engine for profile `wide`"),
         "{error}"
     );
-}
-
-#[test]
-fn sizes_that_no_instance_may_have_are_refused() {
-    let tables = "(table 1 funcref)".repeat(5);
-    for kind in [Kind::Agent, Kind::Processor] {
-        let module = verified(&agent(&tables, "(i32.const 0)"));
-        let error = engine(KINDS[0])
-            .compile(&module, EngineProfile::Hardened, kind)
-            .unwrap_err();
-        assert_eq!(error.code().as_str(), "compile-refused", "{error}");
-        assert!(error.to_string().contains("5 tables"), "{error}");
-    }
-    // An instance holds its globals: five megabytes of them.
-    let globals = "(global (mut i64) (i64.const 0))".repeat(400_000);
-    let module = verified(&agent(&globals, "(i32.const 0)"));
-    let compiled = engine(KINDS[0]).compile(&module, EngineProfile::Hardened, Kind::Processor);
-    let error = compiled.unwrap_err();
-    assert_eq!(error.code().as_str(), "compile-refused", "{error}");
 }
 
 #[test]
