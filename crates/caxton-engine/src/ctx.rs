@@ -6,8 +6,8 @@ use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits, UNLIMITED};
 use wasmtime::{GuestProfiler, Memory, ResourceLimiter};
 
 use crate::{
-    HostCalls, Room, Usage, config::TABLES_PER_MODULE_MAX, meter::Meter, room::Reserved,
-    ticker::Touch, wasi::WasiState,
+    HostCalls, Room, Usage, clock::GuestClock, meter::Meter, room::Reserved, ticker::Touch,
+    wasi::WasiState,
 };
 
 /// A fault on its way through the runtime's error type.
@@ -52,6 +52,8 @@ pub(crate) struct Bounds {
     pub(crate) cpu_nanos: u64,
     pub(crate) wall_nanos: u64,
     pub(crate) fuel: u64,
+    /// Whether `fuel` follows from `cpu`, since nobody set it.
+    pub(crate) fuel_is_derived: bool,
     pub(crate) host_calls: u64,
     pub(crate) allocations: u64,
     pub(crate) message_bytes: u64,
@@ -69,20 +71,13 @@ impl Bounds {
             table_elements: limits.get(LimitName::TableElements),
             cpu_nanos: nanos(LimitName::Cpu),
             wall_nanos: nanos(LimitName::Wall),
-            fuel: limits.get(LimitName::Fuel),
+            fuel: limits.fuel(),
+            fuel_is_derived: limits.get(LimitName::Fuel) == UNLIMITED,
             host_calls: limits.get(LimitName::HostCalls),
             allocations: limits.get(LimitName::Allocations),
             message_bytes: limits.get(LimitName::MessageBytes),
             payload_bytes: limits.get(LimitName::PayloadBytes),
         }
-    }
-    /// Fuel for one call: as asked, else what `cpu` is worth and 8 for each byte of input.
-    pub(crate) fn fuel_for(&self, input_bytes: usize) -> u64 {
-        if self.fuel != UNLIMITED {
-            return self.fuel;
-        }
-        let from_cpu = self.cpu_nanos.saturating_mul(2);
-        from_cpu.saturating_add((input_bytes as u64).saturating_mul(8))
     }
 }
 
@@ -128,10 +123,13 @@ pub(crate) struct Ctx {
     pub(crate) host_calls: u64,
     pub(crate) allocations: u64,
     pub(crate) log_lines: u64,
+    /// Bytes moved through the standard streams in this turn.
+    pub(crate) stream_bytes: u64,
     pub(crate) fuel_given: u64,
     pub(crate) starting: bool,
-    /// Sleeps take no time, clocks stand still.
+    /// Sleeps take no time, and the clock is virtual.
     pub(crate) deterministic: bool,
+    pub(crate) clock: GuestClock,
     pub(crate) response: Option<Vec<u8>>,
     pub(crate) wasi: Option<Box<WasiState>>,
     pub(crate) profiler: Option<Box<GuestProfiler>>,
@@ -151,9 +149,11 @@ impl Ctx {
             host_calls: 0,
             allocations: 0,
             log_lines: 0,
+            stream_bytes: 0,
             fuel_given: 0,
             starting: true,
             deterministic: false,
+            clock: GuestClock::default(),
             response: None,
             wasi: None,
             profiler: None,
@@ -166,8 +166,14 @@ impl Ctx {
         self.host_calls = 0;
         self.allocations = 0;
         self.log_lines = 0;
+        self.stream_bytes = 0;
+        self.clock.begin_turn();
         self.response = None;
         self.starting = false;
+    }
+    /// Whether the guest is a WASI command, whose standard output is its result.
+    pub(crate) fn is_command(&self) -> bool {
+        self.wasi.as_ref().is_some_and(|wasi| wasi.stdout.is_some())
     }
     /// Counts a host call.
     pub(crate) fn count_host_call(&mut self) -> Result<(), Stop> {
@@ -341,7 +347,7 @@ impl ResourceLimiter for Ctx {
         1
     }
     fn tables(&self) -> usize {
-        TABLES_PER_MODULE_MAX as usize
+        caxton_package::TABLES_MAX as usize
     }
     fn memories(&self) -> usize {
         1

@@ -54,19 +54,10 @@ impl Linked {
     ) -> Processed {
         let mut store = store::new_store(self, Bounds::of(limits), host);
         let result = self.answered(&mut store, wanted).await;
-        let (host, usage) = store::end(&mut store);
-        Processed {
-            result,
-            host,
-            usage,
-        }
+        Processed::of(&mut store, result)
     }
     async fn answered(&self, store: &mut Store<Ctx>, wanted: Wanted<'_>) -> Result<Vec<u8>, Fault> {
-        let input: &[u8] = match wanted {
-            Wanted::Description => &[],
-            Wanted::Action(input) => input,
-        };
-        store::begin(store, self, input.len())?;
+        store::begin(store, self)?;
         run!(store, async {
             let (instance, memory) = store::instantiate(store, self).await?;
             let memory = memory.ok_or_else(no_extension)?;

@@ -33,10 +33,15 @@ fn without_stack(error: &wasmtime::Error, ctx: &Ctx) -> Fault {
         };
     }
     if let Some(exit) = error.downcast_ref::<Exit>() {
-        return ctx.refused_fault().unwrap_or_else(|| {
-            let text = format!("{exit}; {}", ErrorCode::GuestExit.remedy());
-            Fault::new(ErrorCode::GuestExit, text)
-        });
+        // A command that exits with another code than 0 reports an error; others must not exit.
+        let code = if ctx.is_command() {
+            ErrorCode::GuestError
+        } else {
+            ErrorCode::GuestExit
+        };
+        return ctx
+            .refused_fault()
+            .unwrap_or_else(|| Fault::new(code, format!("{exit}; {}", code.remedy())));
     }
     if error.is::<PoolConcurrencyLimitError>() || format!("{error:#}").contains(raw::SLAB_FULL) {
         let text = format!(
@@ -52,8 +57,12 @@ fn without_stack(error: &wasmtime::Error, ctx: &Ctx) -> Fault {
             "and the guest needed more",
         ),
         Some(Trap::OutOfFuel) => {
-            let fuel = ctx.fuel_given;
-            limit_fault(LimitName::Fuel, fuel, "and the guest burned all of it")
+            let source = if ctx.bounds.fuel_is_derived {
+                "which follows from `cpu` since `fuel` is not set, and the guest burned all of it"
+            } else {
+                "as the manifest, `--limit`, the API or a ceiling sets it, and the guest burned all of it"
+            };
+            limit_fault(LimitName::Fuel, ctx.fuel_given, source)
         }
         Some(
             trap @ (Trap::UnreachableCodeReached

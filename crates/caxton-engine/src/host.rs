@@ -108,6 +108,9 @@ pub trait HostCalls: Send {
     fn config_get(&mut self, key: &str) -> Option<String>;
     /// A guest's metric.
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode>;
+    /// A part of what a WASI command writes to standard output, as it writes it. The call's result
+    /// holds all of it as well.
+    fn output(&mut self, _part: &[u8]) {}
     /// The guest's memories are now so large, all together. Unit: bytes.
     fn memory_is(&mut self, _bytes: u64) {}
     /// So that the caller gets its own type back.

@@ -173,7 +173,7 @@ pub(crate) fn cancel_timer(c: &mut Guest<'_>, id: i32) -> Answer {
 }
 
 pub(crate) fn current_timestamp(c: &mut Guest<'_>) -> Result<i64, Stop> {
-    Ok(c.data_mut().host.now().0)
+    Ok(c.data_mut().timestamp().0)
 }
 
 pub(crate) fn random_u32(c: &mut Guest<'_>) -> Answer {
@@ -188,14 +188,15 @@ pub(crate) fn seed(c: &mut Guest<'_>) -> Result<f64, Stop> {
 /// Suspends the guest, not the thread.
 pub(crate) async fn sleep_micros(c: &mut Guest<'_>, micros: i64) -> Result<(), Stop> {
     let wanted = Micros(micros.cast_unsigned()).duration();
-    if c.data().deterministic {
-        return Ok(());
-    }
     sleep(c.data_mut(), wanted).await
 }
 
-/// A sleep that ends with the wall limit.
+/// A sleep that ends with the wall limit; under `deterministic` only the guest's clock moves.
 pub(crate) async fn sleep(ctx: &mut Ctx, wanted: std::time::Duration) -> Result<(), Stop> {
+    if ctx.deterministic {
+        ctx.skip(wanted);
+        return Ok(());
+    }
     let (meter, wall) = (ctx.meter.clone(), ctx.bounds.wall_nanos);
     let future = tokio::time::sleep(wanted.min(std::time::Duration::from_secs(31_536_000)));
     meter

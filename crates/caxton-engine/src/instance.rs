@@ -141,7 +141,7 @@ impl Linked {
         }
     }
     async fn start(&self, store: &mut Store<Ctx>) -> Result<Guest, Fault> {
-        store::begin(store, self, 0)?;
+        store::begin(store, self)?;
         run!(store, async {
             let (instance, memory) = store::instantiate(store, self).await?;
             let missing = || Stop::new(ErrorCode::UnsupportedModule, "this is no agent");
@@ -190,7 +190,7 @@ impl Instance {
         }
     }
     async fn turn(&mut self, call: &Call) -> Result<Returned, Fault> {
-        store::begin(&mut self.store, &self.linked, call.input().len())?;
+        store::begin(&mut self.store, &self.linked)?;
         self.unpark()?;
         let (store, guest) = (&mut self.store, &mut self.guest);
         run!(store, async {

@@ -15,6 +15,7 @@
 mod arguments;
 pub mod bare;
 mod cache;
+mod clock;
 mod compile;
 mod config;
 mod ctx;
@@ -42,6 +43,7 @@ mod symbol;
 mod ticker;
 mod usage;
 mod wasi;
+mod wasi_poll;
 mod worker;
 
 pub use arguments::{ARGUMENT_BYTES_MAX, Arguments};

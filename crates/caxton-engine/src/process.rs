@@ -18,6 +18,10 @@ use crate::{
 pub struct Processed {
     /// The output, or why there is none.
     pub result: Result<Vec<u8>, Fault>,
+    /// What a WASI command had written to standard output when it faulted.
+    pub partial_output: Vec<u8>,
+    /// The code that a WASI command exited with by itself.
+    pub exit_code: Option<i32>,
     /// The host's side, as it was handed in.
     pub host: Box<dyn HostCalls>,
     /// What the call used.
@@ -25,10 +29,24 @@ pub struct Processed {
 }
 
 impl Processed {
+    /// A call that is over, with what its store still holds.
+    pub(crate) fn of(store: &mut Store<Ctx>, result: Result<Vec<u8>, Fault>) -> Self {
+        let (host, usage) = store::end(store);
+        let wasi = store.data_mut().wasi.take().unwrap_or_default();
+        Self {
+            result,
+            partial_output: wasi.stdout.unwrap_or_default(),
+            exit_code: wasi.exit_code,
+            host,
+            usage,
+        }
+    }
     /// A call that never began.
     pub(crate) fn refused(fault: Fault, host: Box<dyn HostCalls>) -> Self {
         Self {
             result: Err(fault),
+            partial_output: Vec::new(),
+            exit_code: None,
             host,
             usage: Usage::default(),
         }
@@ -79,12 +97,7 @@ impl Linked {
         let result = self
             .processed(&mut store, input, arguments, info.output_freed_by)
             .await;
-        let (host, usage) = store::end(&mut store);
-        Processed {
-            result,
-            host,
-            usage,
-        }
+        Processed::of(&mut store, result)
     }
     /// What the processor says about itself: asked once, in an instance of its own.
     pub async fn describe_processor(
@@ -111,7 +124,7 @@ impl Linked {
         )
     }
     async fn ask_info(&self, store: &mut Store<Ctx>) -> Result<ProcessorInfo, Fault> {
-        store::begin(store, self, 0)?;
+        store::begin(store, self)?;
         run!(store, async {
             let (instance, memory) = store::instantiate(store, self).await?;
             let memory = memory.ok_or_else(no_processor)?;
@@ -131,7 +144,7 @@ impl Linked {
         arguments: Arguments,
         freed_by: FreedBy,
     ) -> Result<Vec<u8>, Fault> {
-        store::begin(store, self, input.len())?;
+        store::begin(store, self)?;
         let form = self.inner.form;
         if form == Form::WasiCommand {
             store.data_mut().wasi = Some(Box::new(WasiState::of_command(input, arguments)));

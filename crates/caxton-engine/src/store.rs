@@ -58,10 +58,10 @@ fn on_tick(mut store: StoreContextMut<'_, Ctx>) -> wasmtime::Result<UpdateDeadli
 /// Prepares the store for one turn or call.
 ///
 /// Errors: fuel that can't be set, which only a wrong profile could cause.
-pub(crate) fn begin(store: &mut Store<Ctx>, linked: &Linked, input: usize) -> Result<(), Fault> {
+pub(crate) fn begin(store: &mut Store<Ctx>, linked: &Linked) -> Result<(), Fault> {
     store.data_mut().begin_turn();
     if linked.inner.runtime.profile.has_fuel() {
-        let fuel = store.data().bounds.fuel_for(input);
+        let fuel = store.data().bounds.fuel;
         store.data_mut().fuel_given = fuel;
         let slice = match linked.inner.engine.options().kind {
             caxton_model::EngineKind::Cranelift => FUEL_SLICE,

@@ -4,8 +4,6 @@
 //! command), standard input is a command's payload, clocks and random numbers come from the host's
 //! side, so that they follow the determinism setting. All else answers an error number.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use caxton_model::LimitName;
 use caxton_package::WASI_P1;
@@ -13,22 +11,25 @@ use wasmtime::{FuncType, Linker, Val, ValType};
 
 use crate::{
     Arguments, LogLevel,
+    clock::WasiClock,
     ctx::{Ctx, Stop},
     guest_memory::{Span, span, view},
     host_functions::{self, Guest, LOG_LINE_BYTES_MAX},
+    wasi_poll::poll_oneoff,
 };
 
-const SUCCESS: i32 = 0;
-const BADF: i32 = 8;
-const INVAL: i32 = 28;
+pub(crate) const SUCCESS: i32 = 0;
+pub(crate) const BADF: i32 = 8;
+pub(crate) const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
+const NOTSOCK: i32 = 57;
 const SPIPE: i32 = 70;
 /// Buffers of one read or write, subscriptions of one poll.
-const LIST_MAX: i32 = 1_024;
+pub(crate) const LIST_MAX: i32 = 1_024;
 /// Random bytes of one call.
 const RANDOM_BYTES_MAX: i32 = 1 << 20;
 /// What one write to the log takes. Unit: bytes.
-const LOG_WRITE_BYTES_MAX: usize = 64 << 10;
+const LOG_WRITE_BYTES_MAX: u64 = 64 << 10;
 
 /// What a guest's WASI calls have done so far.
 #[derive(Debug, Default)]
@@ -37,9 +38,9 @@ pub(crate) struct WasiState {
     arguments: Arguments,
     /// A command's output; `None`: standard output goes to the log.
     pub(crate) stdout: Option<Vec<u8>>,
+    /// The code that it exited with by itself.
+    pub(crate) exit_code: Option<i32>,
     lines: [Vec<u8>; 2],
-    first_now: Option<i64>,
-    slept: Duration,
 }
 
 impl WasiState {
@@ -68,19 +69,19 @@ fn state(ctx: &mut Ctx) -> &mut WasiState {
     ctx.wasi.get_or_insert_default()
 }
 
-fn put(bytes: &mut [u8], at: i32, value: &[u8]) -> Result<(), Stop> {
+pub(crate) fn put(bytes: &mut [u8], at: i32, value: &[u8]) -> Result<(), Stop> {
     let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
     span(at, len).of_mut(bytes)?.copy_from_slice(value);
     Ok(())
 }
 
-fn get<const N: usize>(bytes: &[u8], at: i32) -> Result<[u8; N], Stop> {
+pub(crate) fn get<const N: usize>(bytes: &[u8], at: i32) -> Result<[u8; N], Stop> {
     let found = span(at, i32::try_from(N).unwrap_or(i32::MAX)).of(bytes)?;
     Ok(found.try_into().unwrap_or([0; N]))
 }
 
 /// Pointer arithmetic as the guest's own: it wraps, and is checked when used.
-const fn plus(ptr: i32, offset: i32) -> i32 {
+pub(crate) const fn plus(ptr: i32, offset: i32) -> i32 {
     ptr.wrapping_add(offset)
 }
 
@@ -101,15 +102,24 @@ pub(crate) fn define(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<b
             })?
         };
     }
+    // Functions that `host_calls` does not bound: waiting by reading the clock is bounded by `cpu`,
+    // and the standard streams count their own calls.
+    macro_rules! uncounted {
+        ($function:ident ( $($arg:ident : $ty:ty),* )) => {
+            linker.func_wrap(M, name, |mut c: Guest<'_>, $($arg: $ty),*| -> wasmtime::Result<i32> {
+                Ok($function(&mut c, $($arg),*)?)
+            })?
+        };
+    }
     match name {
         "args_sizes_get" => own!(args_sizes_get(count: i32, size: i32)),
         "args_get" => own!(args_get(list: i32, text: i32)),
         "environ_sizes_get" => own!(environ_sizes_get(count: i32, size: i32)),
         "clock_res_get" => own!(clock_res_get(id: i32, out: i32)),
-        "clock_time_get" => own!(clock_time_get(id: i32, _precision: i64, out: i32)),
+        "clock_time_get" => uncounted!(clock_time_get(id: i32, _precision: i64, out: i32)),
         "random_get" => own!(random_get(ptr: i32, len: i32)),
-        "fd_write" => own!(fd_write(fd: i32, list: i32, count: i32, out: i32)),
-        "fd_read" => own!(fd_read(fd: i32, list: i32, count: i32, out: i32)),
+        "fd_write" => uncounted!(fd_write(fd: i32, list: i32, count: i32, out: i32)),
+        "fd_read" => uncounted!(fd_read(fd: i32, list: i32, count: i32, out: i32)),
         "fd_fdstat_get" => own!(fd_fdstat_get(fd: i32, out: i32)),
         "fd_filestat_get" => own!(fd_filestat_get(fd: i32, out: i32)),
         "poll_oneoff" => linker.func_wrap_async(
@@ -122,11 +132,14 @@ pub(crate) fn define(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<b
                 })
             },
         )?,
-        "proc_exit" => {
-            linker.func_wrap(M, name, |_: Guest<'_>, code: i32| -> wasmtime::Result<()> {
+        "proc_exit" => linker.func_wrap(
+            M,
+            name,
+            |mut c: Guest<'_>, code: i32| -> wasmtime::Result<()> {
+                state(c.data_mut()).exit_code = Some(code);
                 Err(wasmtime::Error::new(Exit(code)))
-            })?
-        }
+            },
+        )?,
         _ => return define_refusal(linker, name),
     };
     Ok(true)
@@ -147,6 +160,7 @@ fn define_refusal(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool
         "fd_seek" | "fd_tell" | "fd_advise" | "fd_allocate" | "fd_pread" | "fd_pwrite" => {
             (SPIPE, BADF)
         }
+        "sock_accept" | "sock_recv" | "sock_send" | "sock_shutdown" => (NOTSOCK, BADF),
         "proc_raise" => (NOSYS, NOSYS),
         _ => (BADF, BADF),
     };
@@ -171,7 +185,7 @@ fn define_refusal(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool
     Ok(true)
 }
 
-fn is_standard(fd: i32) -> bool {
+pub(crate) fn is_standard(fd: i32) -> bool {
     (0..=2).contains(&fd)
 }
 
@@ -209,7 +223,7 @@ fn environ_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, St
 }
 
 fn clock_res_get(c: &mut Guest<'_>, id: i32, out: i32) -> Result<i32, Stop> {
-    if !(0..=3).contains(&id) {
+    if WasiClock::of(id).is_none() {
         return Ok(INVAL);
     }
     let (bytes, _) = view(c)?;
@@ -217,32 +231,12 @@ fn clock_res_get(c: &mut Guest<'_>, id: i32, out: i32) -> Result<i32, Stop> {
     Ok(SUCCESS)
 }
 
-/// Where clocks other than the real one start. Unit: microseconds. Go refuses one that reads 0.
-const CLOCK_START_MICROS: i64 = 1_000_000;
-
-/// Unit: nanoseconds. The real clock is the host's; the others start with the first look.
-fn clock_nanos(ctx: &mut Ctx, id: i32) -> u64 {
-    let now = ctx.host.now().0;
-    let state = state(ctx);
-    let first = *state.first_now.get_or_insert(now);
-    let micros = if id == 0 {
-        now
-    } else {
-        now.saturating_sub(first).saturating_add(CLOCK_START_MICROS)
-    };
-    let slept = u64::try_from(state.slept.as_nanos()).unwrap_or(u64::MAX);
-    u64::try_from(micros)
-        .unwrap_or(0)
-        .saturating_mul(1_000)
-        .saturating_add(slept)
-}
-
 fn clock_time_get(c: &mut Guest<'_>, id: i32, _precision: i64, out: i32) -> Result<i32, Stop> {
-    if !(0..=3).contains(&id) {
+    let Some(clock) = WasiClock::of(id) else {
         return Ok(INVAL);
-    }
+    };
     let (bytes, ctx) = view(c)?;
-    let nanos = clock_nanos(ctx, id);
+    let nanos = ctx.clock_nanos(clock);
     put(bytes, out, &nanos.to_le_bytes())?;
     Ok(SUCCESS)
 }
@@ -264,41 +258,61 @@ fn random_get(c: &mut Guest<'_>, ptr: i32, len: i32) -> Result<i32, Stop> {
 
 fn fd_write(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
     if fd != 1 && fd != 2 {
+        c.data_mut().count_host_call()?;
         return Ok(BADF);
     }
     if !(0..=LIST_MAX).contains(&count) {
+        c.data_mut().count_host_call()?;
         return Ok(INVAL);
     }
     let (bytes, ctx) = view(c)?;
-    let mut written = 0_u32;
-    let mut logged = 0_usize;
+    let mut written = 0_u64;
     for i in 0..count {
         let part = iovec(bytes, list, i)?.of(bytes)?;
-        let limit = ctx.bounds.payload_bytes;
-        match state(ctx).stdout.as_mut() {
-            Some(stdout) if fd == 1 => {
-                if (stdout.len() as u64).saturating_add(part.len() as u64) > limit {
-                    let asked = "and the guest writes more to standard output";
-                    return Err(Stop::limit(LimitName::PayloadBytes, limit, asked));
-                }
-                stdout.extend_from_slice(part);
-            }
-            _ => {
-                // A partial write, as on a pipe: one call must not keep the host busy.
-                let room = LOG_WRITE_BYTES_MAX.saturating_sub(logged);
-                let fits = part.get(..room).unwrap_or(part);
-                write_lines(ctx, fd, fits)?;
-                logged = logged.saturating_add(fits.len());
-                if fits.len() < part.len() {
-                    written = written.saturating_add(u32::try_from(fits.len()).unwrap_or(u32::MAX));
-                    break;
-                }
-            }
+        if fd == 1 && state(ctx).stdout.is_some() {
+            write_output(ctx, part)?;
+            written = written.saturating_add(part.len() as u64);
+            continue;
         }
-        written = written.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        // A partial write, as on a pipe: one call must not keep the host busy.
+        let room = usize::try_from(LOG_WRITE_BYTES_MAX.saturating_sub(written)).unwrap_or(0);
+        let fits = part.get(..room).unwrap_or(part);
+        write_lines(ctx, fd, fits)?;
+        written = written.saturating_add(fits.len() as u64);
+        if fits.len() < part.len() {
+            break;
+        }
     }
+    count_stream_call(ctx, count, written)?;
+    let written = u32::try_from(written).unwrap_or(u32::MAX);
     put(bytes, out, &written.to_le_bytes())?;
     Ok(SUCCESS)
+}
+
+/// Adds to a command's output.
+fn write_output(ctx: &mut Ctx, part: &[u8]) -> Result<(), Stop> {
+    let limit = ctx.bounds.payload_bytes;
+    let Some(stdout) = state(ctx).stdout.as_mut() else {
+        return Ok(());
+    };
+    if (stdout.len() as u64).saturating_add(part.len() as u64) > limit {
+        let asked = "and the guest writes more to standard output";
+        return Err(Stop::limit(LimitName::PayloadBytes, limit, asked));
+    }
+    stdout.extend_from_slice(part);
+    ctx.host.output(part);
+    Ok(())
+}
+
+/// Counts a read or write of a standard stream. `host_calls` does not bound it as long as it moves
+/// a byte for each of its buffers, and all of them together no more than `payload_bytes`.
+fn count_stream_call(ctx: &mut Ctx, buffers: i32, moved: u64) -> Result<(), Stop> {
+    ctx.stream_bytes = ctx.stream_bytes.saturating_add(moved);
+    let is_useful = moved >= u64::from(buffers.unsigned_abs().max(1));
+    if is_useful && ctx.stream_bytes <= ctx.bounds.payload_bytes {
+        return Ok(());
+    }
+    ctx.count_host_call()
 }
 
 /// Puts complete lines into the log; keeps the rest for the next write or the turn's end.
@@ -344,13 +358,15 @@ pub(crate) fn flush(ctx: &mut Ctx) {
 
 fn fd_read(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
     if fd != 0 {
+        c.data_mut().count_host_call()?;
         return Ok(BADF);
     }
     if !(0..=LIST_MAX).contains(&count) {
+        c.data_mut().count_host_call()?;
         return Ok(INVAL);
     }
     let (bytes, ctx) = view(c)?;
-    let mut read = 0_u32;
+    let mut read = 0_u64;
     for i in 0..count {
         let target = iovec(bytes, list, i)?.of_mut(bytes)?;
         let stdin = &mut state(ctx).stdin;
@@ -359,8 +375,10 @@ fn fd_read(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Resul
         if let Some(target) = target.get_mut(..n) {
             target.copy_from_slice(&part);
         }
-        read = read.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+        read = read.saturating_add(n as u64);
     }
+    count_stream_call(ctx, count, read)?;
+    let read = u32::try_from(read).unwrap_or(u32::MAX);
     put(bytes, out, &read.to_le_bytes())?;
     Ok(SUCCESS)
 }
@@ -388,100 +406,5 @@ fn fd_filestat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
     let mut stat = [0_u8; 64];
     stat[16] = if state(ctx).stdout.is_none() { 2 } else { 0 };
     put(bytes, out, &stat)?;
-    Ok(SUCCESS)
-}
-
-/// One subscription of a poll: 48 bytes in, 32 bytes out.
-enum Wanted {
-    Clock { left: Duration },
-    Stream { fd: i32 },
-}
-
-fn subscription(bytes: &[u8], ctx: &mut Ctx, at: i32) -> Result<Option<(u64, u8, Wanted)>, Stop> {
-    let userdata = u64::from_le_bytes(get(bytes, at)?);
-    let [tag] = get(bytes, plus(at, 8))?;
-    let wanted = match tag {
-        0 => {
-            let id = i32::from_le_bytes(get(bytes, plus(at, 16))?);
-            let timeout = u64::from_le_bytes(get(bytes, plus(at, 24))?);
-            let absolute = u16::from_le_bytes(get(bytes, plus(at, 40))?) & 1 == 1;
-            let nanos = if absolute {
-                timeout.saturating_sub(clock_nanos(ctx, id))
-            } else {
-                timeout
-            };
-            Wanted::Clock {
-                left: Duration::from_nanos(nanos),
-            }
-        }
-        1 | 2 => Wanted::Stream {
-            fd: i32::from_le_bytes(get(bytes, plus(at, 16))?),
-        },
-        _ => return Ok(None),
-    };
-    Ok(Some((userdata, tag, wanted)))
-}
-
-async fn poll_oneoff(
-    c: &mut Guest<'_>,
-    list: i32,
-    events: i32,
-    count: i32,
-    out: i32,
-) -> Result<i32, Stop> {
-    if !(1..=LIST_MAX).contains(&count) {
-        return Ok(INVAL);
-    }
-    let (bytes, ctx) = view(c)?;
-    span(events, count.saturating_mul(32)).within(bytes.len())?;
-    span(out, 4).within(bytes.len())?;
-    let mut wanted = Vec::new();
-    for i in 0..count {
-        match subscription(bytes, ctx, plus(list, i.wrapping_mul(48)))? {
-            Some(one) => wanted.push(one),
-            None => return Ok(INVAL),
-        }
-    }
-    let streams = wanted
-        .iter()
-        .any(|(_, _, one)| matches!(one, Wanted::Stream { .. }));
-    let shortest = wanted
-        .iter()
-        .filter_map(|(_, _, one)| match one {
-            Wanted::Clock { left } => Some(*left),
-            Wanted::Stream { .. } => None,
-        })
-        .min();
-    // Streams are always ready, so only clocks alone are waited for.
-    let waited = if streams {
-        Duration::ZERO
-    } else {
-        shortest.unwrap_or_default()
-    };
-    if waited > Duration::ZERO {
-        if ctx.deterministic {
-            let state = state(ctx);
-            state.slept = state.slept.saturating_add(waited);
-        } else {
-            host_functions::sleep(ctx, waited).await?;
-        }
-    }
-    let (bytes, _) = view(c)?;
-    let mut ready = 0_i32;
-    for (userdata, tag, one) in wanted {
-        let errno: u16 = match one {
-            Wanted::Clock { left } if left > waited => continue,
-            Wanted::Clock { .. } => 0,
-            Wanted::Stream { fd } if is_standard(fd) => 0,
-            Wanted::Stream { .. } => BADF.unsigned_abs() as u16,
-        };
-        let mut event = [0_u8; 32];
-        event[..8].copy_from_slice(&userdata.to_le_bytes());
-        event[8..10].copy_from_slice(&errno.to_le_bytes());
-        event[10] = tag;
-        put(bytes, plus(events, ready.wrapping_mul(32)), &event)?;
-        ready = ready.saturating_add(1);
-    }
-    put(bytes, out, &ready.to_le_bytes())?;
     Ok(SUCCESS)
 }

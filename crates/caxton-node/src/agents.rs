@@ -309,9 +309,13 @@ impl Node {
                     LimitName::Memory => memory_bytes.unwrap_or(0),
                     _ => meter.used,
                 };
+                let limits = &listing.spec.limits;
                 LimitUsage {
                     name: *name,
-                    limit: listing.spec.limits.get(*name),
+                    limit: match name {
+                        LimitName::Fuel if listing.spec.profile.has_fuel() => limits.fuel(),
+                        _ => limits.get(*name),
+                    },
                     used,
                     peak: meter.peak.max(used),
                     last_breach: meter.last_breach,

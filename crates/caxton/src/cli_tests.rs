@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use caxton_model::{Kind, LimitName, Permission};
+use caxton_model::{Kind, LimitName, Limits, Permission};
 use clap::CommandFactory as _;
 use expect_test::expect_file;
 
@@ -57,7 +57,10 @@ fn golden_table_of_limits() {
          |---|---|---|---|---|---|\n",
     );
     for name in LimitName::ALL {
-        let show = |kind| name.show(name.default_for(kind));
+        let show = |kind| match name {
+            LimitName::Fuel => format!("{} (from `cpu`)", Limits::for_kind(kind).fuel()),
+            _ => name.show(name.default_for(kind)),
+        };
         let code = name.code();
         let _ = writeln!(
             page,

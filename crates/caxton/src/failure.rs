@@ -7,21 +7,28 @@ use caxton_model::{ErrorClass, ErrorCode};
 
 /// The number a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Exit {
-    /// The guest reported an error, or the node could not do it.
-    Failed = 1,
-    /// Arguments, manifest or configuration are wrong.
-    Usage = 2,
-    /// A guest faulted or reached a limit.
-    Fault = 3,
-    /// A module, a package or a right was refused.
-    Refused = 4,
+    /// 1: the guest reported an error, or the node could not do it.
+    Failed,
+    /// 2: arguments, manifest or configuration are wrong.
+    Usage,
+    /// 3: a guest faulted or reached a limit.
+    Fault,
+    /// 4: a module, a package or a right was refused.
+    Refused,
+    /// A WASI command's own number, where that was asked for.
+    Guest(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Fault => 3,
+            Exit::Refused => 4,
+            Exit::Guest(code) => code,
+        })
     }
 }
 

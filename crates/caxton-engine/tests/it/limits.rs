@@ -159,17 +159,51 @@ fn limits_hold_under_fuel_too() {
         let done = turn(&spin, &limits, TestHost::default());
         let fault = done.result.unwrap_err();
         assert_eq!(fault.code.as_str(), "fuel-limit", "{fault}");
-        assert!(fault.text.contains("100000"), "{fault}");
+        assert!(fault.text.contains("is 100000, as the manifest"), "{fault}");
         assert_eq!(done.usage.fuel, 100_000);
-        // Without a limit of fuel the time still binds.
-        let limits = limits_with(
-            Kind::Agent,
-            &[(LimitName::Fuel, u64::MAX - 1), (LimitName::Cpu, 20_000)],
-        );
-        let fault = turn(&spin, &limits, TestHost::default())
-            .result
-            .unwrap_err();
-        assert_eq!(fault.code.as_str(), "cpu-limit", "{fault}");
+    }
+}
+
+/// Bodies that burn fuel as fast as can be, each in a loop without an end.
+fn burners() -> Vec<(&'static str, String)> {
+    let endless = |body: &str| format!("(loop {body} (br 0)) (i32.const 0)");
+    vec![
+        ("an empty loop", endless("")),
+        (
+            "additions",
+            endless(&"(global.set $g (i64.add (global.get $g) (i64.const 3)))".repeat(64)),
+        ),
+        (
+            "code that the compiler removes",
+            endless(&"(drop (i32.const 1))".repeat(1_000_000)),
+        ),
+        (
+            "a fill of 16 KiB",
+            endless("(memory.fill (i32.const 0) (i32.const 1) (i32.const 16384))"),
+        ),
+        (
+            "a copy of 64 KiB",
+            endless("(memory.copy (i32.const 0) (i32.const 65536) (i32.const 65536))"),
+        ),
+    ]
+}
+
+#[test]
+fn fuel_that_nobody_set_ends_no_guest_before_cpu_does() {
+    for kind in KINDS {
+        for (what, body) in burners() {
+            let text = agent("(global $g (mut i64) (i64.const 0))", &body);
+            for profile in [EngineProfile::Metered, EngineProfile::Deterministic] {
+                let burner = linked_as(kind, profile, &text);
+                let limits = limits_with(Kind::Agent, &[(LimitName::Cpu, 30_000)]);
+                let done = turn(&burner, &limits, TestHost::default());
+                let fault = done.result.unwrap_err();
+                assert_eq!(fault.code.as_str(), "cpu-limit", "{kind}: {what}: {fault}");
+                #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+                let rate = done.usage.fuel as f64 / done.usage.cpu_nanos as f64;
+                println!("{kind}, {profile}: {what}: {rate:.1} G a second");
+            }
+        }
     }
 }
 

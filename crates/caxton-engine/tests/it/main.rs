@@ -11,6 +11,7 @@
 
 mod agents;
 mod allocators;
+mod commands;
 mod compile;
 mod explain;
 mod harness;

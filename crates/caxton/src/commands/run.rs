@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// For processors: the input's content type
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
+    /// For WASI commands: end with the command's own exit code. Without it, a command that exits
+    /// with another code than 0 ends `caxton run` with 1
+    #[arg(long)]
+    passthrough_exit_code: bool,
     /// For agents: how long to wait for each reply, such as 5s
     #[arg(long, default_value = "10s", value_parser = crate::commands::agent::read_micros)]
     wait: Micros,
@@ -57,6 +61,7 @@ struct Ready {
     engine: Engine,
     verified: Verified,
     linked: Linked,
+    profile: EngineProfile,
     limits: Limits,
 }
 
@@ -82,21 +87,14 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     let from_manifest = manifest
         .as_ref()
         .map(|(manifest, _)| manifest.agent.profile);
-    let default = if form == Some(Form::AgentCore) {
-        from_manifest.unwrap_or_default()
-    } else {
-        EngineProfile::Deterministic
+    let default = match form {
+        Some(Form::AgentCore) => from_manifest.unwrap_or_default(),
+        // A program like any other: the machine's clocks and random numbers.
+        Some(Form::WasiCommand) => EngineProfile::Hardened,
+        _ => EngineProfile::Deterministic,
     };
-    if let Some(form) = form.filter(|form| *form != Form::WasiCommand)
-        && !args.arguments.is_empty()
-    {
-        return Err(Failure::usage(
-            format!(
-                "only a WASI command takes arguments; this module serves as {}",
-                form.what()
-            ),
-            "leave out `--` and what follows it; agents take --message, processors and extensions --input",
-        ));
+    if let Some(form) = form.filter(|form| *form != Form::WasiCommand) {
+        refuse_command_options(&args, form)?;
     }
     let profile = args.guest.engine_profile.unwrap_or(default);
     let receivers = args.guest.message_send()?;
@@ -131,6 +129,30 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     }
 }
 
+/// Refuses what only WASI commands have: arguments and an exit code of their own.
+fn refuse_command_options(args: &Args, form: Form) -> Result<(), Failure> {
+    let (what, help) = if !args.arguments.is_empty() {
+        (
+            "takes arguments",
+            "leave out `--` and what follows it; agents take --message, processors and extensions --input",
+        )
+    } else if args.passthrough_exit_code {
+        (
+            "has an exit code of its own",
+            "leave out --passthrough-exit-code",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(
+        format!(
+            "only a WASI command {what}; this module serves as {}",
+            form.what()
+        ),
+        help,
+    ))
+}
+
 /// Compiles and links.
 fn ready(
     verified: Verified,
@@ -161,6 +183,7 @@ fn ready(
         engine,
         verified,
         linked,
+        profile,
         limits,
     })
 }

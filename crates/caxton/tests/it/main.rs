@@ -21,5 +21,6 @@ mod online;
 mod power;
 mod process;
 mod run_alone;
+mod run_command;
 mod telemetry;
 mod top;

@@ -1,10 +1,16 @@
 //! The host's side of a guest that runs alone: state in memory, messages kept, log to stderr.
 
-use std::{any::Any, collections::BTreeMap};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    io::{self, Write as _},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use caxton_engine::{Fetch, HostCalls, LogLevel, LogRate, LogVerdict, MetricKind};
-use caxton_model::{HostCode, LimitName, Limits, Micros, Timestamp};
+use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Limits, Micros, Timestamp};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// Metrics a guest may have; as many as a node shows.
 const METRICS_MAX: usize = 100;
@@ -21,22 +27,27 @@ pub(super) struct RunHost {
     state_bytes: usize,
     config: BTreeMap<String, String>,
     is_agent: bool,
-    now: Timestamp,
-    random: u32,
+    began: (Timestamp, Instant),
+    random: StdRng,
+    /// Whether a command's output is written to stdout as it comes, and how that failed.
+    streams: bool,
+    pub(super) stream_error: Option<io::Error>,
     timers: i32,
     limits: Limits,
     log: LogRate,
 }
 
 impl RunHost {
-    /// A host for one run. Time stands still at `now`; random numbers follow `seed`.
+    /// A host for one run. Time is the machine's. Random numbers are the machine's as well, except
+    /// under `deterministic`, where they follow from the input.
     pub(super) fn new(
         is_agent: bool,
         config: &[(String, String)],
-        now: Timestamp,
-        seed: u32,
+        profile: EngineProfile,
+        input: &[u8],
         limits: &Limits,
     ) -> Self {
+        let now = now();
         Self {
             sent: Vec::new(),
             sent_bytes: 0,
@@ -45,13 +56,23 @@ impl RunHost {
             state_bytes: 0,
             config: config.iter().cloned().collect(),
             is_agent,
-            now,
-            // A xorshift must not start at 0.
-            random: seed | 1,
+            began: (now, Instant::now()),
+            random: if profile == EngineProfile::Deterministic {
+                StdRng::from_seed(*Digest::of(input).as_bytes())
+            } else {
+                StdRng::from_os_rng()
+            },
+            streams: false,
+            stream_error: None,
             timers: 0,
             limits: limits.clone(),
             log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
         }
+    }
+    /// Writes a command's output to stdout as it comes.
+    pub(super) fn streaming(mut self) -> Self {
+        self.streams = true;
+        self
     }
     /// Whether so much more of what a limit bounds is within it.
     fn within(&self, name: LimitName, asked: usize) -> Result<(), HostCode> {
@@ -92,10 +113,9 @@ impl Drop for RunHost {
 }
 
 fn write_line(level: LogLevel, text: &str) {
-    use std::io::Write as _;
     let level = format!("{level:?}").to_lowercase();
     // A closed stderr must not end the guest.
-    let _ = writeln!(std::io::stderr(), "{level:5} {text}");
+    let _ = writeln!(io::stderr(), "{level:5} {text}");
 }
 
 impl HostCalls for RunHost {
@@ -161,13 +181,21 @@ impl HostCalls for RunHost {
         self.of_agent()
     }
     fn now(&mut self) -> Timestamp {
-        self.now
+        // The machine's clock may be set during the run; the guest's only goes forward.
+        let (at, began) = self.began;
+        let since = i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp(at.0.saturating_add(since))
     }
     fn random_u32(&mut self) -> u32 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        self.random
+        self.random.random()
+    }
+    fn output(&mut self, part: &[u8]) {
+        if !self.streams || self.stream_error.is_some() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(part).and_then(|()| stdout.flush());
+        self.stream_error = written.err();
     }
     fn log(&mut self, level: LogLevel, text: &str) {
         let per_second = self.limits.get(LimitName::LogLinesPerSecond);

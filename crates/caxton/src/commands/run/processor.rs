@@ -6,16 +6,13 @@ use std::{
 };
 
 use caxton_engine::Arguments;
-use caxton_model::{ByteSize, LimitName};
+use caxton_model::{ByteSize, Fault, LimitName};
 use caxton_package::Form;
 use serde::Serialize;
 
-use super::{
-    Args, Ready, fault_failure,
-    host::{RunHost, now},
-};
+use super::{Args, Ready, fault_failure, host::RunHost};
 use crate::{
-    failure::Failure,
+    failure::{Exit, Failure},
     output::{Format, Output},
 };
 
@@ -27,6 +24,9 @@ struct Ran {
     output: Option<String>,
     output_bytes: usize,
     output_digest: String,
+    /// The code that a WASI command exited with by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
     measures: Measures,
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     metrics: std::collections::BTreeMap<String, f64>,
@@ -48,6 +48,7 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         engine,
         verified,
         linked,
+        profile,
         limits,
     } = ready;
     let input = input(args, limits.get(LimitName::PayloadBytes))?;
@@ -57,19 +58,12 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
             "see `caxton run --help` for what a command takes",
         )
     })?;
-    // The same input gives the same random numbers.
-    let digest = caxton_model::Digest::of(&input).to_string();
-    let seed = digest
-        .bytes()
-        .fold(0_u32, |seed, byte| seed.rotate_left(5) ^ u32::from(byte));
-    let host = Box::new(RunHost::new(
-        false,
-        &args.guest.config,
-        now(),
-        seed,
-        &limits,
-    ));
-    let done = match linked.form() {
+    let is_command = linked.form() == Form::WasiCommand;
+    let streams = is_command && output.format == Format::Table;
+    let config = &args.guest.config;
+    let host = RunHost::new(false, config, profile, &input, &limits);
+    let host = Box::new(if streams { host.streaming() } else { host });
+    let mut done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
         _ => {
             let content_type = args.content_type.as_deref();
@@ -78,21 +72,29 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
                 .await
         }
     };
-    let bytes = done.result.map_err(|mut fault| {
-        engine.symbolise(&verified, &mut fault);
-        fault_failure(&fault)
-    })?;
-    if output.format == Format::Table {
-        return Ok(std::io::stdout().lock().write_all(&bytes)?);
+    let failure = done.result.as_mut().err().map(|fault| {
+        engine.symbolise(&verified, fault);
+        failure_of(fault, done.exit_code.filter(|_| args.passthrough_exit_code))
+    });
+    let ended = failure.map_or(Ok(()), Err);
+    let bytes = done.result.unwrap_or(done.partial_output);
+    let mut host = done.host.as_any().downcast::<RunHost>().ok();
+    if let Some(error) = host.as_mut().and_then(|host| host.stream_error.take()) {
+        ended?;
+        return Err(error.into());
     }
-    let metrics = match done.host.as_any().downcast::<RunHost>() {
-        Ok(mut host) => std::mem::take(&mut host.metrics),
-        Err(_) => std::collections::BTreeMap::new(),
-    };
+    if output.format == Format::Table {
+        ended?;
+        if !streams {
+            std::io::stdout().lock().write_all(&bytes)?;
+        }
+        return Ok(());
+    }
     let ran = Ran {
         output_bytes: bytes.len(),
         output_digest: caxton_model::Digest::of(&bytes).to_string(),
         output: String::from_utf8(bytes).ok(),
+        exit_code: done.exit_code,
         measures: Measures {
             cpu_micros: done.usage.cpu_nanos / 1_000,
             wall_micros: done.usage.wall_nanos() / 1_000,
@@ -101,9 +103,22 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
             allocations: done.usage.allocations,
             fuel: done.usage.fuel,
         },
-        metrics,
+        metrics: host
+            .map(|mut host| std::mem::take(&mut host.metrics))
+            .unwrap_or_default(),
     };
-    output.value(&ran, |_| String::new())
+    output.value(&ran, |_| String::new())?;
+    ended
+}
+
+/// A fault as the end of the command, with the command's own exit code where that is passed on.
+fn failure_of(fault: &Fault, exit_code: Option<i32>) -> Failure {
+    let mut failure = fault_failure(fault);
+    if let Some(code) = exit_code {
+        // As a shell shows it, except that a failure never ends as 0.
+        failure.exit = Exit::Guest(u8::try_from(code & 0xff).unwrap_or(u8::MAX).max(1));
+    }
+    failure
 }
 
 /// The input; one byte over the limit is enough to refuse it.

@@ -5,12 +5,7 @@ use std::{fs, path::Path};
 use caxton_engine::{Call, HostCalls, Instance, Returned};
 use caxton_model::{Fields, LimitName};
 
-use super::{
-    Args, Ready,
-    agent::messages,
-    fault_failure,
-    host::{RunHost, now},
-};
+use super::{Args, Ready, agent::messages, fault_failure, host::RunHost};
 use crate::{
     failure::{Exit, Failure},
     output::Output,
@@ -29,7 +24,7 @@ pub(super) async fn run(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let host = RunHost::new(true, &args.guest.config, now(), 1, &ready.limits);
+    let host = RunHost::new(true, &args.guest.config, ready.profile, &[], &ready.limits);
     let host: Box<dyn HostCalls> = Box::new(host);
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;
