@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wasmparser::{
-    AbstractHeapType, BlockType, CompositeInnerType, ConstExpr, ElementItems, ElementKind,
+    AbstractHeapType, BlockType, CompositeInnerType, ConstExpr, Element, ElementItems, ElementKind,
     HeapType, Imports, MemoryType, Operator, Parser, Payload, RefType, StorageType, SubType,
     TableInit, TableType, TypeRef, ValType,
 };
@@ -142,16 +142,7 @@ impl Used {
             }
             Payload::ElementSection(section) => {
                 for element in section {
-                    let element = element?;
-                    if let ElementKind::Active { offset_expr, .. } = &element.kind {
-                        self.constant(offset_expr)?;
-                    }
-                    if let ElementItems::Expressions(ty, expressions) = element.items {
-                        self.reference(ty);
-                        for expression in expressions {
-                            self.constant(&expression?)?;
-                        }
-                    }
+                    self.element(element?)?;
                 }
             }
             Payload::DataSection(section) => {
@@ -170,6 +161,18 @@ impl Used {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+    fn element(&mut self, element: Element<'_>) -> wasmparser::Result<()> {
+        if let ElementKind::Active { offset_expr, .. } = &element.kind {
+            self.constant(offset_expr)?;
+        }
+        if let ElementItems::Expressions(ty, expressions) = element.items {
+            self.reference(ty);
+            for expression in expressions {
+                self.constant(&expression?)?;
+            }
         }
         Ok(())
     }
