@@ -164,8 +164,10 @@ pub(crate) async fn delete_data(c: &mut Guest<'_>, key_ptr: i32, key_len: i32) -
 }
 
 pub(crate) fn set_timer(c: &mut Guest<'_>, delay_micros: i64) -> Answer {
-    let delay = Micros(delay_micros.cast_unsigned());
-    Ok(number(c.data_mut().host.set_timer(delay)))
+    Ok(number(match duration(delay_micros) {
+        Some(delay) => c.data_mut().host.set_timer(delay),
+        None => Err(HostCode::Malformed),
+    }))
 }
 
 pub(crate) fn cancel_timer(c: &mut Guest<'_>, id: i32) -> Answer {
@@ -185,10 +187,18 @@ pub(crate) fn seed(c: &mut Guest<'_>) -> Result<f64, Stop> {
     Ok(f64::from(c.data_mut().host.random_u32()))
 }
 
-/// Suspends the guest, not the thread.
+/// A duration that a guest gave; `None`: it is negative or over 100 years.
+fn duration(micros: i64) -> Option<Micros> {
+    let micros = u64::try_from(micros).ok().map(Micros);
+    micros.filter(|micros| *micros <= Micros::LONGEST)
+}
+
+/// Suspends the guest, not the thread. What is no duration does not suspend it.
 pub(crate) async fn sleep_micros(c: &mut Guest<'_>, micros: i64) -> Result<(), Stop> {
-    let wanted = Micros(micros.cast_unsigned()).duration();
-    sleep(c.data_mut(), wanted).await
+    match duration(micros) {
+        Some(wanted) => sleep(c.data_mut(), wanted.duration()).await,
+        None => Ok(()),
+    }
 }
 
 /// A sleep that ends with the wall limit; under `deterministic` only the guest's clock moves.

@@ -43,6 +43,8 @@ pub struct Kernel {
     pub(crate) deploying: BTreeMap<AgentId, Deploying>,
     pub(crate) alarms: Alarms,
     pub(crate) now: Timestamp,
+    /// Wall clock less `now`. Unit: microseconds.
+    wall_ahead: i64,
     pub(crate) quiesced: bool,
     recovered: bool,
     /// Deliveries to this shard, recorded, not yet looked at.
@@ -70,6 +72,7 @@ impl Kernel {
             deploying: BTreeMap::new(),
             alarms: Alarms::default(),
             now: Timestamp::default(),
+            wall_ahead: 0,
             quiesced: false,
             recovered: false,
             inbox: VecDeque::new(),
@@ -81,7 +84,24 @@ impl Kernel {
         kernel
     }
 
-    /// Applies one event. Same state, same `now`, same event: same effects.
+    /// Says how far the wall clock is ahead of the time that [`Self::step`] is given. It is 0 at
+    /// first and changes when the wall clock is set. Unit: microseconds.
+    pub const fn set_wall_ahead(&mut self, micros: i64) {
+        self.wall_ahead = micros;
+    }
+
+    /// The wall-clock time of a moment.
+    pub(crate) const fn to_wall(&self, at: Timestamp) -> Timestamp {
+        Timestamp(at.0.saturating_add(self.wall_ahead))
+    }
+
+    /// The moment at which the wall clock will have this time, if nobody sets it before.
+    pub(crate) const fn moment_of(&self, wall: Timestamp) -> Timestamp {
+        Timestamp(wall.0.saturating_sub(self.wall_ahead))
+    }
+
+    /// Applies one event. `now` never goes back and is not moved by steps of the wall clock.
+    /// Same state, same `now`, same event: same effects.
     pub fn step(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         if !self.recovered {

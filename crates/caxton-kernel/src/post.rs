@@ -94,7 +94,7 @@ impl Kernel {
             return self.spent_before(client, id).map(Err);
         };
         if self.now.since(seen.at) >= POST_ID_KEPT {
-            let text = format!("message id `{id}` was used at {}", seen.at);
+            let text = format!("message id `{id}` was used at {}", self.to_wall(seen.at));
             return Some(Err(Refusal::new(ErrorCode::DuplicateMessage, text)));
         }
         let deliveries = match &seen.message.receiver {

@@ -27,7 +27,7 @@ impl Kernel {
                 && self.state.open.len() < caxton_model::OPEN_REQUESTS_MAX
             {
                 let alarm = Alarm::ReplyBy(destination_text(&asker), Arc::clone(reply_with));
-                self.alarms.set(alarm, due);
+                self.alarms.set(alarm, self.moment_of(due));
             }
         }
     }

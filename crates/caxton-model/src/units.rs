@@ -126,6 +126,8 @@ impl FromStr for ByteSize {
 pub struct Micros(pub u64);
 
 impl Micros {
+    /// The longest duration that a guest may ask for: 100 years of 365.25 days.
+    pub const LONGEST: Self = Self::secs(100 * 31_557_600);
     /// So many milliseconds.
     #[must_use]
     pub const fn millis(n: u64) -> Self {

@@ -199,7 +199,7 @@ impl HostCalls for TurnHost {
         self.ctx()?.cancel_timer(id)
     }
     fn now(&mut self) -> Timestamp {
-        let now = clock::now();
+        let now = clock::wall();
         if let Some(ctx) = &mut self.ctx {
             ctx.note_clock(now);
         }

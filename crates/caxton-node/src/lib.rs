@@ -27,6 +27,7 @@ mod waiters;
 pub use activity::{Activity, Census, Footprint, Pulse};
 pub use caxton_engine::EngineError;
 pub use caxton_store::{File, Files, OpenError, RealFiles, StoreOptions};
+pub use clock::shown;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, broadcast};
 use crate::{
     activity::{Footprint, Pulse},
     budget::{self, Budget},
+    clock,
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
@@ -354,6 +355,7 @@ fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), Start
             path: dir.to_owned(),
             source,
         })?;
+    clock::go_on(recovered.newest);
     for notice in &recovered.notices {
         tracing::warn!("{notice}");
     }

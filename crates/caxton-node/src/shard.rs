@@ -454,7 +454,9 @@ impl Shard {
     /// Lets the kernel decide, then does what it decided, in order.
     fn step(&mut self, event: Event) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.kernel.step(clock::now(), event, &mut effects);
+        let (now, wall_ahead) = clock::read();
+        self.kernel.set_wall_ahead(wall_ahead);
+        self.kernel.step(now, event, &mut effects);
         for effect in effects.drain(..) {
             self.perform(effect);
         }

@@ -8,7 +8,7 @@ use caxton_kernel::{Listing, NodeEvent};
 use caxton_model::{
     ConversationLine, DeadLetter, Fault, Message, Pending, RawJson, Receiver, Timestamp, UNLIMITED,
 };
-use caxton_node::{LimitUsage, LogLine, StateKey};
+use caxton_node::{LimitUsage, LogLine, StateKey, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// What stands as it is in a path segment.
@@ -49,7 +49,7 @@ pub(crate) fn summary(listing: &Listing) -> AgentSummary {
             None => spec.declared.clone(),
         },
         mailbox: mailbox(listing),
-        deployed_at: spec.deployed_at.to_string(),
+        deployed_at: shown(spec.deployed_at).to_string(),
     }
 }
 
@@ -59,13 +59,13 @@ fn limit_use(usage: &LimitUsage) -> LimitUse {
         limit: (usage.limit != UNLIMITED).then_some(usage.limit),
         used: usage.used,
         peak: usage.peak,
-        last_breach: usage.last_breach.map(|at| at.to_string()),
+        last_breach: usage.last_breach.map(|at| shown(at).to_string()),
     }
 }
 
 pub(crate) fn fault(at: Timestamp, turn: Option<u64>, fault: &Fault) -> AgentFault {
     AgentFault {
-        at: at.to_string(),
+        at: shown(at).to_string(),
         turn,
         code: fault.code.to_string(),
         text: fault.text.clone(),
@@ -106,7 +106,7 @@ pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
 pub(crate) fn mail(pending: &Pending) -> MailEntry {
     MailEntry {
         id: pending.key.to_string(),
-        at: pending.at.to_string(),
+        at: shown(pending.at).to_string(),
         attempts: pending.attempts,
         message: pending.message.clone(),
     }
@@ -115,7 +115,7 @@ pub(crate) fn mail(pending: &Pending) -> MailEntry {
 pub(crate) fn line(line: &ConversationLine) -> ConversationEntry {
     ConversationEntry {
         id: line.key.to_string(),
-        at: line.at.to_string(),
+        at: shown(line.at).to_string(),
         performative: line.performative.to_string(),
         sender: line.sender.to_string(),
         to: line.to.iter().map(ConversationEntry::destination).collect(),
@@ -127,7 +127,7 @@ pub(crate) fn line(line: &ConversationLine) -> ConversationEntry {
 pub(crate) fn dead_letter(letter: &DeadLetter) -> DeadLetterEntry {
     DeadLetterEntry {
         id: letter.key.to_string(),
-        at: letter.at.to_string(),
+        at: shown(letter.at).to_string(),
         intended: letter.intended.to_string(),
         code: letter.code.to_string(),
         reason: letter.reason.clone(),
@@ -138,7 +138,7 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> DeadLetterEntry {
 pub(crate) fn log(line: &LogLine) -> LogEntry {
     LogEntry {
         number: line.number,
-        at: line.at.to_string(),
+        at: shown(line.at).to_string(),
         agent: line.agent.to_string(),
         name: line.name.to_string(),
         level: line.level.to_owned(),
@@ -172,7 +172,7 @@ pub(crate) fn event(event: &NodeEvent) -> EventBody {
             status,
             reason,
         } => EventBody::Status {
-            at: at.to_string(),
+            at: shown(*at).to_string(),
             agent: agent.to_string(),
             name: name.to_string(),
             status: *status,
@@ -184,7 +184,7 @@ pub(crate) fn event(event: &NodeEvent) -> EventBody {
             message,
             deliveries,
         } => EventBody::Sent {
-            at: at.to_string(),
+            at: shown(*at).to_string(),
             id: key.to_string(),
             deliveries: *deliveries,
             message: message.clone(),
@@ -196,7 +196,7 @@ pub(crate) fn event(event: &NodeEvent) -> EventBody {
             turn,
             fault,
         } => EventBody::Fault {
-            at: at.to_string(),
+            at: shown(*at).to_string(),
             agent: agent.to_string(),
             name: name.to_string(),
             turn: *turn,
@@ -211,7 +211,7 @@ pub(crate) fn event(event: &NodeEvent) -> EventBody {
             code,
             reason,
         } => EventBody::DeadLetter {
-            at: at.to_string(),
+            at: shown(*at).to_string(),
             id: key.to_string(),
             intended: intended.to_string(),
             code: code.to_string(),

@@ -210,6 +210,7 @@ pub(crate) fn recover(
     })?;
     follower.set_chain(found.chain);
     recovered.place = found.place;
+    recovered.newest = found.newest;
     recovered.torn = found.torn;
     recovered.notices.extend(found.notices);
     recovered.state = State {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use caxton_model::{AgentId, Entry, ErrorCode, State};
+use caxton_model::{AgentId, Entry, ErrorCode, State, Timestamp};
 
 use crate::{
     Blobs, Health, OpenError, StoreFailed, StoreMetrics, StoreOptions, TornTail,
@@ -20,6 +20,8 @@ pub struct Recovered {
     pub state: State,
     /// The place of the last durable record; 0 in a new directory.
     pub place: u64,
+    /// The last recorded time; 0 in a new directory.
+    pub newest: Timestamp,
     /// Records that were behind the checkpoint and were applied again.
     pub replayed: u64,
     /// The half-written end that was cut off.

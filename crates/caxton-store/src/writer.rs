@@ -6,7 +6,7 @@
 use std::{io, sync::Arc};
 
 use caxton_model::{
-    Entry,
+    Entry, Timestamp,
     planted::{Planted, is_planted},
 };
 
@@ -50,6 +50,10 @@ pub struct JournalOptions {
     pub check_known: bool,
 }
 
+/// Records whose times are looked at for the latest: shards append side by side, so that the last
+/// record need not have it.
+const NEWEST_OF: u64 = 1_024;
+
 /// What opening a journal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalFound {
@@ -57,6 +61,8 @@ pub struct JournalFound {
     pub begins: u64,
     /// The last durable record.
     pub place: u64,
+    /// The latest time in the last records; 0 if there are none.
+    pub newest: Timestamp,
     /// The chain behind it.
     pub chain: Chain,
     /// The half-written end that was cut off.
@@ -130,19 +136,26 @@ impl JournalWriter {
         let from = if options.check_known {
             0
         } else {
-            listing.segment_of(known + 1)
+            listing.segment_of(known.max(1))
         };
+        let mut newest = Timestamp::default();
         let mut decode = |place: u64, body: &[u8]| {
-            if place <= known {
+            if place + NEWEST_OF <= known {
                 return Ok(());
             }
             let entry = decode_entry(body).map_err(|error| {
                 format!("the record has a form this program can't read: {error}")
             })?;
+            newest = newest.max(entry.at);
+            if place <= known {
+                return Ok(());
+            }
             visit(place, entry)
         };
         let end = listing.scan(&*files, from, &marks, &mut decode)?;
-        Self::take_up(files, options, &listing, end)
+        let (writer, mut found) = Self::take_up(files, options, &listing, end)?;
+        found.newest = newest;
+        Ok((writer, found))
     }
 
     fn create(
@@ -165,6 +178,7 @@ impl JournalWriter {
         let found = JournalFound {
             begins: 1,
             place: 0,
+            newest: Timestamp::default(),
             chain: head.chain,
             torn: None,
             notices: Vec::new(),
@@ -249,6 +263,7 @@ impl JournalWriter {
         let found = JournalFound {
             begins: listing.begins(),
             place: end.place,
+            newest: Timestamp::default(),
             chain: end.chain,
             torn: end.torn.clone(),
             notices,

@@ -228,6 +228,37 @@ fn the_rest_of_the_table_works() {
 }
 
 #[test]
+fn what_is_no_duration_sets_no_timer_and_does_not_suspend() {
+    // 100 years and one microsecond more.
+    let text = r#"(module
+        (import "caxton" "set_timer" (func $timer (param i64) (result i32)))
+        (import "caxton" "sleep_micros" (func $sleep (param i64)))
+        (memory (export "memory") 2)
+        (func (export "caxton_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "handle_timer") (param i32) (result i32) (i32.const 0))
+        (func $check (param $is i32) (param $wanted i32) (if (i32.ne (local.get $is) (local.get $wanted)) (then unreachable)))
+        (func $refused (param $micros i64)
+          (call $check (call $timer (local.get $micros)) (i32.const -2))
+          (call $sleep (local.get $micros)))
+        (func (export "handle_message") (param i32 i32) (result i32)
+          (call $refused (i64.const -1))
+          (call $refused (i64.const -5))
+          (call $refused (i64.const 0x8000000000000000))
+          (call $refused (i64.const 0x7fffffffffffffff))
+          (call $refused (i64.const 3155760000000001))
+          (call $check (call $timer (i64.const 0)) (i32.const 1))
+          (call $check (call $timer (i64.const 3155760000000000)) (i32.const 2))
+          (call $sleep (i64.const 0))
+          (i32.const 0)))"#;
+    for kind in KINDS {
+        let turn = turn(&linked(kind, text), &agent_limits(), TestHost::default());
+        assert_eq!(turn.result, Ok(Returned::Code(0)));
+        let delays: Vec<_> = turn.host.timers.iter().map(|(_, delay)| delay.0).collect();
+        assert_eq!(delays, [0, 3_155_760_000_000_000]);
+    }
+}
+
+#[test]
 fn a_panic_of_the_host_ends_the_call_and_nothing_else() {
     let text = agent(
         r#"(import "caxton" "console_log" (func $log (param i32 i32)))"#,

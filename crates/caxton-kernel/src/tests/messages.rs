@@ -609,6 +609,36 @@ fn the_asker_hears_of_it_when_its_time_is_over() {
 }
 
 #[test]
+fn a_deadline_is_a_date_of_the_wall_clock_that_later_steps_do_not_move() {
+    check(
+        r#"
+        deploy a
+        wall 60
+        post c -> a request reply_by=65s {"n": 1}
+        turn a ok
+        wall -3600
+        tick 4s
+        tick 1s
+        "#,
+        expect![[r#"
+            deploy a
+            wall 60
+            post c -> a request reply_by=65s {"n": 1}
+              journal 0-4 posted [request agent:10]
+              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
+              run a 2 message c -> a request {"n": 1} conv=c-0-4
+            turn a ok
+              journal 0-5 turn 2 returned 0
+            wall -3600
+            tick 4s
+            tick 1s
+              journal 0-6 host-sent [failure client:c]
+              mail for c: a -> c failure {"error":"no answer of `a` until 2026-01-01T00:01:05.000000Z","code":"timeout","agent":"a"} conv=c-0-4 re=c-0-4
+        "#]],
+    );
+}
+
+#[test]
 fn a_silent_conversation_is_forgotten() {
     check(
         r#"

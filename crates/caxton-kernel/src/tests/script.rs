@@ -134,6 +134,12 @@ impl Script {
             "post" => self.post(rest),
             "turn" => self.turn(rest),
             "tick" => self.world.pass(rest.parse().unwrap()),
+            // Where the wall clock is set to, in seconds from the time of the kernels.
+            "wall" => {
+                let ahead = rest.parse::<i64>().unwrap() * 1_000_000;
+                let kernels = self.world.kernels.iter_mut();
+                kernels.for_each(|kernel| kernel.set_wall_ahead(ahead));
+            }
             "hold" | "flow" => self.flows = verb == "flow",
             "crash" => {
                 let lost = words.first().map_or(0, |n| n.parse().unwrap());

@@ -193,7 +193,10 @@ pub(super) async fn list(call: Call) -> Answered {
             })
             .filter_map(|line| {
                 let message = line.message.clone()?;
-                let (id, at) = (line.key.to_string(), line.at.to_string());
+                let (id, at) = (
+                    line.key.to_string(),
+                    caxton_node::shown(line.at).to_string(),
+                );
                 Some(MailEntry {
                     id,
                     at,

@@ -70,8 +70,11 @@ fn text(state: &State) -> String {
 
 #[test]
 fn everything_in_a_directory_of_format_1_is_read() {
-    let (_home, store, recovered) = open("1-all");
+    let (home, store, recovered) = open("1-all");
     assert_eq!(recovered.replayed, 0, "it was stopped after a checkpoint");
+    let last = crate::show(home.path(), crate::ShowFilter::default()).unwrap();
+    let last = last.map(|record| record.unwrap().1.at).max();
+    assert_eq!(Some(recovered.newest), last, "time goes on from there");
     expect_file!["../../tests/data/format-1-all.txt"].assert_eq(&text(&recovered.state));
     let counter = recovered.state.agents.values();
     let counter = counter
