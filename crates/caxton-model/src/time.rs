@@ -132,15 +132,16 @@ fn parse_date(text: &str) -> Option<Timestamp> {
         number(whole.get(2..4)?)?,
         number(whole.get(4..6)?)?,
     );
-    let in_range = (1..=12).contains(&month)
-        && (1..=31).contains(&day)
+    let days = days_from_civil(year, month, day);
+    // A day that a month does not have would come out as one of the next month's.
+    let in_range = civil_from_days(days) == (year, month, day)
         && hour < 24
         && minute < 60
         && second <= 60;
     if !in_range {
         return None;
     }
-    let secs = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+    let secs = days * 86_400 + hour * 3_600 + minute * 60 + second
         - offset_minutes * 60;
     // An offset may lead out of the years that can be written.
     Some(Timestamp(secs * 1_000_000 + micros)).filter(|at| at.has_date())
@@ -196,6 +197,11 @@ mod tests {
             "",
             "now",
             "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
             "2026-01-01T25:00:00Z",
             "2026-01-01",
             "20é60101T0",

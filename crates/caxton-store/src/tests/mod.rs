@@ -6,6 +6,7 @@ mod faults;
 mod flips;
 mod format;
 mod journal;
+mod kept;
 mod live;
 mod old_data;
 mod sample;
