@@ -134,15 +134,12 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     );
     let days = days_from_civil(year, month, day);
     // A day that a month does not have would come out as one of the next month's.
-    let in_range = civil_from_days(days) == (year, month, day)
-        && hour < 24
-        && minute < 60
-        && second <= 60;
+    let in_range =
+        civil_from_days(days) == (year, month, day) && hour < 24 && minute < 60 && second <= 60;
     if !in_range {
         return None;
     }
-    let secs = days * 86_400 + hour * 3_600 + minute * 60 + second
-        - offset_minutes * 60;
+    let secs = days * 86_400 + hour * 3_600 + minute * 60 + second - offset_minutes * 60;
     // An offset may lead out of the years that can be written.
     Some(Timestamp(secs * 1_000_000 + micros)).filter(|at| at.has_date())
 }
