@@ -1,12 +1,13 @@
 //! Whom a broadcast reaches: filters over agents, and agents' own filters over broadcasts.
 
+use std::sync::Arc;
+
 use caxton_model::{
-    AgentSpec, Capabilities, Fields, Filter, HostCode, JSON_DEPTH_MAX, Performative, glob,
-    json_depth_exceeds,
+    AgentSpec, Fields, Filter, HostCode, JSON_DEPTH_MAX, Performative, glob, json_depth_exceeds,
 };
 use serde::Deserialize;
 
-use crate::{Directory, Listing};
+use crate::{Directory, Listing, bounds::TEXT_BYTES_MAX, offered::List, work::Work};
 
 /// Agents one broadcast reaches at most.
 ///
@@ -45,6 +46,11 @@ pub(crate) fn parse_filter(json: &[u8]) -> Result<Filter, HostCode> {
     if !is_object || read.capabilities.len() > FILTER_CAPABILITIES_MAX {
         return Err(HostCode::Malformed);
     }
+    let others = [&read.protocol, &read.ontology, &read.name];
+    let texts = read.capabilities.iter().chain(others.into_iter().flatten());
+    if texts.map(String::len).max() > Some(TEXT_BYTES_MAX) {
+        return Err(HostCode::TooLarge);
+    }
     Ok(Filter {
         capabilities: read.capabilities,
         performative: read.performative,
@@ -61,12 +67,15 @@ pub(crate) fn receivers(
     listed: Option<&Listing>,
     filter: &Filter,
     message: &Fields,
-) -> Vec<Listing> {
+    work: &Work,
+) -> Vec<Arc<Listing>> {
     if !fits_message(filter, message) {
         return Vec::new();
     }
-    let capability = filter.capabilities.first().map(String::as_str);
-    directory.select(capability, |listing| {
+    let capabilities = filter.capabilities.iter().map(String::as_str);
+    let mut found = directory.candidates(Some(sender.name.namespace()), capabilities, work);
+    found.retain(|listing| {
+        work.visit(filter.capabilities.len() + listing.subscriptions.len());
         listing.spec.id != sender.id
             && listing.spec.name.namespace() == sender.name.namespace()
             && listing.status.takes_messages()
@@ -75,8 +84,9 @@ pub(crate) fn receivers(
                 .capabilities
                 .as_ref()
                 .is_none_or(|c| c.accepts(message.performative))
-            && wants(listing, sender, listed, message)
-    })
+            && wants(listing, sender, listed, message, work)
+    });
+    found
 }
 
 fn fits_message(filter: &Filter, message: &Fields) -> bool {
@@ -91,17 +101,14 @@ fn fits_message(filter: &Filter, message: &Fields) -> bool {
 }
 
 fn fits_agent(filter: &Filter, listing: &Listing) -> bool {
-    let knows = |wanted: &Option<String>, of: fn(&Capabilities) -> &Vec<String>| {
-        wanted.as_ref().is_none_or(|wanted| {
-            listing
-                .capabilities
-                .as_ref()
-                .is_some_and(|c| of(c).contains(wanted))
-        })
+    let knows = |wanted: &Option<String>, list: List| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| listing.offered.has(list, wanted))
     };
     filter.capabilities.iter().all(|name| listing.offers(name))
-        && knows(&filter.protocol, |c| &c.protocols)
-        && knows(&filter.ontology, |c| &c.ontologies)
+        && knows(&filter.protocol, List::Protocols)
+        && knows(&filter.ontology, List::Ontologies)
         && fits_name(filter, listing.spec.name.as_str())
 }
 
@@ -115,10 +122,12 @@ fn wants(
     sender: &AgentSpec,
     listed: Option<&Listing>,
     message: &Fields,
+    work: &Work,
 ) -> bool {
     receiver.subscriptions.is_empty()
         || receiver.subscriptions.iter().any(|subscription| {
             let filter = &subscription.filter;
+            work.visit(filter.capabilities.len());
             fits_message(filter, message)
                 && fits_name(filter, sender.name.as_str())
                 && filter

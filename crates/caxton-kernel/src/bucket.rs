@@ -24,6 +24,10 @@ impl Bucket {
         self.tokens = (self.tokens + seconds * burst(rate)).min(burst(rate));
         self.at = self.at.max(now);
     }
+    /// Takes so many for what was done already; those that are not there are owed.
+    pub(crate) fn owe(&mut self, count: u64) {
+        self.tokens -= burst(count);
+    }
     /// Takes so many, or none.
     pub(crate) fn take(&mut self, rate: u64, count: u64) -> bool {
         let count = burst(count);

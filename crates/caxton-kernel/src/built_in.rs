@@ -16,7 +16,13 @@ use caxton_model::{
 };
 use serde_json::{Value, json};
 
-use crate::{Kernel, Listing, host_message, post::NAMESPACE_FIELD, route};
+use crate::{
+    Kernel, Listing, Verb,
+    border::{Agent, By, Client, Principal, Target, decide, namespace_of},
+    host_message,
+    post::{EVERYWHERE, NAMESPACE_FIELD},
+    route,
+};
 
 /// What a request to one of them comes to.
 #[derive(Debug, Default)]
@@ -66,16 +72,20 @@ impl Reply {
 pub(crate) struct Asker {
     /// The requester, where it is an agent of this shard.
     pub(crate) agent: Option<Listing>,
+    /// Its name.
+    name: Arc<str>,
     /// Agents outside are not shown; `None`: all are.
     pub(crate) namespace: Option<Namespace>,
 }
 
 impl Asker {
     fn of(kernel: &Kernel, message: &Message) -> Self {
-        if let Some(listing) = kernel.directory.resolve(&message.sender) {
+        let name = Arc::clone(&message.sender);
+        if let Some(listing) = kernel.directory.resolve(&name) {
             let namespace = Some(listing.spec.name.namespace().clone());
             return Self {
                 agent: Some(listing),
+                name,
                 namespace,
             };
         }
@@ -83,13 +93,39 @@ impl Asker {
             .extra
             .iter()
             .find(|(name, _)| &**name == NAMESPACE_FIELD);
-        let namespace = field
-            .and_then(|(_, value)| value.value().as_str().map(str::parse))
-            .and_then(Result::ok);
+        let reach = field.and_then(|(_, value)| value.value().as_str().map(str::to_owned));
+        // Who is not known to reach further sees its own namespace.
+        let reach = reach.unwrap_or_else(|| namespace_of(&name).to_owned());
+        let namespace = match &*reach {
+            EVERYWHERE => None,
+            own => Some(own.parse().unwrap_or_default()),
+        };
         Self {
             agent: None,
+            name,
             namespace,
         }
+    }
+    /// Whether the asker may be told that an agent of that name exists.
+    pub(crate) fn learns_of(&self, name: &str) -> bool {
+        let who = match &self.agent {
+            Some(listing) => Principal::Agent(Agent {
+                name: listing.spec.name.as_str(),
+                grants: &listing.spec.grants,
+                asker: None,
+                reply_to: None,
+            }),
+            None => Principal::Client(Client {
+                name: &self.name,
+                namespace: self.namespace.as_ref().map(Namespace::as_str),
+            }),
+        };
+        let by = By::Name;
+        decide(who, Verb::LearnOf, Target::Agent { name, by }).allows()
+    }
+    /// Whether the asker may be told of an agent.
+    pub(crate) fn is_shown(&self, listing: &Listing) -> bool {
+        self.learns_of(listing.spec.name.as_str())
     }
     /// Whether a description names the asker itself, or nobody.
     pub(crate) fn is_meant(&self, name: Option<&str>) -> bool {
@@ -110,12 +146,15 @@ impl Kernel {
         message: &Message,
         durable: bool,
     ) {
-        let asker = Asker::of(self, message);
+        let (asker, begun) = (Asker::of(self, message), self.work.visited());
         let reply = match message.performative {
             performative if performative.is_last_word() => self.unheard(id, message),
             _ if id == AgentId::AMS => ams::answer(self, &asker, message),
             _ => df::answer(self, &asker, message),
         };
+        if let Some(listing) = &asker.agent {
+            self.charge(listing.spec.id, begun);
+        }
         let name = route::built_in_name(id);
         let mut sent = Vec::new();
         for (performative, mut content) in reply.says {
@@ -152,6 +191,15 @@ impl Kernel {
             .count_subscribers(subscriptions, self.state.df_subscriptions.len());
         if let Some((agent, after)) = reply.capabilities {
             self.capabilities_changed(agent, before.as_ref(), after.as_ref());
+        }
+    }
+
+    /// Charges an agent for what was looked at since the counter stood at `begun`.
+    pub(crate) fn charge(&mut self, agent: AgentId, begun: u64) {
+        let elements = self.work.visited().saturating_sub(begun);
+        if let Some(live) = self.live.get_mut(&agent) {
+            live.unpaid.time = live.unpaid.time.saturating_add(elements);
+            live.unpaid.rate = live.unpaid.rate.saturating_add(elements);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who is on this node: names, ids, places, capabilities. One for all shards.
 //!
 //! Read at every send, written at every registration: a lock that readers on different threads do
-//! not share, held for a look-up.
+//! not share, held for a look-up. A search takes its candidates under it and judges them outside.
 //! It is derived from the journal alone, and a single thread sees its own writes, so a simulation
 //! stays deterministic.
 
@@ -14,10 +14,12 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Micros,
+    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Micros, Namespace,
     Subscription, Timestamp, client_hash, stable_hash,
 };
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+
+use crate::{offered::Offered, work::Work};
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
 const CLIENTS_MAX: usize = 100_000;
@@ -62,6 +64,8 @@ pub struct Listing {
     pub gauge: Arc<Gauge>,
     /// What it has registered; `None`: only declared.
     pub capabilities: Option<Arc<Capabilities>>,
+    /// The same, ordered for searches.
+    pub(crate) offered: Arc<Offered>,
     /// Its subscriptions to broadcasts.
     pub subscriptions: Arc<[Subscription]>,
 }
@@ -77,16 +81,15 @@ impl Listing {
     /// Whether it has registered a service of that name.
     #[must_use]
     pub fn offers(&self, capability: &str) -> bool {
-        self.capabilities
-            .as_ref()
-            .is_some_and(|c| c.services.iter().any(|service| service.name == capability))
+        self.offered.has_service(capability)
     }
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    agents: ById<Listing>,
+    agents: ById<Arc<Listing>>,
     names: HashMap<Arc<str>, AgentId>,
+    namespaces: HashMap<Namespace, BTreeSet<AgentId>>,
     capabilities: BTreeMap<Arc<str>, BTreeSet<AgentId>>,
     /// Whose turn it is among equals, of each capability.
     turn: Mutex<HashMap<Arc<str>, u64>>,
@@ -175,23 +178,35 @@ impl Directory {
     }
     /// Enters an agent, or changes its entry.
     pub fn set(&self, listing: Listing) {
+        let (id, listing) = (listing.spec.id, Arc::new(listing));
         let mut inner = self.write();
-        let id = listing.spec.id;
-        inner.forget_capabilities(id);
-        inner.names.insert(listing.spec.name.shared(), id);
-        for service in listing.capabilities.iter().flat_map(|c| &c.services) {
-            inner
-                .capabilities
-                .entry(service.name.as_str().into())
-                .or_default()
-                .insert(id);
+        let before = inner.agents.insert(id, Arc::clone(&listing));
+        let known = before.as_ref().map(|before| &before.spec.name);
+        if known != Some(&listing.spec.name) {
+            let namespace = listing.spec.name.namespace().clone();
+            inner.names.insert(listing.spec.name.shared(), id);
+            inner.namespaces.entry(namespace).or_default().insert(id);
         }
-        inner.agents.insert(id, listing);
+        let same = before
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(&before.offered, &listing.offered));
+        if !same {
+            if let Some(before) = &before {
+                inner.forget_capabilities(before);
+            }
+            for service in &listing.offered.capabilities().services {
+                inner
+                    .capabilities
+                    .entry(service.name.as_str().into())
+                    .or_default()
+                    .insert(id);
+            }
+        }
     }
     /// Changes only where an agent is in its life.
     pub(crate) fn set_status(&self, id: AgentId, status: AgentStatus) {
         if let Some(listing) = self.write().agents.get_mut(&id) {
-            listing.status = status;
+            Arc::make_mut(listing).status = status;
         }
     }
     /// Remembers an outside client, so that agents can write to it.
@@ -235,15 +250,22 @@ impl Directory {
     /// Takes an agent out.
     pub fn remove(&self, id: AgentId) {
         let mut inner = self.write();
-        inner.forget_capabilities(id);
         if let Some(listing) = inner.agents.remove(&id) {
+            inner.forget_capabilities(&listing);
             inner.names.remove(listing.spec.name.as_str());
+            let namespace = listing.spec.name.namespace();
+            if let Some(ids) = inner.namespaces.get_mut(namespace) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    inner.namespaces.remove(namespace);
+                }
+            }
         }
     }
     /// The agent of that id.
     #[must_use]
     pub fn get(&self, id: AgentId) -> Option<Listing> {
-        self.read().agents.get(&id).cloned()
+        self.read().agents.get(&id).map(|at| Listing::clone(at))
     }
     /// The agent of that id or name.
     #[must_use]
@@ -254,11 +276,11 @@ impl Directory {
     pub(crate) fn look<T>(&self, text: &str, at: impl FnOnce(&Listing) -> T) -> Option<T> {
         let inner = self.read();
         let id = AgentId::read(text).or_else(|| inner.names.get(text).copied())?;
-        inner.agents.get(&id).map(at)
+        inner.agents.get(&id).map(|listing| at(listing))
     }
     /// Looks at the agent of that id where it stands.
     pub(crate) fn look_at<T>(&self, id: AgentId, at: impl FnOnce(&Listing) -> T) -> Option<T> {
-        self.read().agents.get(&id).map(at)
+        self.read().agents.get(&id).map(|listing| at(listing))
     }
     /// Whether a name belongs to an agent, or is reserved for one.
     #[must_use]
@@ -268,33 +290,43 @@ impl Directory {
     /// All agents, by id.
     #[must_use]
     pub fn all(&self) -> Vec<Listing> {
-        let mut all: Vec<_> = self.read().agents.values().cloned().collect();
+        let inner = self.read();
+        let mut all: Vec<_> = inner.agents.values().map(|l| Listing::clone(l)).collect();
+        drop(inner);
         all.sort_by_key(|listing| listing.spec.id);
         all
     }
-    /// Those that fit, of all or of those that have registered a capability, by id.
+    /// The agents a search has to judge, by id: those of a namespace, if one is given, that have
+    /// registered the rarest of some capabilities, if any are.
     #[must_use]
-    pub fn select(
+    pub(crate) fn candidates<'a>(
         &self,
-        capability: Option<&str>,
-        fits: impl Fn(&Listing) -> bool,
-    ) -> Vec<Listing> {
+        namespace: Option<&Namespace>,
+        capabilities: impl IntoIterator<Item = &'a str>,
+        work: &Work,
+    ) -> Vec<Arc<Listing>> {
+        let none = BTreeSet::new();
         let inner = self.read();
-        let Some(capability) = capability else {
-            let mut found: Vec<Listing> = inner
-                .agents
-                .values()
-                .filter(|listing| fits(listing))
-                .cloned()
-                .collect();
-            found.sort_by_key(|listing| listing.spec.id);
-            return found;
+        let named = capabilities.into_iter().map(|capability| {
+            work.visit(1);
+            inner.capabilities.get(capability).unwrap_or(&none)
+        });
+        let within = namespace.map(|namespace| inner.namespaces.get(namespace).unwrap_or(&none));
+        let fewest = named.chain(within).min_by_key(|ids| ids.len());
+        let found: Vec<Arc<Listing>> = match fewest {
+            Some(ids) => {
+                let found = ids.iter().filter_map(|id| inner.agents.get(id).cloned());
+                found.collect()
+            }
+            None => {
+                let mut found: Vec<_> = inner.agents.values().cloned().collect();
+                drop(inner);
+                found.sort_by_key(|listing| listing.spec.id);
+                found
+            }
         };
-        let ids = inner.capabilities.get(capability).into_iter().flatten();
-        ids.filter_map(|id| inner.agents.get(id))
-            .filter(|listing| fits(listing))
-            .cloned()
-            .collect()
+        work.visit(found.len());
+        found
     }
     /// How many there are.
     #[must_use]
@@ -309,9 +341,11 @@ impl Directory {
     /// All that have registered a capability, by id.
     #[must_use]
     pub fn offering(&self, capability: &str) -> Vec<Listing> {
-        let inner = self.read();
-        let ids = inner.capabilities.get(capability).into_iter().flatten();
-        ids.filter_map(|id| inner.agents.get(id).cloned()).collect()
+        let found = self.candidates(None, [capability], &Work::default());
+        found
+            .iter()
+            .map(|listing| Listing::clone(listing))
+            .collect()
     }
     /// Names of all registered capabilities, each with how many agents offer it.
     #[must_use]
@@ -327,37 +361,32 @@ impl Directory {
     /// fit `allowed`; among equals in turn.
     #[must_use]
     pub fn choose(&self, capability: &str, allowed: impl Fn(&Listing) -> bool) -> Option<Listing> {
-        let inner = self.read();
-        let ids = inner.capabilities.get(capability)?;
-        let fit: Vec<&Listing> = ids
+        let mut fit = self.candidates(None, [capability], &Work::default());
+        fit.retain(|listing| listing.status.takes_messages() && allowed(listing));
+        let load: Vec<u32> = fit.iter().map(|listing| listing.gauge.messages()).collect();
+        let least = load.iter().min()?;
+        let equals: Vec<&Arc<Listing>> = fit
             .iter()
-            .filter_map(|id| inner.agents.get(id))
-            .filter(|listing| listing.status.takes_messages() && allowed(listing))
+            .zip(&load)
+            .filter(|(_, messages)| *messages == least)
+            .map(|(listing, _)| listing)
             .collect();
-        let least = fit.iter().map(|listing| listing.gauge.messages()).min()?;
-        let equals: Vec<Listing> = fit
-            .into_iter()
-            .filter(|listing| listing.gauge.messages() == least)
-            .cloned()
-            .collect();
-        let mut turns = inner.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(capability.into()).or_default();
-        let at = usize::try_from(*turn % equals.len().max(1) as u64).unwrap_or(0);
-        *turn = turn.wrapping_add(1);
-        equals.into_iter().nth(at)
+        let turn = {
+            let inner = self.read();
+            let mut turns = inner.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = turns.entry(capability.into()).or_default();
+            *turn = turn.wrapping_add(1);
+            turn.wrapping_sub(1)
+        };
+        let at = usize::try_from(turn % equals.len().max(1) as u64).unwrap_or(0);
+        equals.get(at).map(|listing| Listing::clone(listing))
     }
 }
 
 impl Inner {
-    fn forget_capabilities(&mut self, id: AgentId) {
-        let Some(before) = self
-            .agents
-            .get(&id)
-            .and_then(|listing| listing.capabilities.clone())
-        else {
-            return;
-        };
-        for service in &before.services {
+    fn forget_capabilities(&mut self, listing: &Listing) {
+        let id = listing.spec.id;
+        for service in &listing.offered.capabilities().services {
             if let Some(ids) = self.capabilities.get_mut(service.name.as_str()) {
                 ids.remove(&id);
                 if ids.is_empty() {

@@ -57,6 +57,8 @@ pub enum Effect {
         client: Arc<str>,
         /// The message.
         mail: Pending,
+        /// The `reply_with` of the client's request to which it is the reply, if it is one.
+        answers: Option<Arc<str>>,
     },
     /// Tell whoever watches the node's events, once everything before is durable.
     Publish(NodeEvent),

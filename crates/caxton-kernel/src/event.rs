@@ -88,18 +88,27 @@ pub enum Event {
         /// The new descriptor, which replaces the last; `None`: no entry.
         capabilities: Option<Arc<Capabilities>>,
     },
+    /// The same, and a caller stays on the line for the reply.
+    PostAndWait {
+        /// Who waits.
+        ticket: Ticket,
+        /// What.
+        post: Post,
+        /// How long the caller waits for the reply.
+        wait: Micros,
+    },
     /// Messages arrived from other shards.
     Delivered(Vec<Delivery>),
     /// A turn has ended.
     TurnEnded(Box<TurnEnd>),
-    /// Dead letters are to be sent again (or, with `resend: false`, deleted).
+    /// Dead letters are to be sent again or deleted.
     TakeDeadLetters {
         /// Who waits.
         ticket: Ticket,
         /// Which ones; those of other shards are passed over.
         keys: Vec<MessageKey>,
-        /// Whether to send them again.
-        resend: bool,
+        /// How far whoever sends them again may write; `None`: they are only deleted.
+        resend: Option<Reach>,
     },
     /// A client has read these replies.
     DropReplies {
@@ -116,6 +125,10 @@ pub enum Event {
     /// The node is going down: no new turns.
     Quiesce,
 }
+
+/// The namespace at which a caller's rights end; `None`: it ends nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach(pub Option<Namespace>);
 
 /// A message from outside, checked, not yet sealed.
 #[derive(Debug, Clone)]

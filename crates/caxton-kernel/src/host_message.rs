@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    Destination, ErrorCode, Fields, Message, Performative, Receiver, Sent, is_reserved_name,
+    AgentId, Destination, ErrorCode, Fields, Message, Performative, Receiver, Sent,
+    is_reserved_name,
 };
 use serde_json::json;
 
-use crate::{Directory, route};
+use crate::{
+    Directory,
+    border::{Agent, Client, Principal, namespace_of},
+    route::{self, Found},
+};
 
 /// The field in which messages carry a trace's context from one to the next.
 ///
@@ -24,12 +29,15 @@ pub(crate) fn carry_trace(from: &Message, to: &mut Fields) {
     }
 }
 
-/// Where the answer to a message goes: to `reply_to` if that can be reached, else to its sender.
+/// Where the answer to a message goes: to `reply_to` if that can be reached, and the sender could
+/// write there itself; else to the sender.
 pub(crate) fn answer_destination(
     directory: &Directory,
     message: &Message,
 ) -> (Arc<str>, Destination) {
     if let Some(wanted) = &message.reply_to
+        && route::built_in(wanted).is_none()
+        && may_answer_to(directory, message, wanted)
         && let Some(to) = known(directory, wanted)
     {
         return (Arc::clone(wanted), to);
@@ -37,6 +45,30 @@ pub(crate) fn answer_destination(
     let sender = &message.sender;
     let to = known(directory, sender).unwrap_or_else(|| Destination::Client(Arc::clone(sender)));
     (Arc::clone(sender), to)
+}
+
+/// Whether a message's sender could itself write to whom it wants the answer sent.
+pub(crate) fn may_answer_to(directory: &Directory, message: &Message, wanted: &str) -> bool {
+    let sender = &*message.sender;
+    let listing = directory.resolve(sender);
+    let who = match &listing {
+        Some(listing) => Principal::Agent(Agent {
+            name: listing.spec.name.as_str(),
+            grants: &listing.spec.grants,
+            asker: None,
+            reply_to: None,
+        }),
+        None => Principal::Client(Client {
+            name: sender,
+            namespace: Some(namespace_of(sender)),
+        }),
+    };
+    match route::find(directory, who, wanted, |_| ()) {
+        Found::BuiltIn(_) | Found::Agent(()) => true,
+        // Judged as a name: a client, or nobody.
+        Found::Nobody => AgentId::read(wanted).is_none(),
+        Found::Remote | Found::Denied => false,
+    }
 }
 
 fn known(directory: &Directory, name: &str) -> Option<Destination> {

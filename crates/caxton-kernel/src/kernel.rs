@@ -14,11 +14,14 @@ use caxton_model::{
 use crate::{
     Directory, Effect, Event, Listing, NodeEvent,
     alarm::{Alarm, Alarms},
+    awaited::Awaited,
     built_in::told::Told,
     deploy::Deploying,
     live::Live,
+    offered::Offered,
     route::is_built_in,
     shard_of_client,
+    work::Work,
 };
 
 /// What the kernel is told once.
@@ -53,6 +56,10 @@ pub struct Kernel {
     pub(crate) ready: VecDeque<AgentId>,
     /// Who is to be told of changes in the directory.
     pub(crate) told: Told,
+    /// What outside clients wait for.
+    pub(crate) awaited: Awaited,
+    /// What was looked at on guests' behalf.
+    pub(crate) work: Work,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -78,6 +85,8 @@ impl Kernel {
             inbox: VecDeque::new(),
             ready: VecDeque::new(),
             told: Told::default(),
+            awaited: Awaited::default(),
+            work: Work::default(),
             effects: Vec::new(),
         };
         kernel.enter_all();
@@ -133,14 +142,15 @@ impl Kernel {
                 agent,
                 capabilities,
             } => self.register(ticket, agent, capabilities),
-            Event::Post { ticket, post } => self.post(ticket, post),
+            Event::Post { ticket, post } => self.post(ticket, post, None),
+            Event::PostAndWait { ticket, post, wait } => self.post(ticket, post, Some(wait)),
             Event::Delivered(deliveries) => self.receive(deliveries),
             Event::TurnEnded(end) => self.turn_ended(*end),
             Event::TakeDeadLetters {
                 ticket,
                 keys,
                 resend,
-            } => self.take_dead_letters(ticket, &keys, resend),
+            } => self.take_dead_letters(ticket, &keys, resend.as_ref()),
             Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
             Event::DirectoryChanged { services } => self.told.note(services),
             Event::Quiesce => self.quiesce(),
@@ -207,6 +217,15 @@ impl Kernel {
             index: 0,
         };
         self.watch_requests(&entry.record);
+        if let Record::Directory {
+            subscribed,
+            cancelled,
+            ..
+        } = &entry.record
+        {
+            cancelled.iter().for_each(|name| self.told.leave(name));
+            subscribed.iter().for_each(|new| self.told.enter(new));
+        }
         let mut deliveries = self.state.apply(&entry, journalled);
         if is_planted(Planted::DeliverEarly) {
             self.dispatch(std::mem::take(&mut deliveries));
@@ -312,12 +331,21 @@ impl Kernel {
         let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get(&id)) else {
             return;
         };
+        let known = self
+            .directory
+            .look_at(id, |listing| Arc::clone(&listing.offered));
+        let offered = match (&agent.capabilities, known) {
+            (Some(now), Some(known)) if Arc::ptr_eq(now, known.capabilities()) => known,
+            (Some(now), _) => Arc::new(Offered::of(now)),
+            (None, _) => Arc::default(),
+        };
         self.directory.set(Listing {
             spec: Arc::clone(&agent.spec),
             shard: self.options.shard,
             status: live.shown,
             gauge: Arc::clone(&live.gauge),
             capabilities: agent.capabilities.clone(),
+            offered,
             subscriptions: agent.subscriptions.as_slice().into(),
         });
     }

@@ -5,10 +5,14 @@
 //! What a guest asks during a turn is answered by its [`TurnCtx`], which comes back with the turn.
 
 mod alarm;
+mod awaited;
+pub mod border;
+mod bounds;
 mod breaker;
 mod broadcast;
 mod bucket;
 mod built_in;
+mod client_mail;
 mod deploy;
 mod directory;
 mod effect;
@@ -18,6 +22,7 @@ mod kernel;
 mod lifecycle;
 mod live;
 mod mailbox;
+mod offered;
 mod post;
 mod recovery;
 mod retention;
@@ -29,13 +34,16 @@ mod turn_effects;
 mod turn_end;
 mod turn_route;
 mod update;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
+pub use border::{Verb, Verdict, decide};
+pub use bounds::{TooLong, check_descriptor};
 pub use directory::{Directory, Gauge, Listing, shard_of_client};
 pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
-pub use event::{Event, Post, Ticket, TurnEnd};
+pub use event::{Event, Post, Reach, Ticket, TurnEnd};
 pub use kernel::{Kernel, KernelOptions};
 pub use recovery::split;
 pub use turn::TurnCtx;

@@ -163,6 +163,7 @@ impl Kernel {
         let subscriptions = self.state.df_subscriptions.len();
         let sent = Vec::new();
         self.commit(Record::Removed { agent: id, sent }, true);
+        self.told.leave_all(&name);
         self.directory
             .count_subscribers(subscriptions, self.state.df_subscriptions.len());
         self.live.remove(&id);

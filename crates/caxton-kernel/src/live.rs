@@ -73,6 +73,16 @@ pub(crate) struct Live {
     pub(crate) timer_last: bool,
     pub(crate) idle_since: Timestamp,
     pub(crate) breakers: Breakers,
+    /// Elements that the host looked at on the agent's behalf and no turn has paid for, by its time
+    /// and by its rate.
+    pub(crate) unpaid: Unpaid,
+}
+
+/// What the host's own agents did for an agent, outside its turns.
+#[derive(Debug, Default)]
+pub(crate) struct Unpaid {
+    pub(crate) time: u64,
+    pub(crate) rate: u64,
 }
 
 impl Live {
@@ -94,6 +104,7 @@ impl Live {
             timer_last: false,
             idle_since: now,
             breakers: Breakers::default(),
+            unpaid: Unpaid::default(),
         }
     }
 }

@@ -9,9 +9,7 @@ use caxton_model::{
 };
 
 use crate::{
-    Effect, Kernel, Refusal,
-    alarm::Alarm,
-    host_message, retention,
+    Kernel, Refusal, host_message,
     route::{self, is_built_in},
 };
 
@@ -44,22 +42,11 @@ impl Kernel {
 
     /// One delivery: into its mailbox, or refused there.
     pub(crate) fn accept(&mut self, delivery: Delivery) {
+        if let Destination::Client(client) = delivery.to.clone() {
+            return self.accept_mail(&client, delivery);
+        }
         self.unwatch_request(&delivery.to, &delivery.message);
         match delivery.to.clone() {
-            Destination::Client(client) => {
-                let mail = Pending {
-                    key: delivery.key,
-                    message: delivery.message.clone(),
-                    at: delivery.at,
-                    attempts: 0,
-                };
-                self.state.deliver(delivery);
-                // One that was long on its way may be older than those that are here.
-                let alarm = Alarm::Replies(Arc::clone(&client));
-                self.alarms
-                    .set_by(alarm, mail.at.after(retention::REPLY_KEPT));
-                self.effects.push(Effect::ClientMail { client, mail });
-            }
             Destination::Agent(id) if is_built_in(id) => {
                 let (key, journalled) = (delivery.key, delivery.journalled);
                 let message = delivery.message.clone();
@@ -79,7 +66,7 @@ impl Kernel {
                     Err(refusal) => self.refuse(id, key, &message, &refusal, journalled),
                 }
             }
-            Destination::Dead { .. } => {}
+            Destination::Client(_) | Destination::Dead { .. } => {}
         }
     }
 

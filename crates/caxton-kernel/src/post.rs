@@ -1,18 +1,23 @@
 //! A message from outside: checked, told from a retry, routed, recorded, acknowledged.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use caxton_model::{
-    Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, POST_IDS_MAX,
-    RawJson, Receiver, Record, SPENT_IDS_MAX, Sent,
+    Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, Namespace,
+    POST_IDS_MAX, RawJson, Receiver, Record, SPENT_IDS_MAX, Sent, destination_text,
     planted::{Planted, is_planted},
 };
 
 use crate::{
-    Done, Kernel, Listing, Post, Refusal, Ticket,
+    Done, Kernel, Listing, Post, Reach, Refusal, Ticket, Verb,
+    border::{By, Client, Principal, Target, decide},
     deploy::shutting_down,
     mailbox::{not_running, queue_full},
     route::{self, Found},
+    turn_route::destination_key,
 };
 
 /// How long a client's message id makes a retry harmless. Unit: 24 hours.
@@ -21,13 +26,16 @@ const POST_ID_KEPT: Micros = Micros::secs(24 * 3600);
 /// The field in which the host's own agents find the namespace a client's token ends at.
 pub(crate) const NAMESPACE_FIELD: &str = "namespace";
 
+/// What stands in it where the token ends at no namespace.
+pub(crate) const EVERYWHERE: &str = "*";
+
 impl Kernel {
-    pub(crate) fn post(&mut self, ticket: Ticket, post: Post) {
-        let answer = self.try_post(post);
+    pub(crate) fn post(&mut self, ticket: Ticket, post: Post, wait: Option<Micros>) {
+        let answer = self.try_post(post, wait);
         self.answer(ticket, answer);
     }
 
-    fn try_post(&mut self, post: Post) -> Result<Done, Refusal> {
+    fn try_post(&mut self, post: Post, wait: Option<Micros>) -> Result<Done, Refusal> {
         if self.quiesced {
             return Err(shutting_down());
         }
@@ -56,6 +64,8 @@ impl Kernel {
             to.iter().filter(reached).all(lives_on),
         );
         self.directory.know_client(client, self.now);
+        let from = self.names_asked(&message, &to);
+        self.awaited.note(self.now, &message, from, wait);
         let sent = vec![Sent {
             message: message.clone(),
             to,
@@ -85,6 +95,18 @@ impl Kernel {
             durable,
             duplicate: false,
         })
+    }
+
+    /// Who may answer a message: those it was resolved to, under each name they speak by.
+    fn names_asked(&self, message: &Message, to: &[Destination]) -> Vec<Arc<str>> {
+        let mut names = route::names(&message.receiver).to_vec();
+        for to in to {
+            if let Destination::Agent(id) = to {
+                names.extend(self.directory.look_at(*id, |l| l.spec.name.shared()));
+                names.push(destination_text(to));
+            }
+        }
+        names
     }
 
     /// The first answer once more, if this client used this id before.
@@ -137,14 +159,15 @@ impl Kernel {
         let name: Arc<str> = format!("c-{}-{}", self.options.shard, self.next_seq()).into();
         fields.reply_with.get_or_insert_with(|| Arc::clone(&name));
         fields.conversation_id.get_or_insert(name);
-        let for_host =
-            matches!(&fields.receiver, Receiver::One(to) if route::built_in(to).is_some());
-        if for_host {
+        let receivers = route::names(&fields.receiver);
+        if receivers.iter().any(|to| route::built_in(to).is_some()) {
             fields.extra.retain(|(name, _)| &**name != NAMESPACE_FIELD);
-            if let Some(namespace) = &post.namespace {
-                let value = RawJson::from(&serde_json::Value::from(namespace.as_str()));
-                fields.extra.push((NAMESPACE_FIELD.into(), value));
-            }
+            let reach = post
+                .namespace
+                .as_ref()
+                .map_or(EVERYWHERE, Namespace::as_str);
+            let value = RawJson::from(&serde_json::Value::from(reach));
+            fields.extra.push((NAMESPACE_FIELD.into(), value));
         }
         fields.seal()
     }
@@ -156,12 +179,16 @@ impl Kernel {
                 Ok(vec![self.route_post_by(post, name, message.bytes())?])
             }
             Receiver::List(names) => {
-                let mut to = Vec::new();
-                let mut first = None;
+                let mut to = Vec::with_capacity(names.len());
+                let (mut known, mut first) = (HashSet::with_capacity(names.len()), None);
+                self.work.visit(names.len());
                 for name in names {
                     match self.route_post_to(post, name, message.bytes()) {
-                        Ok(found) if to.contains(&found) => {}
-                        Ok(found) => to.push(found),
+                        Ok(found) => {
+                            if known.insert(destination_key(&found)) {
+                                to.push(found);
+                            }
+                        }
                         Err(refusal) => {
                             to.push(Destination::Dead {
                                 intended: Arc::clone(name),
@@ -183,12 +210,12 @@ impl Kernel {
 
     fn route_post_to(&self, post: &Post, name: &str, bytes: u64) -> Result<Destination, Refusal> {
         let reaches = |listing: &Listing| {
-            inside(post, listing)?;
             takes(listing, bytes)?;
             Ok(Destination::Agent(listing.spec.id))
         };
-        match route::find(&self.directory, name, reaches) {
+        match route::find(&self.directory, principal(post), name, reaches) {
             Found::BuiltIn(id) => Ok(Destination::Agent(id)),
+            Found::Denied => Err(outside(post, name)),
             Found::Remote => Err(Refusal::new(
                 ErrorCode::RemoteAddress,
                 format!("`{name}` is an address on another node; this node has no peers"),
@@ -207,13 +234,16 @@ impl Kernel {
         capability: &str,
         bytes: u64,
     ) -> Result<Destination, Refusal> {
-        let fits =
-            |listing: &Listing| inside(post, listing).is_ok() && takes(listing, bytes).is_ok();
+        let may = |listing: &Listing| {
+            let (name, by) = (listing.spec.name.as_str(), By::Capability(capability));
+            decide(principal(post), Verb::Address, Target::Agent { name, by }).allows()
+        };
+        let fits = |listing: &Listing| may(listing) && takes(listing, bytes).is_ok();
         if let Some(listing) = self.directory.choose(capability, fits) {
             return Ok(Destination::Agent(listing.spec.id));
         }
         let offering = self.directory.offering(capability);
-        let mut reachable = offering.iter().filter(|l| inside(post, l).is_ok());
+        let mut reachable = offering.iter().filter(|listing| may(listing));
         match reachable.next().map(|listing| takes(listing, bytes)) {
             Some(Err(refusal)) => Err(refusal),
             _ => Err(Refusal::new(
@@ -223,19 +253,26 @@ impl Kernel {
         }
     }
 
-    /// Dead letters are sent again to whom they were for, or deleted.
-    pub(crate) fn take_dead_letters(&mut self, ticket: Ticket, keys: &[MessageKey], resend: bool) {
-        let mut taken = Vec::new();
+    /// Dead letters are deleted or, with `resend`, sent again to whom they were for.
+    pub(crate) fn take_dead_letters(
+        &mut self,
+        ticket: Ticket,
+        keys: &[MessageKey],
+        resend: Option<&Reach>,
+    ) {
+        let (mut taken, mut known) = (Vec::new(), BTreeSet::new());
         let mut sent = Vec::new();
+        self.work.visit(keys.len());
         for key in keys {
             let Some(letter) = self.state.dead.get(key) else {
                 continue;
             };
-            if taken.contains(key) {
+            if !known.insert(*key) {
                 continue;
             }
-            if resend {
-                let Some(to) = self.route_again(&letter.intended, letter.message.bytes()) else {
+            if let Some(reach) = resend {
+                let bytes = letter.message.bytes();
+                let Some(to) = self.route_again(reach, &letter.intended, bytes) else {
                     continue;
                 };
                 sent.push(Sent {
@@ -253,32 +290,42 @@ impl Kernel {
         self.answer(ticket, Ok(Done::DeadLetters { taken: count }));
     }
 
-    fn route_again(&self, intended: &Arc<str>, bytes: u64) -> Option<Destination> {
+    fn route_again(&self, reach: &Reach, intended: &Arc<str>, bytes: u64) -> Option<Destination> {
+        let who = Principal::Client(Client {
+            name: "",
+            namespace: reach.0.as_ref().map(Namespace::as_str),
+        });
         let reaches = |listing: &Listing| {
             let id = listing.spec.id;
             takes(listing, bytes).ok().map(|()| Destination::Agent(id))
         };
-        match route::find(&self.directory, intended, reaches) {
+        match route::find(&self.directory, who, intended, reaches) {
             Found::BuiltIn(id) => Some(Destination::Agent(id)),
             Found::Agent(reached) => reached,
             Found::Nobody if self.directory.knows_client(intended) => {
                 Some(Destination::Client(Arc::clone(intended)))
             }
-            Found::Remote | Found::Nobody => None,
+            Found::Remote | Found::Nobody | Found::Denied => None,
         }
     }
 }
 
-/// Whether the client's token reaches that far.
-fn inside(post: &Post, listing: &Listing) -> Result<(), Refusal> {
-    let name = &listing.spec.name;
-    match &post.namespace {
-        Some(own) if own != name.namespace() => Err(Refusal::new(
-            ErrorCode::Forbidden,
-            format!("`{name}` is outside the namespace `{own}` of your token"),
-        )),
-        _ => Ok(()),
-    }
+/// Who posts, as the border sees it.
+fn principal(post: &Post) -> Principal<'_> {
+    Principal::Client(Client {
+        name: &post.client,
+        namespace: post.namespace.as_ref().map(Namespace::as_str),
+    })
+}
+
+/// The refusal of a name outside the token's namespace.
+fn outside(post: &Post, name: &str) -> Refusal {
+    let own = post
+        .namespace
+        .as_ref()
+        .map_or(EVERYWHERE, Namespace::as_str);
+    let text = format!("`{name}` is outside the namespace `{own}` of your token");
+    Refusal::new(ErrorCode::Forbidden, text)
 }
 
 fn takes(listing: &Listing, bytes: u64) -> Result<(), Refusal> {

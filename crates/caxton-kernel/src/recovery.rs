@@ -135,6 +135,9 @@ impl Kernel {
             self.watch_timers(id);
         }
         self.enter_clients();
+        for subscription in &self.state.df_subscriptions {
+            self.told.enter(subscription);
+        }
         self.directory
             .count_subscribers(0, self.state.df_subscriptions.len());
         for ((asker, reply_with), request) in &self.state.open {

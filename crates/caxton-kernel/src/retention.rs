@@ -1,6 +1,6 @@
 //! What grows old: requests with a `reply_by`, replies that nobody reads, silent conversations.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use caxton_model::{
     Destination, ErrorCode, Fields, Message, MessageKey, Micros, Performative, Receiver, Record,
@@ -107,10 +107,13 @@ impl Kernel {
 
     /// A client has read these, or they are too old.
     pub(crate) fn drop_replies(&mut self, client: &Arc<str>, mut keys: Vec<MessageKey>) {
+        self.awaited.gone(client, &keys);
         let Some(state) = self.state.clients.get(client) else {
             return;
         };
-        keys.retain(|key| state.replies().iter().any(|mail| mail.key == *key));
+        self.work.visit(keys.len() + state.replies().len());
+        let there: HashSet<MessageKey> = state.replies().iter().map(|mail| mail.key).collect();
+        keys.retain(|key| there.contains(key));
         if !keys.is_empty() {
             let client = Arc::clone(client);
             self.commit(Record::RepliesDropped { client, keys }, true);
@@ -120,6 +123,7 @@ impl Kernel {
     /// Forgets what was silent for 30 minutes.
     pub(crate) fn conversations_are_old(&mut self) {
         self.state.expire_conversations(self.now);
+        self.awaited.expire(self.now);
         self.watch_conversations();
     }
 }

@@ -1,8 +1,13 @@
 //! From a receiver as written to who it is.
 
-use caxton_model::{AgentId, is_reserved_name};
+use std::sync::Arc;
 
-use crate::{Directory, Listing};
+use caxton_model::{AgentId, Receiver, is_reserved_name};
+
+use crate::{
+    Directory, Listing, Verb, Verdict,
+    border::{By, Principal, Target, decide},
+};
 
 /// Who a receiver's text names.
 #[derive(Debug)]
@@ -13,8 +18,10 @@ pub(crate) enum Found<T> {
     Agent(T),
     /// An address on another node.
     Remote,
-    /// No agent: perhaps an outside client.
+    /// No agent, or none that the sender may learn of: perhaps an outside client.
     Nobody,
+    /// The sender may not write there, whether anybody is there or not.
+    Denied,
 }
 
 /// What a receiver's text can name at all.
@@ -38,6 +45,15 @@ pub(crate) fn address(text: &str) -> Address {
     Address::Here
 }
 
+/// The names a receiver is written as; none where it is a capability.
+pub(crate) fn names(receiver: &Receiver) -> &[Arc<str>] {
+    match receiver {
+        Receiver::One(name) => std::slice::from_ref(name),
+        Receiver::List(names) => names,
+        Receiver::Capability(_) => &[],
+    }
+}
+
 /// The host's own agent of that name or id.
 pub(crate) fn built_in(text: &str) -> Option<AgentId> {
     match text {
@@ -52,16 +68,41 @@ pub(crate) const fn built_in_name(id: AgentId) -> &'static str {
     if id.0 == AgentId::AMS.0 { "ams" } else { "df" }
 }
 
-/// Looks a receiver up; `at` looks at its entry where it stands, under the directory's lock.
+/// Looks up whom `who` may write to; `at` looks at the entry where it stands, under the directory's
+/// lock. A name is judged before it is looked up, so that the answer does not tell who is there.
 pub(crate) fn find<T>(
     directory: &Directory,
+    who: Principal<'_>,
     text: &str,
     at: impl FnOnce(&Listing) -> T,
 ) -> Found<T> {
+    let verdict = |target| decide(who, Verb::Address, target);
     match address(text) {
-        Address::BuiltIn(id) => Found::BuiltIn(id),
+        Address::BuiltIn(id) => match verdict(Target::BuiltIn(built_in_name(id))) {
+            Verdict::Allow => Found::BuiltIn(id),
+            Verdict::Deny | Verdict::Absent => Found::Denied,
+        },
         Address::Remote => Found::Remote,
-        Address::Here => directory.look(text, at).map_or(Found::Nobody, Found::Agent),
+        Address::Here => match AgentId::read(text) {
+            Some(id) => {
+                let Some(listing) = directory.get(id) else {
+                    return Found::Nobody;
+                };
+                let (name, by) = (listing.spec.name.as_str(), By::Id);
+                match verdict(Target::Agent { name, by }) {
+                    Verdict::Allow => Found::Agent(at(&listing)),
+                    Verdict::Deny => Found::Denied,
+                    Verdict::Absent => Found::Nobody,
+                }
+            }
+            None => match verdict(Target::Agent {
+                name: text,
+                by: By::Name,
+            }) {
+                Verdict::Allow => directory.look(text, at).map_or(Found::Nobody, Found::Agent),
+                Verdict::Deny | Verdict::Absent => Found::Denied,
+            },
+        },
     }
 }
 

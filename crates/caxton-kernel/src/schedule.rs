@@ -12,6 +12,7 @@ use crate::{
     live::{Running, UpdatePhase, Wish},
     mailbox::{breaker_open, not_accepted},
     turn::TurnStart,
+    work::ELEMENTS_A_TOKEN,
 };
 
 /// What an agent is to do next, by what the operator wants of it.
@@ -156,6 +157,9 @@ impl Kernel {
         };
         live.bucket
             .refill(spec.limits.get(LimitName::MessagesPerSecond), self.now);
+        let tokens = live.unpaid.rate / ELEMENTS_A_TOKEN;
+        live.unpaid.rate %= ELEMENTS_A_TOKEN;
+        live.bucket.owe(tokens);
         let turn = agent.turns.saturating_add(1);
         let ctx = TurnCtx::new(&TurnStart {
             directory: &self.directory,

@@ -1,8 +1,10 @@
 //! Scenarios: what is done, and the transcript of what it led to.
 
 mod agents_of_the_host;
+mod border;
 mod durable;
 mod lifecycle;
+mod linear;
 mod messages;
 mod nonsense;
 mod performatives;

@@ -11,10 +11,14 @@ use caxton_model::{
 };
 
 use crate::{
-    Directory, TurnEffects, TurnInput, broadcast,
+    Directory, TooLong, TurnEffects, TurnInput,
+    border::By,
+    broadcast,
     bucket::Bucket,
-    host_message,
+    check_descriptor, host_message,
+    post::NAMESPACE_FIELD,
     route::{self, Found},
+    work::Work,
 };
 
 /// Readings of the clock that a turn's record keeps.
@@ -28,6 +32,8 @@ pub struct TurnCtx {
     by_init: bool,
     /// The message being handled.
     pub(crate) input: Option<Message>,
+    /// Where it wants its answer, if its sender could write there itself.
+    pub(crate) reply_to: Option<Arc<str>>,
     /// Whether a free reply to it is still to come.
     reply_is_free: bool,
     bucket: Bucket,
@@ -38,6 +44,8 @@ pub struct TurnCtx {
     random: u64,
     /// What this turn already sends to whom: messages and bytes.
     pub(crate) on_its_way: BTreeMap<AgentId, (u64, u64)>,
+    /// What was looked at for this turn. Its time is part of the turn's own.
+    pub(crate) work: Work,
     effects: TurnEffects,
 }
 
@@ -82,6 +90,11 @@ impl TurnCtx {
             reply_is_free: input
                 .as_ref()
                 .is_some_and(|input| input.performative.asks()),
+            reply_to: input.as_ref().and_then(|input| {
+                let wanted = input.reply_to.as_ref()?;
+                host_message::may_answer_to(start.directory, input, wanted)
+                    .then(|| Arc::clone(wanted))
+            }),
             input,
             bucket: start.bucket,
             timers,
@@ -90,6 +103,7 @@ impl TurnCtx {
             next_subscription: start.state.map_or(1, |state| state.next_subscription),
             random: seed,
             on_its_way: BTreeMap::new(),
+            work: Work::default(),
             effects: TurnEffects {
                 seed,
                 message_tokens: start.bucket.tokens,
@@ -159,8 +173,9 @@ impl TurnCtx {
         id: &str,
         json: &[u8],
     ) -> Result<(), HostCode> {
-        match route::find(&self.directory, id, |_| ()) {
+        match route::find(&self.directory, self.principal(), id, |_| ()) {
             Found::Nobody => return Err(HostCode::NotFound),
+            Found::Denied => return Err(HostCode::Denied),
             Found::Remote => return Err(HostCode::Unavailable),
             Found::BuiltIn(_) | Found::Agent(()) => {}
         }
@@ -172,6 +187,13 @@ impl TurnCtx {
         fields.sender = self.spec.name.shared();
         if let Some(input) = &self.input {
             host_message::carry_trace(input, &mut fields);
+        }
+        if route::names(&fields.receiver)
+            .iter()
+            .any(|name| route::built_in(name).is_some())
+        {
+            // What stands there is how far a client's token reaches; no guest says that.
+            fields.extra.retain(|(name, _)| &**name != NAMESPACE_FIELD);
         }
         let to = self.route(&fields.receiver, bytes)?;
         let free = self.is_free_reply(&fields, &to);
@@ -243,9 +265,10 @@ impl TurnCtx {
             sender.as_ref(),
             &filter,
             &fields,
+            &self.work,
         )
         .into_iter()
-        .filter(|listing| self.may_send_to(listing))
+        .filter(|listing| self.may_send_to(listing, By::Name).allows())
         .collect();
         if fit.is_empty() {
             return Ok(0);
@@ -334,6 +357,11 @@ impl TurnCtx {
             caxton_model::CapabilitiesError::TooMany { .. } => HostCode::QuotaReached,
             _ => HostCode::Malformed,
         })?;
+        self.work.visit(read.services.len());
+        check_descriptor(&read).map_err(|error| match error {
+            TooLong::List { .. } => HostCode::QuotaReached,
+            TooLong::Text { .. } | TooLong::Description { .. } => HostCode::TooLarge,
+        })?;
         self.effects.capabilities = Some(Arc::new(read));
         Ok(())
     }
@@ -356,7 +384,8 @@ impl TurnCtx {
     }
     /// What the turn wants done.
     #[must_use]
-    pub fn finish(self) -> TurnEffects {
+    pub fn finish(mut self) -> TurnEffects {
+        self.effects.visited = self.work.visited();
         self.effects
     }
 }

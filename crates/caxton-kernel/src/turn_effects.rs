@@ -33,4 +33,6 @@ pub struct TurnEffects {
     pub message_tokens: f64,
     /// When that was so.
     pub message_tokens_at: Timestamp,
+    /// Elements that the host looked at for the turn's calls; their time is part of the turn's own.
+    pub visited: u64,
 }

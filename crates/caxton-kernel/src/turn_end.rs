@@ -12,6 +12,7 @@ use crate::{
     deploy::init_fault,
     host_message,
     live::{Running, Wish},
+    work,
 };
 
 /// Makes the record of a turn. After a fault nothing of its effects is in it.
@@ -68,6 +69,10 @@ impl Kernel {
             return;
         };
         live.idle_since = self.now;
+        self.work
+            .visit(usize::try_from(end.effects.visited).unwrap_or(usize::MAX));
+        let unpaid = std::mem::take(&mut live.unpaid.time);
+        end.cpu_micros = end.cpu_micros.saturating_add(work::micros(unpaid));
         let is_good = end.instance_kept && end.result.is_ok();
         live.instance = (is_good || is_planted(Planted::ReuseFaultedInstance)) && !live.drop_after;
         if end.instance_kept && !live.instance {

@@ -1,12 +1,13 @@
 //! Whom a guest's message goes to, and what the guest is told where it can't go.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use caxton_model::{Destination, ErrorCode, HostCode, LimitName, Receiver};
+use caxton_model::{AgentId, Destination, ErrorCode, HostCode, LimitName, Receiver};
 
 use crate::{
-    Listing, TurnCtx,
-    route::{self, Address},
+    Listing, TurnCtx, Verb, Verdict,
+    border::{Agent, By, Principal, Target, decide},
+    route::{self, Found},
 };
 
 impl TurnCtx {
@@ -22,48 +23,50 @@ impl TurnCtx {
         }
     }
 
+    /// The agent whose turn it is, as the border sees it.
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        Principal::Agent(Agent {
+            name: self.spec.name.as_str(),
+            grants: &self.spec.grants,
+            asker: self.input.as_ref().map(|input| &*input.sender),
+            reply_to: self.reply_to.as_deref(),
+        })
+    }
+
     fn route_one(&self, name: &Arc<str>, bytes: u64) -> Result<Destination, HostCode> {
-        match route::address(name) {
-            Address::Remote => return Err(HostCode::Unavailable),
-            Address::BuiltIn(id) => {
-                let text = route::built_in_name(id);
-                let may = self.wrote_to_us(text) || self.spec.grants.allows_message_to(text, true);
-                return may
-                    .then_some(Destination::Agent(id))
-                    .ok_or(HostCode::Denied);
-            }
-            Address::Here => {}
-        }
-        let agent = self.directory.look(name, |listing| {
-            if !self.may_send_to(listing) {
-                return Err(HostCode::Denied);
-            }
+        let reaches = |listing: &Listing| {
             self.takes(listing, bytes)?;
             Ok(Destination::Agent(listing.spec.id))
-        });
-        if let Some(agent) = agent {
-            return agent;
-        }
-        let asked = self
-            .input
-            .as_ref()
-            .is_some_and(|input| input.sender == *name || input.reply_to.as_ref() == Some(name));
-        let known = asked || self.directory.knows_client(name);
-        if known && route::may_be_client(name) {
-            Ok(Destination::Client(Arc::clone(name)))
-        } else {
-            Err(HostCode::NotFound)
+        };
+        match route::find(&self.directory, self.principal(), name, reaches) {
+            Found::BuiltIn(id) => Ok(Destination::Agent(id)),
+            Found::Agent(reached) => reached,
+            Found::Remote => Err(HostCode::Unavailable),
+            Found::Denied => Err(HostCode::Denied),
+            Found::Nobody => {
+                let asked = self.wrote_to_us(name) || self.reply_to.as_ref() == Some(name);
+                let known = asked || self.directory.knows_client(name);
+                if known && route::may_be_client(name) {
+                    Ok(Destination::Client(Arc::clone(name)))
+                } else {
+                    Err(HostCode::NotFound)
+                }
+            }
         }
     }
 
     /// To each that can be reached; the others' copies become dead letters.
     fn route_list(&self, names: &[Arc<str>], bytes: u64) -> Result<Vec<Destination>, HostCode> {
-        let mut to = Vec::new();
-        let mut refusal = None;
+        let mut to = Vec::with_capacity(names.len());
+        let (mut known, mut refusal) = (HashSet::with_capacity(names.len()), None);
+        self.work.visit(names.len());
         for name in names {
             match self.route_one(name, bytes) {
-                Ok(destination) if to.contains(&destination) => {}
-                Ok(destination) => to.push(destination),
+                Ok(destination) => {
+                    if known.insert(destination_key(&destination)) {
+                        to.push(destination);
+                    }
+                }
                 Err(code) => {
                     refusal.get_or_insert(code);
                     to.push(Destination::Dead {
@@ -81,32 +84,28 @@ impl TurnCtx {
         }
     }
 
-    fn route_capability(&self, name: &str, bytes: u64) -> Result<Destination, HostCode> {
+    fn route_capability(&self, service: &str, bytes: u64) -> Result<Destination, HostCode> {
         let others = |listing: &Listing| listing.spec.id != self.spec.id;
-        let by_capability = format!("capability:{name}");
-        let granted = |listing: &Listing| {
-            self.may_send_to(listing)
-                || (self.spec.grants.message_send.is_some()
-                    && self.spec.grants.allows_message_to(&by_capability, false))
-        };
+        let verdict = |listing: &Listing| self.may_send_to(listing, By::Capability(service));
         let fits = |listing: &Listing| {
-            others(listing) && granted(listing) && self.takes(listing, bytes).is_ok()
+            others(listing) && verdict(listing).allows() && self.takes(listing, bytes).is_ok()
         };
-        if let Some(chosen) = self.directory.choose(name, fits) {
+        if let Some(chosen) = self.directory.choose(service, fits) {
             return Ok(Destination::Agent(chosen.spec.id));
         }
-        let offering = self.directory.offering(name);
-        let mut rest = offering.iter().filter(|l| others(l)).peekable();
-        if rest.peek().is_none() {
-            return Err(HostCode::NotFound);
+        let mut refusal = HostCode::NotFound;
+        let offering = self.directory.offering(service);
+        for listing in offering.iter().filter(|listing| others(listing)) {
+            match verdict(listing) {
+                Verdict::Allow => {
+                    let full = self.takes(listing, bytes).err();
+                    return Err(full.unwrap_or(HostCode::QueueFull));
+                }
+                Verdict::Deny => refusal = HostCode::Denied,
+                Verdict::Absent => {}
+            }
         }
-        rest.find(|listing| granted(listing))
-            .map_or(Err(HostCode::Denied), |listing| {
-                Err(self
-                    .takes(listing, bytes)
-                    .err()
-                    .unwrap_or(HostCode::QueueFull))
-            })
+        Err(refusal)
     }
 
     fn wrote_to_us(&self, name: &str) -> bool {
@@ -115,12 +114,10 @@ impl TurnCtx {
             .is_some_and(|input| &*input.sender == name)
     }
 
-    pub(crate) fn may_send_to(&self, listing: &Listing) -> bool {
+    /// Whether this turn may send to an agent that it came by in that way.
+    pub(crate) fn may_send_to(&self, listing: &Listing, by: By<'_>) -> Verdict {
         let name = listing.spec.name.as_str();
-        let same = listing.spec.name.namespace() == self.spec.name.namespace();
-        listing.spec.id == self.spec.id
-            || self.wrote_to_us(name)
-            || self.spec.grants.allows_message_to(name, same)
+        decide(self.principal(), Verb::Address, Target::Agent { name, by })
     }
 
     pub(crate) fn takes(&self, listing: &Listing, bytes: u64) -> Result<(), HostCode> {
@@ -146,6 +143,15 @@ impl TurnCtx {
         } else {
             Ok(())
         }
+    }
+}
+
+/// What tells two destinations apart.
+pub(crate) fn destination_key(to: &Destination) -> (Option<AgentId>, Option<Arc<str>>) {
+    match to {
+        Destination::Agent(id) => (Some(*id), None),
+        Destination::Client(name) => (None, Some(Arc::clone(name))),
+        Destination::Dead { intended, .. } => (None, Some(Arc::clone(intended))),
     }
 }
 

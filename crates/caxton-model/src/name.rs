@@ -24,6 +24,14 @@ pub enum NameError {
         /// What was there (at most 100 characters of it).
         text: String,
     },
+    /// It has the form of an id.
+    #[error(
+        "`{text}` has the form of an id, so nobody could be reached by it; choose another name"
+    )]
+    LikeId {
+        /// The name.
+        text: String,
+    },
     /// It belongs to the host.
     #[error("`{text}` is reserved for the host; choose another name")]
     Reserved {
@@ -94,7 +102,7 @@ pub struct AgentName {
 impl AgentName {
     /// Joins a namespace and a local name.
     ///
-    /// Errors: [`NameError`], also for reserved names.
+    /// Errors: [`NameError`], also for reserved names and for those that have the form of an id.
     pub fn new(namespace: &Namespace, local: &str) -> Result<Self, NameError> {
         if is_reserved_name(local) {
             return Err(NameError::Reserved {
@@ -103,6 +111,11 @@ impl AgentName {
         }
         if !is_name(local) {
             return Err(malformed(local));
+        }
+        if AgentId::read(local).is_some() {
+            return Err(NameError::LikeId {
+                text: local.to_owned(),
+            });
         }
         Ok(Self::build(namespace.clone(), local))
     }
@@ -257,6 +270,8 @@ macro_rules! serde_as_text {
 serde_as_text!(Namespace, str::parse);
 serde_as_text!(AgentName, |text| match text.parse() {
     Err(NameError::Reserved { .. }) => Ok(AgentName::built_in(text)),
+    // Such names were given once.
+    Err(NameError::LikeId { .. }) => Ok(AgentName::from_stored(text)),
     other => other,
 });
 
@@ -294,6 +309,14 @@ mod tests {
                 matches!(bad.parse::<AgentName>(), Err(NameError::Malformed { .. })),
                 "{bad}"
             );
+        }
+        for like_id in ["a-0000000000000001", "acme/a-00000000DEADBEEF"] {
+            assert!(matches!(
+                like_id.parse::<AgentName>(),
+                Err(NameError::LikeId { .. })
+            ));
+            let stored: AgentName = serde_json::from_value(like_id.into()).unwrap();
+            assert_eq!(stored.as_str(), like_id);
         }
         for reserved in ["ams", "df", "workflows", "ext:jira", "acme/df"] {
             assert!(matches!(

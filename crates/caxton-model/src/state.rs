@@ -308,12 +308,20 @@ impl ClientState {
     pub const fn replies(&self) -> &VecDeque<Pending> {
         &self.replies
     }
-    /// Adds a reply; the oldest go where there is no room.
+    /// What they take. Unit: bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+    /// Adds a reply; the oldest go where there are far too many.
+    ///
+    /// The kernel keeps the mailbox within its bounds. A journal may hold more for a moment, since
+    /// what made room stands behind what needed it.
     pub(crate) fn put(&mut self, mail: Pending) {
         self.bytes += mail.message.bytes();
         self.replies.push_back(mail);
-        while self.replies.len() > CLIENT_REPLIES_MAX
-            || (self.bytes > CLIENT_REPLY_BYTES_MAX && self.replies.len() > 1)
+        while self.replies.len() > 2 * CLIENT_REPLIES_MAX
+            || (self.bytes > 2 * CLIENT_REPLY_BYTES_MAX && self.replies.len() > 1)
         {
             if let Some(oldest) = self.replies.pop_front() {
                 self.bytes -= oldest.message.bytes();
@@ -322,6 +330,7 @@ impl ClientState {
     }
     /// Takes replies out.
     pub(crate) fn take(&mut self, keys: &[MessageKey]) {
+        let keys: BTreeSet<MessageKey> = keys.iter().copied().collect();
         self.replies.retain(|mail| {
             let goes = keys.contains(&mail.key);
             if goes {

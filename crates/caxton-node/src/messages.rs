@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use caxton_kernel::{Done, Event, Post, Refusal, shard_of_client};
-use caxton_model::{ConversationLine, DeadLetter, ErrorCode, MessageKey, Pending};
+use caxton_kernel::{Done, Event, Post, Reach, Refusal, shard_of_client};
+use caxton_model::{ConversationLine, DeadLetter, ErrorCode, MessageKey, Micros, Pending};
 
 use crate::{node::Node, request::Posted, shard::ShardMessage, waiters::Wanted};
 
@@ -37,10 +37,7 @@ impl Node {
         post.fields
             .conversation_id
             .get_or_insert_with(|| format!("c-{number:x}").into());
-        let wanted = Wanted {
-            reply_with: post.fields.reply_with.clone(),
-            conversation: post.fields.conversation_id.clone(),
-        };
+        let wanted = Wanted::first(&post.fields);
         let (number, reply) = self.shared.waiters.begin(&client, wanted).ok_or_else(|| {
             Refusal::new(
                 ErrorCode::TooManyRequests,
@@ -53,12 +50,16 @@ impl Node {
             number,
         };
         let mut posted = posted(
-            self.ask(shard, |ticket| Event::Post { ticket, post })
-                .await?,
+            self.ask(shard, |ticket| Event::PostAndWait {
+                ticket,
+                post,
+                wait: Micros(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)),
+            })
+            .await?,
         )?;
         if posted.duplicate {
             drop(waiting);
-            let wanted = Wanted::answer_to(&posted.message);
+            let wanted = Wanted::again(&posted.message);
             posted.reply = self.wait_reply(&client, wanted, wait).await?;
         } else {
             posted.reply = tokio::time::timeout(wait, reply)
@@ -85,7 +86,10 @@ impl Node {
             number,
         };
         let there = self.replies(client).await?;
-        if let Some(found) = there.into_iter().find(|mail| wanted.fits(&mail.message)) {
+        if let Some(found) = there
+            .into_iter()
+            .find(|mail| wanted.fits(&mail.message, None))
+        {
             return Ok(Some(found));
         }
         Ok(tokio::time::timeout(wait, reply)
@@ -161,15 +165,16 @@ impl Node {
         Ok(letters)
     }
 
-    /// Sends dead letters again, or deletes them; answers how many there were.
+    /// Deletes dead letters or, with `resend`, sends those again that may be sent within that reach;
+    /// answers how many there were.
     pub async fn take_dead_letters(
         &self,
         keys: Vec<MessageKey>,
-        resend: bool,
+        resend: Option<Reach>,
     ) -> Result<u32, Refusal> {
         let mut all = 0;
         for shard in 0..self.shared.directory.shards() {
-            let keys = keys.clone();
+            let (keys, resend) = (keys.clone(), resend.clone());
             let event = |ticket| Event::TakeDeadLetters {
                 ticket,
                 keys,

@@ -213,6 +213,11 @@ impl Node {
         }
     }
 
+    /// The agent of that id or name, if there is one.
+    #[must_use]
+    pub fn listing(&self, agent: &str) -> Option<Listing> {
+        self.shared.directory.resolve(agent)
+    }
     /// The agent of that id or name.
     ///
     /// Errors: `not-found`.

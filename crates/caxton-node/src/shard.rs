@@ -491,9 +491,13 @@ impl Shard {
                 let answer = if durable { answer } else { Err(lost()) };
                 shared.tickets.answer(ticket, answer);
             }),
-            Effect::ClientMail { client, mail } => self.tell_outside(move |shared, durable| {
+            Effect::ClientMail {
+                client,
+                mail,
+                answers,
+            } => self.tell_outside(move |shared, durable| {
                 if durable {
-                    shared.waiters.tell(&client, &mail);
+                    shared.waiters.tell(&client, &mail, answers.as_deref());
                 }
             }),
             Effect::Publish(event) => {

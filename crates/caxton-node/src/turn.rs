@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use caxton_engine::{Call, HostCalls, Instance, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
-use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, Micros, Timestamp};
+use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, HostCode, Micros, Timestamp};
 
 use crate::{
     clock,
@@ -170,9 +170,18 @@ async fn init(
         && let Some(host) = &mut guest.host
         && let Err(refused) = host.register_capabilities(&json)
     {
+        let why = match refused {
+            HostCode::QuotaReached | HostCode::TooLarge => {
+                "each list has at most 64 entries of 256 bytes, and the whole at most 64 KiB"
+            }
+            _ => "it is not the JSON of a descriptor",
+        };
         host.log(
             LogLevel::Warn,
-            &format!("the descriptor of get_capabilities was not accepted: {refused:?}"),
+            &format!(
+                "`get_capabilities` returned a descriptor that was refused with code {}: {why}",
+                refused.as_i32()
+            ),
         );
     }
     Ok(0)

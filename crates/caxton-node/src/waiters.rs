@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use caxton_model::{Message, Pending};
+use caxton_model::{AgentId, Fields, Message, Pending, Receiver, is_reserved_name};
 use tokio::sync::oneshot;
 
 /// Waits one client may have open at a time.
@@ -13,29 +13,56 @@ use tokio::sync::oneshot;
 /// Each is a request that hangs; more is a client that forgot them.
 const WAITS_MAX: usize = 1_000;
 
-/// What a client waits for: the first message with that `in_reply_to`, else the first of that
-/// conversation.
+/// What a client waits for: the reply to the request of that name.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
-    pub(crate) reply_with: Option<Arc<str>>,
-    pub(crate) conversation: Option<Arc<str>>,
+    reply_with: Option<Arc<str>>,
+    /// The request as it was sent earlier, where this is a retry: the kernel may have forgotten it.
+    earlier: Option<Message>,
 }
 
 impl Wanted {
-    /// What answers a message.
-    pub(crate) fn answer_to(message: &Message) -> Self {
+    /// The reply to a request that is about to be sent.
+    pub(crate) fn first(fields: &Fields) -> Self {
+        Self {
+            reply_with: fields.reply_with.clone(),
+            earlier: None,
+        }
+    }
+    /// The reply to a request that was sent before.
+    pub(crate) fn again(message: &Message) -> Self {
         Self {
             reply_with: message.reply_with.clone(),
-            conversation: message.conversation_id.clone(),
+            earlier: Some(message.clone()),
         }
     }
-    /// Whether this message is it.
-    pub(crate) fn fits(&self, message: &Message) -> bool {
-        match (&self.reply_with, &message.in_reply_to) {
-            (Some(wanted), Some(given)) => wanted == given,
-            _ => self.conversation.is_some() && self.conversation == message.conversation_id,
+    /// Whether this message is it; `answers` is the request that the kernel knows it to answer.
+    pub(crate) fn fits(&self, message: &Message, answers: Option<&str>) -> bool {
+        if answers.is_some() {
+            return answers == self.reply_with.as_deref();
         }
+        let Some(earlier) = &self.earlier else {
+            return false;
+        };
+        let asked = match &earlier.receiver {
+            Receiver::One(name) => may_be(name, &message.sender),
+            Receiver::List(names) => names.iter().any(|name| may_be(name, &message.sender)),
+            Receiver::Capability(_) => true,
+        };
+        asked
+            && match (&self.reply_with, &message.in_reply_to) {
+                (Some(wanted), Some(given)) => wanted == given,
+                _ => {
+                    earlier.conversation_id.is_some()
+                        && earlier.conversation_id == message.conversation_id
+                }
+            }
     }
+}
+
+/// Whether a receiver as written may be the one that speaks. An id does not say.
+fn may_be(written: &str, speaker: &str) -> bool {
+    written == speaker || is_reserved_name(speaker) || AgentId::read(written).is_some()
 }
 
 #[derive(Debug)]
@@ -87,14 +114,16 @@ impl Waiters {
         }
     }
     /// A message stands in the client's mailbox, durable: whoever waits for it is told.
-    pub(crate) fn tell(&self, client: &str, mail: &Pending) {
+    ///
+    /// `answers`: the `reply_with` of the client's request to which the mail is the reply.
+    pub(crate) fn tell(&self, client: &str, mail: &Pending, answers: Option<&str>) {
         let mut guard = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(of_client) = guard.1.get_mut(client) else {
             return;
         };
         let mut rest = Vec::with_capacity(of_client.len());
         for wait in of_client.drain(..) {
-            if wait.wanted.fits(&mail.message) {
+            if wait.wanted.fits(&mail.message, answers) {
                 // The waiter may have gone away; the reply stays in the mailbox.
                 let _ = wait.sender.send(mail.clone());
             } else {

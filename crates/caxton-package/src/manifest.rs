@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use caxton_model::{
-    Durability, EngineProfile, Kind, LimitName, Micros, Permission, Restart, Strategy, Supervision,
-    SupervisionGroup,
+    AgentName, Durability, EngineProfile, Kind, LimitName, Micros, Permission, Restart, Strategy,
+    Supervision, SupervisionGroup,
 };
 
 use crate::{
@@ -241,8 +241,16 @@ const KINDS: [(&str, Kind); 4] = [
     ("app", Kind::App),
 ];
 
+/// An agent is deployed under its package's name: it must be one that an agent can bear.
+fn check_agent_name(table: &TableReader<'_>, name: &PackageName) {
+    if let Err(error) = name.as_str().parse::<AgentName>() {
+        let what = format!("`package.name`: {error}");
+        table.complain(table.span_of("name"), what, "");
+    }
+}
+
 fn read_package(mut table: TableReader<'_>) -> Head {
-    let name = table.required_text("name", "my-agent").and_then(|text| {
+    let name: Option<PackageName> = table.required_text("name", "my-agent").and_then(|text| {
         let span = table.span_of("name");
         text.parse()
             .map_err(|reason: String| table.complain(span, reason, ""))
@@ -260,6 +268,9 @@ fn read_package(mut table: TableReader<'_>) -> Head {
         true => table.choice("kind", &KINDS),
         false => table.required_text("kind", "agent").and(None),
     };
+    if let (Some(Kind::Agent), Some(name)) = (kind, &name) {
+        check_agent_name(&table, name);
+    }
     let module = table
         .required_text("module", "target/my_agent.wasm")
         .and_then(|text| {

@@ -6,6 +6,10 @@ use std::{
 };
 
 use caxton_api::{NewToken, Scope, TokenCreated, TokenEntry};
+use caxton_kernel::{
+    Verb,
+    border::{By, Principal, Target, Token, decide},
+};
 use caxton_model::{AgentName, Digest, ErrorCode, Namespace};
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
@@ -24,8 +28,11 @@ const ADMIN_ID: &str = "admin";
 pub(crate) struct Caller {
     /// The token's id; for what is kept per caller.
     pub(crate) id: Arc<str>,
-    /// The token's name; the sender of messages that name none.
+    /// The token's name.
     pub(crate) name: Arc<str>,
+    /// The client it is bound to, and the sender of messages that name none: its name in its
+    /// namespace.
+    pub(crate) client: Arc<str>,
     scopes: Arc<[Scope]>,
     /// The namespace it ends at; `None`: all of them.
     pub(crate) namespace: Option<Namespace>,
@@ -37,6 +44,7 @@ impl Caller {
         Self {
             id: "".into(),
             name: "".into(),
+            client: "".into(),
             scopes: Arc::new([]),
             namespace: None,
         }
@@ -45,9 +53,27 @@ impl Caller {
     pub(crate) fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
-    /// Whether what stands in a namespace is this caller's to see.
-    pub(crate) fn sees(&self, namespace: &Namespace) -> bool {
-        self.namespace.as_ref().is_none_or(|own| own == namespace)
+    /// The caller, as the border sees it.
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        if self.may(Scope::Admin) {
+            return Principal::Operator;
+        }
+        Principal::Token(Token {
+            namespace: self.namespace.as_ref().map(Namespace::as_str),
+            client: &self.client,
+            read: self.may(Scope::Read),
+            send: self.may(Scope::Send),
+            operate: self.may(Scope::Operate),
+        })
+    }
+    /// Whether the caller may do that to a target.
+    pub(crate) fn may_do(&self, verb: Verb, target: Target<'_>) -> bool {
+        decide(self.principal(), verb, target).allows()
+    }
+    /// Whether the caller may be told that an agent of that name exists.
+    pub(crate) fn learns_of(&self, name: &AgentName) -> bool {
+        let (name, by) = (name.as_str(), By::Name);
+        self.may_do(Verb::LearnOf, Target::Agent { name, by })
     }
     /// The caller, if it has this scope.
     ///
@@ -70,13 +96,16 @@ struct Known {
 impl Known {
     fn of(kept: Kept) -> Option<Self> {
         let hash: Digest = kept.hash.parse().ok()?;
+        let default = Namespace::default();
         let namespace = match &kept.namespace {
             Some(text) => Some(text.parse().ok()?),
             None => None,
         };
+        let client = AgentName::new(namespace.as_ref().unwrap_or(&default), &kept.name).ok()?;
         let caller = Caller {
             id: kept.id.as_str().into(),
             name: kept.name.as_str().into(),
+            client: client.shared(),
             scopes: kept.scopes.as_slice().into(),
             namespace,
         };
@@ -340,11 +369,13 @@ mod tests {
             .caller(&bearer(&format!("Bearer {}", made.token)))
             .unwrap();
         assert!(caller.may(Scope::Read) && !caller.may(Scope::Send));
-        assert!(caller.sees(&"acme".parse().unwrap()) && !caller.sees(&Namespace::default()));
+        let learns = |caller: &Caller, name: &str| caller.learns_of(&name.parse().unwrap());
+        assert!(learns(&caller, "acme/x") && !learns(&caller, "x"));
+        assert_eq!(&*caller.client, "acme/ci");
         let admin = again
             .caller(&bearer(&format!("bearer {}", again.admin())))
             .unwrap();
-        assert!(admin.may(Scope::Operate) && admin.sees(&Namespace::default()));
+        assert!(admin.may(Scope::Operate) && learns(&admin, "x"));
         again.create(new("other")).await.unwrap();
         let full = again.create(new("third")).await.unwrap_err();
         assert_eq!(full.problem.code, "node-budget");

@@ -331,6 +331,33 @@ impl Metrics {
     }
 }
 
+/// What of the metrics is about agents whose names fit, with the families' own lines.
+///
+/// The rest is of the whole node, and tells one namespace what another does.
+pub(crate) fn of_agents(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    let (mut own, mut head, mut in_head) = (String::new(), Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with('#') {
+            if !in_head {
+                head.clear();
+            }
+            in_head = true;
+            head.push(line);
+        } else {
+            in_head = false;
+            let label = line.split_once("agent=\"").map(|(_, rest)| rest);
+            let agent = label.and_then(|rest| rest.split('"').next());
+            if agent.is_some_and(&fits) {
+                for line in head.drain(..).chain([line]) {
+                    own.push_str(line);
+                    own.push('\n');
+                }
+            }
+        }
+    }
+    own
+}
+
 /// Describes every family and makes its first series, so that it is there before anything happened.
 fn describe() {
     for family in FAMILIES {

@@ -1,25 +1,42 @@
 //! Names as a caller means them: within its namespace.
 
-use caxton_kernel::{Listing, Refusal};
+use caxton_kernel::{
+    Listing, Refusal, Verb,
+    border::{By, Principal, Target},
+};
 use caxton_model::{AgentId, AgentName, Destination, ErrorCode, Message, NameError, Namespace};
 use caxton_node::Node;
 
 use crate::{auth::Caller, refuse::Failure};
 
-/// The agent a caller means by an id or a name, if it is the caller's to see.
+/// The agent a caller means by an id or a name, if it is the caller's to learn of.
 ///
 /// A caller that ends at a namespace means its own by a bare name.
 /// Errors: `not-found`, also for what belongs to others.
 pub(crate) fn agent(node: &Node, caller: &Caller, text: &str) -> Result<Listing, Failure> {
-    let listing = node.find(&qualified(caller, text));
-    match listing {
-        Ok(listing) if caller.sees(listing.spec.name.namespace()) => Ok(listing),
-        Err(refusal) if caller.namespace.is_none() => Err(refusal.into()),
-        _ => {
-            let shown: String = text.chars().take(100).collect();
-            Err(Refusal::new(ErrorCode::NotFound, format!("there is no agent `{shown}`")).into())
-        }
+    let meant = qualified(caller, text);
+    let listing = node.listing(&meant);
+    if let Some(listing) = listing.filter(|listing| caller.learns_of(&listing.spec.name)) {
+        return Ok(listing);
     }
+    let near = near(node, caller, &meant);
+    let shown: String = text.chars().take(100).collect();
+    let text = format!("there is no agent `{shown}`{near}");
+    Err(Refusal::new(ErrorCode::NotFound, text).into())
+}
+
+/// A hint at a name like the one meant. There is none for names that lie outside.
+fn near(node: &Node, caller: &Caller, meant: &str) -> String {
+    let is_outside = |name: AgentName| !caller.learns_of(&name);
+    if meant.parse().is_ok_and(is_outside) {
+        return String::new();
+    }
+    let agents = node.agents();
+    let names = agents.iter().map(|listing| &listing.spec.name);
+    let known = names.filter(|name| caller.learns_of(name));
+    caxton_model::nearest(meant, known.map(AgentName::as_str))
+        .map(|name| format!("; did you mean `{name}`?"))
+        .unwrap_or_default()
 }
 
 /// A name in its one form, with the caller's namespace where it has none of its own.
@@ -62,16 +79,24 @@ pub(crate) fn new_agent(caller: &Caller, text: &str) -> Result<AgentName, Failur
 
 /// The name under which a caller sends and gets replies.
 ///
-/// Errors: `invalid-name`, `reserved-name`, `forbidden` in another's namespace.
+/// Errors: `invalid-name`, `reserved-name`, `forbidden` for another's.
 pub(crate) fn client(caller: &Caller, text: &str) -> Result<AgentName, Failure> {
     let name: AgentName = qualified(caller, text)
         .parse()
         .map_err(|error| refused(&error))?;
-    within(caller, name)
+    if caller.may_do(Verb::AnswerFor, Target::Client(name.as_str())) {
+        return Ok(name);
+    }
+    let name = within(caller, name)?;
+    let detail = format!(
+        "token `{}` sends and reads as the client `{}`; `{name}` needs the scope `operate`",
+        caller.name, caller.client
+    );
+    Err(Failure::new(ErrorCode::Forbidden, detail))
 }
 
 fn within(caller: &Caller, name: AgentName) -> Result<AgentName, Failure> {
-    if caller.sees(name.namespace()) {
+    if caller.learns_of(&name) {
         return Ok(name);
     }
     let own = caller
@@ -86,17 +111,21 @@ fn within(caller: &Caller, name: AgentName) -> Result<AgentName, Failure> {
     Err(Failure::new(ErrorCode::Forbidden, detail))
 }
 
-/// Whether a name or an id, as written in a message, lies in what the caller may see.
+/// Whether what a party wrote or was sent is the caller's to see.
+///
+/// The party is a name or an id, as it is written in a message.
 pub(crate) fn sees_party(node: &Node, caller: &Caller, party: &str) -> bool {
-    if caller.namespace.is_none() {
+    if matches!(caller.principal(), Principal::Operator) {
         return true;
     }
-    if let Ok(listing) = node.find(party) {
-        return caller.sees(listing.spec.name.namespace());
+    if let Some(listing) = node.listing(party) {
+        let (name, by) = (listing.spec.name.as_str(), By::Name);
+        return caller.may_do(Verb::See, Target::Agent { name, by });
     }
-    party
-        .parse::<AgentName>()
-        .is_ok_and(|name| caller.sees(name.namespace()))
+    match party.parse::<AgentName>() {
+        Ok(name) => caller.may_do(Verb::See, Target::Client(name.as_str())),
+        Err(_) => caller.may_do(Verb::See, Target::BuiltIn(party)),
+    }
 }
 
 /// Whether a message is the caller's to see: it sent it, or it went to where the caller is.
@@ -106,11 +135,17 @@ pub(crate) fn sees_message(
     message: &Message,
     to: &[Destination],
 ) -> bool {
-    caller.namespace.is_none()
+    matches!(caller.principal(), Principal::Operator)
         || sees_party(node, caller, &message.sender)
         || to.iter().any(|to| match to {
             Destination::Agent(id) => sees_party(node, caller, &id.to_string()),
             Destination::Client(name) => sees_party(node, caller, name),
-            Destination::Dead { intended, .. } => sees_party(node, caller, intended),
+            Destination::Dead { intended, code, .. } => sees_dead(node, caller, intended, *code),
         })
+}
+
+/// Whether a message that was not delivered is its receiver's to see: not if its sender had no
+/// right to send it there.
+pub(crate) fn sees_dead(node: &Node, caller: &Caller, intended: &str, code: ErrorCode) -> bool {
+    !matches!(code, ErrorCode::Denied | ErrorCode::Forbidden) && sees_party(node, caller, intended)
 }

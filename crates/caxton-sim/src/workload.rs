@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caxton_kernel::{Event, Post, shard_of_client};
+use caxton_kernel::{Event, Post, Reach, shard_of_client};
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, Digest, Durability, EngineProfile, Fields, Grants,
     Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision, SupervisionGroup,
@@ -197,6 +197,7 @@ impl Life {
         let resend = self.rng.percent(70);
         self.world
             .say(format_args!("dead letters, resend {resend}"));
+        let resend = resend.then(Reach::default);
         for shard in 0..self.world.shards.len() {
             let ticket = self.ticket();
             let letters = self
@@ -208,7 +209,7 @@ impl Life {
             let event = Event::TakeDeadLetters {
                 ticket,
                 keys,
-                resend,
+                resend: resend.clone(),
             };
             self.world.step(shard, event);
         }

@@ -285,7 +285,7 @@ impl World {
             Effect::Answer { ticket, answer } => {
                 self.machine.leave(Leaving::Answer(ticket, answer));
             }
-            Effect::ClientMail { client, mail } => {
+            Effect::ClientMail { client, mail, .. } => {
                 self.machine.leave(Leaving::Mail(client, mail.key));
             }
             Effect::Publish(event) => {

@@ -8,7 +8,7 @@ use caxton_model::{Message, Performative, glob};
 use serde_json::{Value, json};
 
 use super::{Asker, Reply, action, described_name, df::without_services, results_max};
-use crate::{Kernel, Listing};
+use crate::{Kernel, Listing, bounds::Measure};
 
 /// Answers one message.
 pub(crate) fn answer(kernel: &Kernel, asker: &Asker, message: &Message) -> Reply {
@@ -20,7 +20,7 @@ pub(crate) fn answer(kernel: &Kernel, asker: &Asker, message: &Message) -> Reply
                 Some((_, description)) => description.cloned().unwrap_or_default(),
                 None => content.get("description").unwrap_or(&content).clone(),
             };
-            Reply::result(search(kernel, asker, &wanted, results_max(&content)))
+            search(kernel, asker, &wanted, results_max(&content))
         }
         other => Reply::not_understood(
             "unsupported-act",
@@ -39,17 +39,21 @@ fn request(kernel: &Kernel, asker: &Asker, content: &Value) -> Reply {
     let description = description.unwrap_or(&nothing);
     let name = described_name(description);
     match what {
-        "search" => Reply::result(search(kernel, asker, description, results_max(content))),
+        "search" => search(kernel, asker, description, results_max(content)),
         "get-description" => get_description(kernel, asker, name),
         "register" => match name {
             None => Reply::not_understood("missing-parameter", "`description` needs a `name`"),
-            Some(name) if kernel.directory.has_name(name) => {
+            Some(name) if asker.learns_of(name) && kernel.directory.has_name(name) => {
                 Reply::failure("already-registered", format!("`{name}` is registered"))
             }
             Some(_) => Reply::refuse("unauthorised", "agents are registered by deploying them"),
         },
         "modify" | "deregister" => {
-            if name.is_some_and(|name| kernel.directory.resolve(name).is_none()) {
+            let is_there = |name| {
+                let listing = kernel.directory.resolve(name);
+                listing.is_some_and(|listing| asker.is_shown(&listing))
+            };
+            if name.is_some_and(|name| !is_there(name)) {
                 return Reply::failure("not-registered", "there is no such agent");
             }
             match &asker.agent {
@@ -85,7 +89,7 @@ fn get_description(kernel: &Kernel, asker: &Asker, name: Option<&str>) -> Reply 
             json!({ "name": "caxton", "ap-services": [{ "name": "ams" }, { "name": "df" }] });
         return Reply::say(Performative::Inform, json!({ "result": node }));
     };
-    match kernel.directory.resolve(name).filter(|l| shown(asker, l)) {
+    match kernel.directory.resolve(name).filter(|l| asker.is_shown(l)) {
         Some(listing) => Reply::say(
             Performative::Inform,
             json!({ "result": describe(&listing) }),
@@ -94,30 +98,32 @@ fn get_description(kernel: &Kernel, asker: &Asker, name: Option<&str>) -> Reply 
     }
 }
 
-fn shown(asker: &Asker, listing: &Listing) -> bool {
-    let namespace = asker.namespace.as_ref();
-    namespace.is_none_or(|namespace| namespace == listing.spec.name.namespace())
-}
-
 fn describe(listing: &Listing) -> Value {
     let (name, id) = (listing.spec.name.as_str(), listing.spec.id.to_string());
     json!({ "name": name, "id": id, "state": listing.status, "addresses": [name, id] })
 }
 
 /// All agents that fit a description: `name` (a glob, or an id) and `state`.
-fn search(kernel: &Kernel, asker: &Asker, description: &Value, most: usize) -> Vec<Value> {
+fn search(kernel: &Kernel, asker: &Asker, description: &Value, most: usize) -> Reply {
     let name = described_name(description);
+    if let Err(error) = Measure::default().text("name", name.unwrap_or_default()) {
+        return Reply::not_understood("unrecognised-value", error.to_string());
+    }
     let state = description.get("state");
-    let found = kernel.directory.select(None, |listing| {
-        shown(asker, listing)
+    let candidates = kernel
+        .directory
+        .candidates(asker.namespace.as_ref(), [], &kernel.work);
+    let fits = |listing: &Listing| {
+        asker.is_shown(listing)
             && name.is_none_or(|wanted| {
                 glob(wanted, listing.spec.name.as_str()) || wanted.parse() == Ok(listing.spec.id)
             })
-    });
-    found
-        .iter()
-        .map(describe)
+    };
+    let found = candidates.iter().filter(|listing| fits(listing));
+    let entries = found.map(|listing| describe(listing));
+    let found = entries
         .filter(|entry| state.is_none_or(|state| entry.get("state") == Some(state)))
         .take(most)
-        .collect()
+        .collect();
+    Reply::result(found)
 }

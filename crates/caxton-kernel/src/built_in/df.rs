@@ -12,18 +12,16 @@ use serde_json::{Value, json};
 
 use super::{
     Asker, Reply, action, described_name, results_max,
-    template::{RESULTS_MAX, Template, digest, search, texts},
+    template::{BYTES_AN_ELEMENT, RESULTS_MAX, Template, digest, search, texts},
+    told::{ROUND_ELEMENTS_MAX, ROUND_MAX},
 };
-use crate::{Directory, Kernel, route};
+use crate::{Directory, Kernel, bounds::Measure, check_descriptor, route, work::Work};
 
 /// Subscriptions one agent or client has at most.
 const SUBSCRIPTIONS_OF_ONE_MAX: usize = 100;
 
 /// Subscriptions one shard has at most; each is a search at every change.
 const SUBSCRIPTIONS_MAX: usize = 10_000;
-
-/// Services one entry has at most, as in a descriptor.
-const SERVICES_MAX: usize = 1_000;
 
 /// Answers one message.
 pub(crate) fn answer(kernel: &Kernel, asker: &Asker, message: &Message) -> Reply {
@@ -32,7 +30,7 @@ pub(crate) fn answer(kernel: &Kernel, asker: &Asker, message: &Message) -> Reply
         Performative::Request => request(kernel, asker, &content),
         Performative::QueryRef => {
             let description = description_of(&content);
-            match Template::read(&description) {
+            match Template::admit(&description) {
                 Ok(template) => found(kernel, asker, &template, results_max(&content)),
                 Err(text) => Reply::not_understood("unrecognised-value", text),
             }
@@ -59,7 +57,13 @@ fn description_of(content: &Value) -> Value {
 
 fn found(kernel: &Kernel, asker: &Asker, template: &Template, most: usize) -> Reply {
     let namespace = asker.namespace.as_ref();
-    Reply::result(search(&kernel.directory, template, namespace, most))
+    Reply::result(search(
+        &kernel.directory,
+        template,
+        namespace,
+        most,
+        &kernel.work,
+    ))
 }
 
 fn request(kernel: &Kernel, asker: &Asker, content: &Value) -> Reply {
@@ -71,7 +75,7 @@ fn request(kernel: &Kernel, asker: &Asker, content: &Value) -> Reply {
     let nothing = Value::Null;
     let description = description.unwrap_or(&nothing);
     match what {
-        "search" => match Template::read(description) {
+        "search" => match Template::admit(description) {
             Ok(template) => found(kernel, asker, &template, results_max(content)),
             Err(text) => Reply::not_understood("unrecognised-value", text),
         },
@@ -107,7 +111,12 @@ fn change(kernel: &Kernel, id: AgentId, what: &str, description: &Value, content
         }
         ("deregister", true) => without_services(now.as_deref()),
         _ => match entry(description, now.as_deref()) {
-            Ok(entry) => Some(Arc::new(entry)),
+            Ok(entry) => {
+                let lists = [&entry.protocols, &entry.ontologies, &entry.languages];
+                let count: usize = lists.map(Vec::len).iter().sum();
+                kernel.work.visit(count + entry.services.len());
+                Some(Arc::new(entry))
+            }
             Err(text) => return Reply::not_understood("unrecognised-value", text),
         },
     };
@@ -134,17 +143,17 @@ fn entry(description: &Value, now: Option<&Capabilities>) -> Result<Capabilities
         Some(Value::Array(services)) if !services.is_empty() => services,
         _ => return Err("an entry needs `services`: a list with at least one".to_owned()),
     };
-    if written.len() > SERVICES_MAX {
-        return Err(format!("at most {SERVICES_MAX} services"));
-    }
+    Measure::count("services", written.len()).map_err(|error| error.to_string())?;
     let services = written.iter().map(service).collect::<Result<_, _>>()?;
-    Ok(Capabilities {
+    let entry = Capabilities {
         services,
         protocols: texts(description, "protocols")?,
         ontologies: texts(description, "ontologies")?,
         languages: texts(description, "languages")?,
         ..now.cloned().unwrap_or_default()
-    })
+    };
+    check_descriptor(&entry).map_err(|error| error.to_string())?;
+    Ok(entry)
 }
 
 fn service(written: &Value) -> Result<ServiceDescription, String> {
@@ -171,19 +180,23 @@ fn subscribe(kernel: &Kernel, asker: &Asker, message: &Message, content: &Value)
         return Reply::refuse("missing-parameter", text);
     };
     let written = description_of(content);
-    let template = match Template::read(&written) {
+    let template = match Template::admit(&written) {
         Ok(template) => template,
         Err(text) => return Reply::not_understood("unrecognised-value", text),
     };
-    let all = &kernel.state.df_subscriptions;
-    let own = |s: &&DfSubscription| s.subscriber == message.sender;
-    if all.len() >= SUBSCRIPTIONS_MAX || all.iter().filter(own).count() >= SUBSCRIPTIONS_OF_ONE_MAX
-    {
+    let own = kernel.told.of(&message.sender).count();
+    if kernel.told.len() >= SUBSCRIPTIONS_MAX || own >= SUBSCRIPTIONS_OF_ONE_MAX {
         let text = format!("at most {SUBSCRIPTIONS_OF_ONE_MAX} subscriptions each");
         return Reply::refuse("too-many-subscriptions", text);
     }
     let namespace = asker.namespace.as_ref();
-    let found = search(&kernel.directory, &template, namespace, RESULTS_MAX);
+    let found = search(
+        &kernel.directory,
+        &template,
+        namespace,
+        RESULTS_MAX,
+        &kernel.work,
+    );
     let told = digest(&found);
     let kept = json!({ "description": written, "namespace": namespace.map(Namespace::as_str) });
     Reply {
@@ -220,7 +233,9 @@ fn cancel(kernel: &Kernel, message: &Message) -> Reply {
 }
 
 /// Looks a subscription's result up anew.
-fn looked_up(directory: &Directory, subscription: &DfSubscription) -> Vec<Value> {
+fn looked_up(directory: &Directory, subscription: &DfSubscription, work: &Work) -> Vec<Value> {
+    // What was kept before there were bounds may be long.
+    work.visit(subscription.template.as_str().len() / BYTES_AN_ELEMENT);
     let kept = subscription.template.value();
     let template = kept.get("description").map(Template::read);
     let template = template.and_then(Result::ok).unwrap_or_default();
@@ -228,14 +243,22 @@ fn looked_up(directory: &Directory, subscription: &DfSubscription) -> Vec<Value>
         .get("namespace")
         .and_then(Value::as_str)
         .and_then(|text| text.parse().ok());
-    search(directory, &template, namespace.as_ref(), RESULTS_MAX)
+    search(directory, &template, namespace.as_ref(), RESULTS_MAX, work)
 }
 
 impl Kernel {
     /// Tells some of those who subscribed to what has changed; the next round tells the next.
     pub(crate) fn tell_subscribers(&mut self) {
-        let round = self.told.round(self.now, &self.state.df_subscriptions);
-        for (subscriber, conversation) in round {
+        self.told.begin_round(self.now, &self.work);
+        let begun = self.work.visited();
+        for _ in 0..ROUND_MAX {
+            let spent = self.work.visited().saturating_sub(begun);
+            if spent > ROUND_ELEMENTS_MAX {
+                break;
+            }
+            let Some((subscriber, conversation)) = self.told.next() else {
+                break;
+            };
             let subscription = self
                 .state
                 .df_subscriptions
@@ -248,7 +271,11 @@ impl Kernel {
     }
 
     fn tell(&mut self, mut subscription: DfSubscription) {
-        let found = looked_up(&self.directory, &subscription);
+        let begun = self.work.visited();
+        let found = looked_up(&self.directory, &subscription, &self.work);
+        if let Some(listing) = self.directory.resolve(&subscription.subscriber) {
+            self.charge(listing.spec.id, begun);
+        }
         let told = digest(&found);
         if subscription.told == told {
             return;

@@ -3,7 +3,12 @@
 use caxton_model::{Capabilities, Namespace, ServiceDescription, stable_hash};
 use serde_json::{Value, json};
 
-use crate::{Directory, Listing};
+use crate::{
+    Directory, Listing, TooLong,
+    bounds::Measure,
+    offered::{List, Service},
+    work::Work,
+};
 
 use super::described_name;
 
@@ -13,23 +18,22 @@ pub(crate) const RESULTS_MAX: usize = 1_000;
 /// Bytes of descriptions one answer holds at most, so that it fits a message of 1 MiB.
 const RESULT_BYTES_MAX: usize = 900 * 1_024;
 
+/// Bytes of JSON that are read or written for the price of one element.
+pub(crate) const BYTES_AN_ELEMENT: usize = 64;
+
 /// What must be true of an entry of the `df`. Nothing given: every entry fits.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Template {
     name: Option<String>,
     services: Vec<ServiceTemplate>,
-    protocols: Vec<String>,
-    ontologies: Vec<String>,
-    languages: Vec<String>,
+    lists: WantedLists,
 }
 
 #[derive(Debug, Default, Clone)]
 struct ServiceTemplate {
     name: Option<String>,
     kind: Option<String>,
-    protocols: Vec<String>,
-    ontologies: Vec<String>,
-    languages: Vec<String>,
+    lists: WantedLists,
     properties: Option<Value>,
 }
 
@@ -52,9 +56,7 @@ impl Template {
         Ok(Self {
             name: described_name(description).map(str::to_owned),
             services,
-            protocols: texts(description, "protocols")?,
-            ontologies: texts(description, "ontologies")?,
-            languages: texts(description, "languages")?,
+            lists: WantedLists::read(description)?,
         })
     }
     /// The service's name whose changes matter; empty: all.
@@ -64,16 +66,74 @@ impl Template {
             _ => String::new(),
         }
     }
-    fn fits(&self, listing: &Listing, offers: &Capabilities) -> bool {
-        let name = self.name.as_deref();
+    /// Reads one that is about to be searched for or kept.
+    ///
+    /// Errors: in words; also where a list or a text in it is too long.
+    pub(crate) fn admit(description: &Value) -> Result<Self, String> {
+        let template = Self::read(description)?;
+        template.check().map_err(|error| error.to_string())?;
+        Ok(template)
+    }
+    fn check(&self) -> Result<(), TooLong> {
+        let mut measure = Measure::default();
+        measure.text("name", self.name.as_deref().unwrap_or_default())?;
+        self.lists.check(&mut measure)?;
+        Measure::count("services", self.services.len())?;
+        for service in &self.services {
+            measure.text("services.name", service.name.as_deref().unwrap_or_default())?;
+            measure.text("services.type", service.kind.as_deref().unwrap_or_default())?;
+            service.lists.check(&mut measure)?;
+            let properties = service.properties.as_ref().map(Value::to_string);
+            measure.bytes(properties.map_or(0, |text| text.len()));
+        }
+        measure.end()
+    }
+    fn fits(&self, listing: &Listing, work: &Work) -> bool {
+        let (name, offered) = (self.name.as_deref(), &listing.offered);
         name.is_none_or(|n| n == listing.spec.name.as_str() || n.parse() == Ok(listing.spec.id))
-            && has_all(&offers.protocols, &self.protocols)
-            && has_all(&offers.ontologies, &self.ontologies)
-            && has_all(&offers.languages, &self.languages)
             && self
-                .services
-                .iter()
-                .all(|wanted| offers.services.iter().any(|service| wanted.fits(service)))
+                .lists
+                .are_in(work, |list, text| offered.has(list, text))
+            && self.services.iter().all(|wanted| {
+                let mut services = offered.services(wanted.name.as_deref(), wanted.kind.as_deref());
+                services.any(|service| wanted.fits(&service, work))
+            })
+    }
+}
+
+/// What must stand in an entry's or a service's lists.
+#[derive(Debug, Default, Clone)]
+struct WantedLists {
+    protocols: Vec<String>,
+    ontologies: Vec<String>,
+    languages: Vec<String>,
+}
+
+impl WantedLists {
+    fn read(value: &Value) -> Result<Self, String> {
+        Ok(Self {
+            protocols: texts(value, "protocols")?,
+            ontologies: texts(value, "ontologies")?,
+            languages: texts(value, "languages")?,
+        })
+    }
+    fn check(&self, measure: &mut Measure) -> Result<(), TooLong> {
+        measure.list("protocols", &self.protocols)?;
+        measure.list("ontologies", &self.ontologies)?;
+        measure.list("languages", &self.languages)
+    }
+    fn are_in(&self, work: &Work, has: impl Fn(List, &str) -> bool) -> bool {
+        List::ALL.into_iter().all(|list| {
+            let wanted = match list {
+                List::Protocols => &self.protocols,
+                List::Ontologies => &self.ontologies,
+                List::Languages => &self.languages,
+            };
+            wanted.iter().all(|text| {
+                work.visit(1);
+                has(list, text)
+            })
+        })
     }
 }
 
@@ -92,30 +152,26 @@ impl ServiceTemplate {
         Ok(Self {
             name: text("name"),
             kind: text("type"),
-            protocols: texts(value, "protocols")?,
-            ontologies: texts(value, "ontologies")?,
-            languages: texts(value, "languages")?,
+            lists: WantedLists::read(value)?,
             properties: value.get("properties").filter(|p| !p.is_null()).cloned(),
         })
     }
-    fn fits(&self, service: &ServiceDescription) -> bool {
+    fn fits(&self, service: &Service<'_>, work: &Work) -> bool {
+        work.visit(1);
         let same = |wanted: &Option<String>, given: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == given)
         };
-        same(&self.name, &service.name)
-            && same(&self.kind, &service.kind)
-            && has_all(&service.protocols, &self.protocols)
-            && has_all(&service.ontologies, &self.ontologies)
-            && has_all(&service.languages, &self.languages)
+        let described = service.description;
+        same(&self.name, &described.name)
+            && same(&self.kind, &described.kind)
             && self
-                .properties
-                .as_ref()
-                .is_none_or(|wanted| *wanted == service.properties.value())
+                .lists
+                .are_in(work, |list, text| service.has(list, text))
+            && self.properties.as_ref().is_none_or(|wanted| {
+                work.visit(described.properties.as_str().len() / BYTES_AN_ELEMENT);
+                *wanted == described.properties.value()
+            })
     }
-}
-
-fn has_all(given: &[String], wanted: &[String]) -> bool {
-    wanted.iter().all(|text| given.contains(text))
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
@@ -186,25 +242,29 @@ pub(crate) fn search(
     template: &Template,
     namespace: Option<&Namespace>,
     results_max: usize,
+    work: &Work,
 ) -> Vec<Value> {
-    let service = template.service();
-    let capability = (!service.is_empty()).then_some(service.as_str());
-    let found = directory.select(capability, |listing| {
-        namespace.is_none_or(|n| n == listing.spec.name.namespace())
-            && listing
-                .capabilities
-                .as_ref()
-                .is_some_and(|offers| template.fits(listing, offers))
-    });
+    let named = template.services.iter().filter_map(|s| s.name.as_deref());
+    let candidates = directory.candidates(namespace, named, work);
     let mut bytes = 0_usize;
-    found
+    candidates
         .iter()
-        .filter_map(|listing| Some(describe(listing, listing.capabilities.as_ref()?)))
-        .take(results_max)
-        .take_while(|entry| {
-            bytes = bytes.saturating_add(entry.to_string().len());
-            bytes <= RESULT_BYTES_MAX
+        .filter(|listing| namespace.is_none_or(|n| n == listing.spec.name.namespace()))
+        .filter(|listing| template.fits(listing, work))
+        .filter_map(|listing| {
+            let offers = listing.capabilities.as_ref()?;
+            work.visit(offers.services.len());
+            Some(describe(listing, offers))
         })
+        .filter(|entry| {
+            let size = entry.to_string().len();
+            work.visit(size / BYTES_AN_ELEMENT);
+            // One that does not fit leaves the room to the others.
+            let fits = bytes.saturating_add(size) <= RESULT_BYTES_MAX;
+            bytes += if fits { size } else { 0 };
+            fits
+        })
+        .take(results_max)
         .collect()
 }
 

@@ -8,7 +8,7 @@ use super::{
     script::{BEGIN, spec},
     world::World,
 };
-use crate::{Event, Ticket, TurnEffects, TurnEnd};
+use crate::{Event, Reach, Ticket, TurnEffects, TurnEnd};
 
 /// Chance from a seed.
 ///
@@ -80,7 +80,7 @@ fn any_event(rng: &mut Rng) -> Event {
         8 => Event::TakeDeadLetters {
             ticket,
             keys: vec![key, key],
-            resend: rng.percent(50),
+            resend: rng.percent(50).then(Reach::default),
         },
         9 => Event::DropReplies {
             client: "c".into(),

@@ -9,7 +9,7 @@ use caxton_model::{
 };
 
 use super::{show::show_message, world::World};
-use crate::{Event, Post, Ticket, TurnCtx, TurnEffects, TurnEnd};
+use crate::{Event, Post, Reach, Ticket, TurnCtx, TurnEffects, TurnEnd};
 
 /// When every scenario begins: 2026-01-01.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
@@ -331,7 +331,7 @@ impl Script {
             }
             let ticket = self.ticket();
             let keys = letters.into_keys().collect();
-            let resend = verb == "resend";
+            let resend = (verb == "resend").then(Reach::default);
             self.world.step(
                 shard,
                 Event::TakeDeadLetters {

@@ -279,7 +279,7 @@ impl World {
                 let line = show_answer(&answer);
                 self.say(format_args!("  answer {}: {line}", ticket.0));
             }
-            Effect::ClientMail { client, mail } => {
+            Effect::ClientMail { client, mail, .. } => {
                 let line = show_message(&mail.message);
                 self.say(format_args!("  mail for {client}: {line}"));
             }

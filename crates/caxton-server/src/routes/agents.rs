@@ -104,7 +104,7 @@ pub(super) fn list(call: &Call) -> Answered {
     let (name, capability) = (query.get("name"), query.get("capability"));
     let fits = |listing: &Listing| {
         let spec = &listing.spec;
-        call.caller.sees(spec.name.namespace())
+        call.caller.learns_of(&spec.name)
             && after.is_none_or(|after| spec.id > after)
             && status.is_none_or(|status| listing.status == status)
             && namespace

@@ -1,6 +1,7 @@
 //! Messages that could not be delivered.
 
 use caxton_api::{Page, Taken};
+use caxton_kernel::Reach;
 use caxton_model::{DEAD_LETTERS_MAX, DeadLetter, MessageKey};
 use http::StatusCode;
 
@@ -14,7 +15,7 @@ use crate::{
 fn sees(call: &Call, letter: &DeadLetter) -> bool {
     let (node, caller) = (&call.app.node, &call.caller);
     names::sees_party(node, caller, &letter.message.sender)
-        || names::sees_party(node, caller, &letter.intended)
+        || names::sees_dead(node, caller, &letter.intended, letter.code)
 }
 
 pub(super) async fn list(call: Call) -> Answered {
@@ -52,6 +53,8 @@ async fn take(call: &Call, resend: bool) -> Result<Taken, Failure> {
             return Err(missing());
         }
     }
+    // Whoever sends it again needs the right to write there; without it there is nothing to send.
+    let resend = resend.then(|| Reach(call.caller.namespace.clone()));
     match call.app.node.take_dead_letters(vec![key], resend).await? {
         0 => Err(missing()),
         taken => Ok(Taken { taken }),

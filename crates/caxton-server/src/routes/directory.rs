@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use caxton_api::{CapabilityEntry, Offer, Page, Registration};
-use caxton_kernel::Listing;
+use caxton_kernel::{Listing, check_descriptor};
 use caxton_model::{Capabilities, ErrorCode};
 use http::StatusCode;
 
@@ -17,24 +17,29 @@ use crate::{
 
 fn offering(call: &Call, name: &str) -> Vec<Listing> {
     let mut offering = call.app.node.offering(name);
-    offering.retain(|listing| call.caller.sees(listing.spec.name.namespace()));
+    offering.retain(|listing| call.caller.learns_of(&listing.spec.name));
     offering
 }
 
+/// The capabilities that the caller may learn of, each with how many agents offer it.
+fn known(call: &Call) -> impl Iterator<Item = (Arc<str>, usize)> {
+    let all = call.app.node.capabilities().into_iter();
+    let own = all.map(|(name, all)| {
+        let count = match call.caller.namespace {
+            None => all,
+            Some(_) => offering(call, &name).len(),
+        };
+        (name, count)
+    });
+    own.filter(|(_, count)| *count > 0)
+}
+
 pub(super) fn capabilities(call: &Call) -> Answered {
-    let items = call
-        .app
-        .node
-        .capabilities()
-        .into_iter()
-        .map(|(name, all)| CapabilityEntry {
-            agents: match call.caller.namespace {
-                None => all as u64,
-                Some(_) => offering(call, &name).len() as u64,
-            },
+    let items = known(call)
+        .map(|(name, agents)| CapabilityEntry {
+            agents: agents as u64,
             name: name.to_string(),
         })
-        .filter(|entry| entry.agents > 0)
         .collect();
     json(StatusCode::OK, &Page::all(items))
 }
@@ -59,7 +64,7 @@ pub(super) fn capability(call: &Call) -> Answered {
         })
         .collect();
     if items.is_empty() {
-        let all = call.app.node.capabilities();
+        let all: Vec<_> = known(call).collect();
         let near = caxton_model::nearest(name, all.iter().map(|(name, _)| &**name))
             .map(|near| format!("; did you mean `{near}`?"))
             .unwrap_or_default();
@@ -87,6 +92,7 @@ pub(super) async fn register(call: Call) -> Answered {
     descriptor
         .check()
         .map_err(|error| Failure::malformed(error.to_string()))?;
+    check_descriptor(&descriptor).map_err(|error| Failure::malformed(error.to_string()))?;
     let registered = call.app.node.register(&id, Some(Arc::new(descriptor)));
     json(StatusCode::OK, &views::summary(&registered.await?))
 }

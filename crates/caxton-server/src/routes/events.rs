@@ -30,10 +30,19 @@ impl Events {
         let see = |party: &str| names::sees_party(&self.node, &self.caller, party);
         match event {
             NodeEvent::Status { name, .. } | NodeEvent::Fault { name, .. } => see(name),
-            NodeEvent::Sent { message, .. } => {
-                see(&message.sender) || views::receivers(message).iter().any(|to| see(to))
+            NodeEvent::Sent {
+                message,
+                deliveries,
+                ..
+            } => {
+                let to = views::receivers(message);
+                // Where a copy was not delivered, its receiver may not be one that is to see it.
+                let all = to.len() == usize::try_from(*deliveries).unwrap_or(usize::MAX);
+                see(&message.sender) || (all && to.iter().any(|to| see(to)))
             }
-            NodeEvent::DeadLetter { intended, .. } => see(intended),
+            NodeEvent::DeadLetter { intended, code, .. } => {
+                names::sees_dead(&self.node, &self.caller, intended, *code)
+            }
         }
     }
     fn is_about_agent(&self, event: &NodeEvent) -> bool {

@@ -102,7 +102,7 @@ pub(super) async fn send(call: Call) -> Answered {
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let options = take_options(&call, &mut fields)?;
     let sender = match &*fields.sender {
-        "" => &call.caller.name,
+        "" => &call.caller.client,
         _ => &fields.sender,
     };
     let client = names::client(&call.caller, sender)?.shared();
@@ -209,6 +209,11 @@ pub(super) async fn list(call: Call) -> Answered {
         return json(StatusCode::OK, &Page::all(items));
     };
     if let Ok(listing) = names::agent(&call.app.node, &call.caller, receiver) {
+        if !names::sees_party(&call.app.node, &call.caller, listing.spec.name.as_str()) {
+            let name = &listing.spec.name;
+            let detail = format!("`{name}` is an agent; to read its mail needs the scope `read`");
+            return Err(Failure::new(ErrorCode::Forbidden, detail));
+        }
         let mail = call.app.node.mailbox(&listing.spec.id.to_string()).await?;
         return json(StatusCode::OK, &Page::all(wanted.of(&mail, limit)));
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use axum::response::Response;
 use bytes::Bytes;
 use caxton_api::{BudgetView, JournalView, Live, Ready, VersionView};
+use caxton_kernel::{Verb, border::Target};
 use caxton_model::ErrorCode;
 use caxton_node::Health;
 use http::StatusCode;
@@ -12,6 +13,7 @@ use http::StatusCode;
 use crate::{
     call::Call,
     error_pages,
+    metrics::of_agents,
     refuse::{Answered, Failure, json, with_type},
 };
 
@@ -91,7 +93,14 @@ pub(super) async fn metrics(call: &Call) -> Answered {
     if let Some(footprint) = call.app.node.footprint().await {
         call.app.metrics.memory(&footprint);
     }
-    match call.app.metrics.text() {
+    let text = call.app.metrics.text();
+    let own = |text: String| match call.caller.may_do(Verb::LearnOf, Target::Node) {
+        true => text,
+        false => of_agents(&text, |name| {
+            name.parse().is_ok_and(|name| call.caller.learns_of(&name))
+        }),
+    };
+    match text.map(own) {
         Some(text) => Ok(with_type(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",

@@ -1,9 +1,9 @@
 //! How the node is loaded, and by whom.
 
 use caxton_api::{AgentCounts, BusyAgent, MemoryUse, Rates, TopSort, TopView, Totals, Waiting};
-use caxton_kernel::Listing;
+use caxton_kernel::{Listing, Verb, border::Target};
 use caxton_model::{AgentId, AgentStatus, ErrorCode};
-use caxton_node::{Activity, Census, Pulse};
+use caxton_node::{Activity, Census, Footprint, Pulse};
 use http::StatusCode;
 
 use super::node::journal_view;
@@ -42,7 +42,8 @@ pub(super) async fn read(call: &Call) -> Answered {
             "the node is shutting down",
         ));
     };
-    let listings = node.agents();
+    let mut listings = node.agents();
+    listings.retain(|listing| call.caller.learns_of(&listing.spec.name));
     let census = Census::of(&listings);
     let agents = AgentCounts {
         total: listings.len() as u64,
@@ -53,34 +54,24 @@ pub(super) async fn read(call: &Call) -> Answered {
     };
     let rows = rows(call, listings, &pulse, sort.unwrap_or_default());
     let rate = |count: u64| per_second(count, &pulse);
+    let whole = Whole::of(call, &pulse, &footprint, &rows);
     let view = TopView {
         uptime_secs: health.uptime.as_secs(),
         span_micros: u64::try_from(pulse.span.as_micros()).unwrap_or(u64::MAX),
         agents,
         rates: Rates {
-            turns_per_second: rate(pulse.done.turns),
-            messages_per_second: rate(pulse.messages),
-            faults_per_second: rate(pulse.done.faults),
-            cpu_percent: rate(pulse.done.cpu_nanos) / 1e7,
+            turns_per_second: rate(whole.done.turns),
+            messages_per_second: rate(whole.messages),
+            faults_per_second: rate(whole.done.faults),
+            cpu_percent: rate(whole.done.cpu_nanos) / 1e7,
         },
-        totals: Totals {
-            turns: pulse.total.turns,
-            messages: pulse.messages_total,
-            faults: pulse.total.faults,
-        },
+        totals: whole.totals,
         waiting: Waiting {
             messages: census.waiting_messages,
             bytes: census.waiting_bytes,
         },
         journal: journal_view(&health),
-        memory: MemoryUse {
-            guest_bytes: footprint.guest_bytes,
-            packed_bytes: footprint.packed_bytes,
-            stack_bytes: footprint.stack_bytes,
-            code_bytes: footprint.code_bytes,
-            resident_bytes: footprint.resident_bytes,
-            page_table_bytes: footprint.page_table_bytes,
-        },
+        memory: whole.memory,
         busiest: rows
             .iter()
             .take(limit)
@@ -90,9 +81,55 @@ pub(super) async fn read(call: &Call) -> Answered {
     json(StatusCode::OK, &view)
 }
 
-/// The agents that the caller may see, busiest first.
-fn rows(call: &Call, mut listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Vec<Row> {
-    listings.retain(|listing| call.caller.sees(listing.spec.name.namespace()));
+/// What all that the caller may learn of does and takes together.
+struct Whole {
+    done: Activity,
+    messages: u64,
+    totals: Totals,
+    memory: MemoryUse,
+}
+
+impl Whole {
+    /// Of the node; for a caller that ends at a namespace of its agents, where what is counted for
+    /// the whole node alone is 0.
+    fn of(call: &Call, pulse: &Pulse, footprint: &Footprint, rows: &[Row]) -> Self {
+        if !call.caller.may_do(Verb::LearnOf, Target::Node) {
+            let mut own = Self {
+                done: Activity::default(),
+                messages: 0,
+                totals: Totals::default(),
+                memory: MemoryUse::default(),
+            };
+            for row in rows {
+                own.done.turns += row.done.turns;
+                own.done.faults += row.done.faults;
+                own.done.cpu_nanos += row.done.cpu_nanos;
+                own.memory.guest_bytes += row.memory_bytes;
+            }
+            return own;
+        }
+        Self {
+            done: pulse.done,
+            messages: pulse.messages,
+            totals: Totals {
+                turns: pulse.total.turns,
+                messages: pulse.messages_total,
+                faults: pulse.total.faults,
+            },
+            memory: MemoryUse {
+                guest_bytes: footprint.guest_bytes,
+                packed_bytes: footprint.packed_bytes,
+                stack_bytes: footprint.stack_bytes,
+                code_bytes: footprint.code_bytes,
+                resident_bytes: footprint.resident_bytes,
+                page_table_bytes: footprint.page_table_bytes,
+            },
+        }
+    }
+}
+
+/// The agents, busiest first.
+fn rows(call: &Call, listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Vec<Row> {
     let mut memory: Vec<(AgentId, u64)> = listings
         .iter()
         .map(|listing| (listing.spec.id, 0))

@@ -124,12 +124,13 @@ async fn a_token_of_a_namespace_sees_and_reaches_only_that() {
         (reply.content, reply.sender.as_str()),
         (json!("hello"), "acme/worker")
     );
-    for to in ["main/secret", id.as_str()] {
+    // An id does not say where its agent is: it is answered as one that nobody has.
+    for (to, code) in [("main/secret", "forbidden"), (id.as_str(), "not-found")] {
         let refused = acme
             .send_message(message("me", to, json!(1)))
             .await
             .unwrap_err();
-        assert_eq!(refused.problem().unwrap().code, "forbidden", "{to}");
+        assert_eq!(refused.problem().unwrap().code, code, "{to}");
     }
     let mut elsewhere = request("main/x", "echo-c.wasm");
     let outside = acme.deploy_agent(elsewhere.clone()).await.unwrap_err();

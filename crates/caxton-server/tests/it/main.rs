@@ -12,6 +12,7 @@
 mod abuse;
 mod agents;
 mod auth;
+mod border;
 mod contract;
 mod curl;
 mod harness;

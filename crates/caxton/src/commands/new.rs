@@ -73,6 +73,14 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let template = find(args)?;
     let name = args.name.as_str();
     let local = name.rsplit('/').next().unwrap_or(name);
+    if args.kind == ProjectKind::Agent
+        && let Err(error) = name.parse::<caxton_model::AgentName>()
+    {
+        return Err(Failure::usage(
+            format!("an agent can't be called so: {error}"),
+            "give another name",
+        ));
+    }
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(local));
     if folder.exists() {
         return Err(Failure::usage(

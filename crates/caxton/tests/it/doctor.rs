@@ -50,6 +50,10 @@ fn every_limit_of_a_node_holds_and_nothing_of_the_attacks_stays() {
     let node = NodeProcess::start();
     let report = every_limit_holds(&node, "cranelift");
     for (check, word) in [
+        (
+            "namespaces",
+            "by name 0 sent, code -3; by id 0 sent, code -1",
+        ),
         ("durability", "durable up to place"),
         ("journal", "no damage"),
         ("compiler", "process of its own"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     guests, local,
     row::Found,
-    ward::{Turn, Ward, limited, memory, message},
+    ward::{BEYOND, Turn, Ward, limited, memory, message},
 };
 use crate::failure::{Exit, Failure};
 
@@ -160,10 +160,18 @@ async fn report(
     guest: &str,
     config: AgentConfig,
 ) -> Result<Report, Failure> {
+    report_as(ward, limit.as_str(), guest, config).await
+}
+
+/// The same, under a name of its own.
+async fn report_as(
+    ward: &mut Ward,
+    name: &str,
+    guest: &str,
+    config: AgentConfig,
+) -> Result<Report, Failure> {
     let begun = Instant::now();
-    let placed = ward
-        .place(limit.as_str(), guests::module(guest)?, config)
-        .await?;
+    let placed = ward.place(name, guests::module(guest)?, config).await?;
     let turn = ward.turn(&placed.agent, "inform").await?;
     let secs = begun.elapsed().as_secs_f64();
     let bytes = ward.client.agent_state_value(&placed.name, "report").await;
@@ -261,6 +269,34 @@ async fn message_bytes(ward: &mut Ward) -> Result<Found, Failure> {
         out.held == Some(true) && code == Some(limit.code()),
         format!("in: {into}; out: {}", out.reached),
     ))
+}
+
+/// A guest without a grant writes to another namespace, by each way to name who is there, and by a
+/// name that nobody bears.
+pub(super) async fn namespaces(ward: &mut Ward) -> Result<Found, Failure> {
+    let module = guests::module(guests::QUIET)?;
+    let there = ward.place_beyond("sink", module).await?;
+    let mut to = vec![("nobody", HostCode::Denied, format!("{BEYOND}/nobody"))];
+    if let Some(there) = &there {
+        to.push(("name", HostCode::Denied, there.name.clone()));
+        // An id says nothing of its namespace: it is answered as one that nobody has.
+        to.push(("id", HostCode::NotFound, there.agent.id.clone()));
+    }
+    let (mut held, mut texts) = (true, Vec::new());
+    for (what, code, to) in to {
+        let config = flooder(limited_to(LimitName::MessagesPerSecond), &to, 0);
+        let name = format!("to-{what}");
+        let seen = report_as(ward, &name, guests::MESSAGE_FLOOD, config).await?;
+        held &= seen.count == 0 && seen.code == code.as_i32();
+        texts.push(format!("by {what} {} sent, code {}", seen.count, seen.code));
+    }
+    let beyond = match &there {
+        Some(there) => ward.client.agent(&there.name).await?.counters.turns,
+        None => 0,
+    };
+    // Its own init was a turn.
+    held &= beyond <= 1;
+    Ok(Found::judged(held, texts.join("; ")))
 }
 
 async fn state(ward: &mut Ward, limit: LimitName) -> Result<Found, Failure> {

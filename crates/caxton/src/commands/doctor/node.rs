@@ -1,4 +1,4 @@
-//! What else a node promises beside its limits: the disk, the journal, the compiler.
+//! What else a node promises beside its limits: the namespaces, the disk, the journal, the compiler.
 
 use caxton_client::{
     AgentConfig, CaxtonClient, Durability,
@@ -7,14 +7,14 @@ use caxton_client::{
 use serde_json::Value;
 
 use super::{
-    guests,
+    attack, guests,
     row::Found,
     ward::{Ward, message},
 };
 use crate::failure::Failure;
 
 /// What is looked at, in the report's order.
-pub(super) const CHECKS: [&str; 4] = ["durability", "journal", "compiler", "engine"];
+pub(super) const CHECKS: [&str; 5] = ["namespaces", "durability", "journal", "compiler", "engine"];
 
 /// Looks at one of them.
 pub(super) async fn check(
@@ -23,6 +23,7 @@ pub(super) async fn check(
     version: &VersionView,
 ) -> Result<Found, Failure> {
     match name {
+        "namespaces" => attack::namespaces(ward).await,
         "durability" => durability(ward).await,
         "journal" => journal(&ward.client).await,
         "compiler" => Ok(compiler(version)),

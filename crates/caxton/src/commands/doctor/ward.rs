@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(3);
 /// Replies that are dropped with one request: their ids stand in its address.
 const DROPPED_AT_ONCE: usize = 100;
 
+/// A namespace that is not the run's.
+pub(super) const BEYOND: &str = "doctor-beyond";
+
 /// The run's own corner of the node.
 pub(super) struct Ward {
     pub(super) client: CaxtonClient,
@@ -95,6 +98,27 @@ impl Ward {
         config: AgentConfig,
     ) -> Result<Deployment, ClientError> {
         let name = self.name(agent);
+        self.place_as(name, wasm_module, config).await
+    }
+    /// Deploys a guest beyond the run's namespace; `None` where the token does not reach there.
+    pub(super) async fn place_beyond(
+        &mut self,
+        agent: &str,
+        wasm_module: Vec<u8>,
+    ) -> Result<Option<Deployment>, ClientError> {
+        let name = format!("{BEYOND}/{agent}-{}", self.run);
+        match self.place_as(name, wasm_module, memory()).await {
+            Ok(placed) => Ok(Some(placed)),
+            Err(error) if error.code() == Some(ErrorCode::Forbidden) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+    async fn place_as(
+        &mut self,
+        name: String,
+        wasm_module: Vec<u8>,
+        config: AgentConfig,
+    ) -> Result<Deployment, ClientError> {
         self.placed.push(name.clone());
         let config = AgentConfig { name, ..config };
         let request = DeployAgentRequest {
