@@ -16,17 +16,20 @@ pub enum EventKind {
     Fault,
     /// A message went to the dead letters.
     DeadLetter,
+    /// The oldest dead letters of an agent or client went, at its limit `host_bytes`.
+    HostBytes,
     /// Events were missed: the stream goes on behind the gap.
     Gap,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Status,
         Self::Sent,
         Self::Fault,
         Self::DeadLetter,
+        Self::HostBytes,
         Self::Gap,
     ];
     /// Its name.
@@ -37,6 +40,7 @@ impl EventKind {
             Self::Sent => "sent",
             Self::Fault => "fault",
             Self::DeadLetter => "dead-letter",
+            Self::HostBytes => "host-bytes",
             Self::Gap => "gap",
         }
     }
@@ -103,6 +107,15 @@ pub enum EventBody {
         code: String,
         /// In words.
         reason: String,
+    },
+    /// The oldest dead letters of an agent or client went, at its limit `host_bytes`.
+    HostBytes {
+        /// When.
+        at: String,
+        /// Whose: the agent's or client's name.
+        owner: String,
+        /// How many dead letters.
+        letters: u32,
     },
     /// Events were missed.
     Gap(StreamGap),

@@ -46,7 +46,9 @@ pub use route::{Answer, Body, Method, Param, ParamIn, Route, RouteId};
 pub use route_table::ROUTES;
 pub use scope::{Scope, UnknownScope};
 pub use token::{NewToken, TokenCreated, TokenEntry};
-pub use top::{AgentCounts, BusyAgent, MemoryUse, Rates, TopSort, TopView, Totals, Waiting};
+pub use top::{
+    AgentCounts, BusyAgent, KeptFor, MemoryUse, Rates, TopSort, TopView, Totals, Waiting,
+};
 
 /// Where the versioned part of the API begins.
 pub const API_PREFIX: &str = "/api/v1";

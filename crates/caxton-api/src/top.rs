@@ -66,6 +66,23 @@ pub struct TopView {
     pub memory: MemoryUse,
     /// The busiest agents that the caller may see, busiest first.
     pub busiest: Vec<BusyAgent>,
+    /// For whom the host keeps most beside mailboxes and state, of those that the caller may see.
+    #[serde(default)]
+    pub kept: Vec<KeptFor>,
+}
+
+/// What the host keeps for an agent or an outside client beside its mailbox and state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeptFor {
+    /// Its name.
+    pub owner: String,
+    /// Now. Unit: bytes.
+    pub bytes: u64,
+    /// At most, since the node was started. Unit: bytes.
+    pub peak_bytes: u64,
+    /// Its limit `host_bytes`; absent where it does not bind. Unit: bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// How many agents there are, by where they are in their life.

@@ -155,6 +155,7 @@ impl Kernel {
         if let Some(listing) = &asker.agent {
             self.charge(listing.spec.id, begun);
         }
+        let reply = self.afford(message, reply);
         let name = route::built_in_name(id);
         let mut sent = Vec::new();
         for (performative, mut content) in reply.says {

@@ -46,6 +46,7 @@ impl Kernel {
             directory: &self.directory,
             spec: &spec,
             state: None,
+            ledger: &self.state.ledger,
             input: &input,
             turn: 1,
             seed: self.options.seed,

@@ -14,12 +14,12 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, ById, Capabilities, LimitName, Micros, Namespace,
-    Subscription, Timestamp, client_hash, stable_hash,
+    AgentId, AgentName, AgentSpec, AgentStatus, ById, CLIENT_HOST_BYTES, Capabilities, LimitName,
+    Micros, Namespace, Subscription, Timestamp, client_hash, stable_hash,
 };
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
-use crate::{offered::Offered, work::Work};
+use crate::{Shares, offered::Offered, work::Work};
 
 /// Outside clients whose names are remembered; beyond it the tenth that was silent longest goes.
 const CLIENTS_MAX: usize = 100_000;
@@ -101,6 +101,7 @@ struct Inner {
 pub struct Directory {
     inner: Arc<ShardedLock<Inner>>,
     subscribers: Arc<AtomicUsize>,
+    host_shares: Arc<Shares>,
     shards: u16,
 }
 
@@ -117,6 +118,7 @@ impl Directory {
         Self {
             inner: Arc::default(),
             subscribers: Arc::default(),
+            host_shares: Arc::default(),
             shards: shards.max(1),
         }
     }
@@ -124,6 +126,17 @@ impl Directory {
     #[must_use]
     pub const fn shards(&self) -> u16 {
         self.shards
+    }
+    /// What the host keeps for each namespace.
+    #[must_use]
+    pub fn host_shares(&self) -> &Shares {
+        &self.host_shares
+    }
+    /// The limit `host_bytes` of an agent or client. Unit: bytes.
+    #[must_use]
+    pub fn host_bytes_of(&self, owner: &str) -> u64 {
+        let limit = |listing: &Listing| listing.spec.limits.get(LimitName::HostBytes);
+        self.look(owner, limit).unwrap_or(CLIENT_HOST_BYTES)
     }
     fn read(&self) -> ShardedLockReadGuard<'_, Inner> {
         // A panic while the lock is held can't leave a half-made entry: each write is one insert.

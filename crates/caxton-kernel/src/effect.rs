@@ -203,4 +203,13 @@ pub enum NodeEvent {
         /// In words.
         reason: String,
     },
+    /// The host kept more for somebody than its limit `host_bytes`: its oldest dead letters went.
+    HostBytes {
+        /// When.
+        at: Timestamp,
+        /// For whom: an agent's or a client's name.
+        owner: Arc<str>,
+        /// How many dead letters.
+        letters: u32,
+    },
 }

@@ -90,6 +90,7 @@ impl Kernel {
             effects: Vec::new(),
         };
         kernel.enter_all();
+        kernel.state.ledger.start_noting();
         kernel
     }
 
@@ -168,7 +169,9 @@ impl Kernel {
     /// Works off what the decision led to, until nothing is left.
     fn settle(&mut self) {
         loop {
-            if let Some(delivery) = self.inbox.pop_front() {
+            if let Some(owner) = self.state.ledger.take_noted() {
+                self.look_at_account(&owner);
+            } else if let Some(delivery) = self.inbox.pop_front() {
                 self.accept(delivery);
             } else if let Some(agent) = self.ready.pop_front() {
                 self.advance(agent);
@@ -339,6 +342,8 @@ impl Kernel {
             (Some(now), _) => Arc::new(Offered::of(now)),
             (None, _) => Arc::default(),
         };
+        // Its limit may be another one now.
+        self.state.ledger.unwatch(agent.spec.name.as_str());
         self.directory.set(Listing {
             spec: Arc::clone(&agent.spec),
             shard: self.options.shard,

@@ -204,6 +204,10 @@ impl Kernel {
             return self.answer(ticket, Err(shutting_down()));
         }
         let after = wanted.or_else(|| without_services(before.as_deref()));
+        let name = self.name_of(id);
+        if let Err(refusal) = self.may_register(&name, before.as_deref(), after.as_deref()) {
+            return self.answer(ticket, Err(refusal));
+        }
         let request = MessageKey {
             shard: self.options.shard,
             seq: 0,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use caxton_model::{
-    Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, Namespace,
-    POST_IDS_MAX, RawJson, Receiver, Record, SPENT_IDS_MAX, Sent, destination_text,
+    Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, Namespace, RawJson,
+    Receiver, Record, SPENT_IDS_MAX, Sent, destination_text,
     planted::{Planted, is_planted},
 };
 
@@ -54,6 +54,7 @@ impl Kernel {
             return seen;
         }
         let message = self.complete(&post);
+        self.may_open(&message)?;
         let to = self.route_post(&post, &message)?;
         let lives_on =
             |to: &Destination| matches!(to, Destination::Agent(id) if self.is_durable(*id));
@@ -138,9 +139,9 @@ impl Kernel {
         let places = SPENT_IDS_MAX / usize::from(self.directory.shards());
         let text = match self.state.spent.judge(client, id, self.now, places) {
             IdVerdict::New => return None,
-            IdVerdict::Spent => format!(
-                "message id `{id}` was used, more than {POST_IDS_MAX} ids or {POST_ID_KEPT} ago"
-            ),
+            IdVerdict::Spent => {
+                format!("message id `{id}` was used, too many ids or more than {POST_ID_KEPT} ago")
+            }
             IdVerdict::TooOld => format!(
                 "message id `{id}` carries a time from which ids are forgotten: it may have been used"
             ),

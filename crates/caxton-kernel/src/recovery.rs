@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
-    AgentId, AgentStatus, Destination, ErrorCode, SpentIds, State, destination_text, hashed_client,
-    stable_hash,
+    AgentId, AgentStatus, Destination, ErrorCode, REPLY_BY_MAX, SpentIds, State, destination_text,
+    hashed_client, stable_hash,
 };
 
 use crate::{
@@ -84,7 +84,6 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     for (id, conversation) in state.conversations {
         let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
         if let Some(part) = parts.get_mut(at(shard)) {
-            part.conversation_bytes = part.conversation_bytes.saturating_add(conversation.bytes);
             part.conversations.insert(id, conversation);
         }
     }
@@ -100,6 +99,7 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
     }
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
+        part.recount();
     }
     parts
 }
@@ -205,6 +205,12 @@ impl Kernel {
             }
         }
         self.answer_held();
+        for ((asker, reply_with), request) in &self.state.open {
+            let alarm = Alarm::ReplyBy(Arc::clone(asker), Arc::clone(reply_with));
+            let due = self.moment_of(request.reply_by);
+            let due = due.min(now.after(REPLY_BY_MAX));
+            self.alarms.set_by(alarm, due);
+        }
         // Changes that nobody could be told of any more.
         self.told.note_anything();
         self.watch_conversations();

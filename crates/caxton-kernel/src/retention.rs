@@ -3,8 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use caxton_model::{
-    Destination, ErrorCode, Fields, Message, MessageKey, Micros, Performative, Receiver, Record,
-    Sent, destination_text,
+    Destination, ErrorCode, Fields, Message, MessageKey, Micros, Performative, REPLY_BY_MAX,
+    Receiver, Record, Sent, destination_text,
 };
 
 use crate::{Kernel, alarm::Alarm};
@@ -24,10 +24,10 @@ impl Kernel {
             let message = &sent.message;
             if let (Some(due), Some(reply_with)) = (message.reply_by, &message.reply_with)
                 && !message.performative.concludes()
-                && self.state.open.len() < caxton_model::OPEN_REQUESTS_MAX
             {
                 let alarm = Alarm::ReplyBy(destination_text(&asker), Arc::clone(reply_with));
-                self.alarms.set(alarm, self.moment_of(due));
+                let due = self.moment_of(due).min(self.now.after(REPLY_BY_MAX));
+                self.alarms.set(alarm, due);
             }
         }
     }

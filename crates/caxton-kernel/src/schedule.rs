@@ -165,6 +165,7 @@ impl Kernel {
             directory: &self.directory,
             spec: &spec,
             state: Some(agent),
+            ledger: &self.state.ledger,
             input: &input,
             turn,
             seed: self.options.seed,

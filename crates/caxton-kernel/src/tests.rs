@@ -3,6 +3,7 @@
 mod agents_of_the_host;
 mod border;
 mod durable;
+mod host_bytes;
 mod lifecycle;
 mod linear;
 mod messages;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, Capabilities, Destination, Fields, HostCode, LimitName,
+    AgentId, AgentSpec, AgentState, Capabilities, Destination, Fields, HostCode, Ledger, LimitName,
     Message, MessageError, Micros, Receiver, Sent, Subscription, TimerSet, Timestamp, stable_hash,
 };
 
@@ -15,7 +15,9 @@ use crate::{
     border::By,
     broadcast,
     bucket::Bucket,
-    check_descriptor, host_message,
+    check_descriptor,
+    host_bytes::Fixed,
+    host_message,
     post::NAMESPACE_FIELD,
     route::{self, Found},
     work::Work,
@@ -46,6 +48,8 @@ pub struct TurnCtx {
     pub(crate) on_its_way: BTreeMap<AgentId, (u64, u64)>,
     /// What was looked at for this turn. Its time is part of the turn's own.
     pub(crate) work: Work,
+    /// What is kept for the agent that it alone can take back.
+    pub(crate) fixed: Fixed,
     effects: TurnEffects,
 }
 
@@ -55,6 +59,7 @@ pub(crate) struct TurnStart<'a> {
     pub(crate) spec: &'a Arc<AgentSpec>,
     /// `None`: not deployed yet.
     pub(crate) state: Option<&'a AgentState>,
+    pub(crate) ledger: &'a Ledger,
     pub(crate) input: &'a TurnInput,
     pub(crate) turn: u64,
     pub(crate) seed: u64,
@@ -104,6 +109,7 @@ impl TurnCtx {
             random: seed,
             on_its_way: BTreeMap::new(),
             work: Work::default(),
+            fixed: Fixed::of(start.ledger, start.state, by_init),
             effects: TurnEffects {
                 seed,
                 message_tokens: start.bucket.tokens,
@@ -200,8 +206,10 @@ impl TurnCtx {
         if !free {
             self.pay(now, to.len() as u64)?;
         }
+        let message = fields.seal();
+        self.keep_request(&message)?;
         self.reply_is_free &= !free;
-        self.note(fields.seal(), to);
+        self.note(message, to);
         Ok(())
     }
 
@@ -295,7 +303,9 @@ impl TurnCtx {
         let to = to
             .map(|listing| Destination::Agent(listing.spec.id))
             .collect();
-        self.note(fields.seal(), to);
+        let message = fields.seal();
+        self.keep_request(&message)?;
+        self.note(message, to);
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
     /// `subscribe_messages`: the subscription's id.
@@ -304,13 +314,15 @@ impl TurnCtx {
         if self.subscriptions.len() as u64 >= self.limit(LimitName::Subscriptions) {
             return Err(HostCode::QuotaReached);
         }
-        let id = next_id(&mut self.next_subscription)?;
-        self.subscriptions.insert(id);
-        self.effects.subscribed.push(Subscription {
-            id,
+        let subscription = Subscription {
+            id: self.next_subscription,
             filter,
             by_init: self.by_init,
-        });
+        };
+        self.keep_subscription(&subscription)?;
+        let id = next_id(&mut self.next_subscription)?;
+        self.subscriptions.insert(id);
+        self.effects.subscribed.push(subscription);
         Ok(id)
     }
     /// `unsubscribe_messages`.
@@ -362,6 +374,7 @@ impl TurnCtx {
             TooLong::List { .. } => HostCode::QuotaReached,
             TooLong::Text { .. } | TooLong::Description { .. } => HostCode::TooLarge,
         })?;
+        self.keep_descriptor(&read)?;
         self.effects.capabilities = Some(Arc::new(read));
         Ok(())
     }

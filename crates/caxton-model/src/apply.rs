@@ -7,11 +7,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::{
-    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination, Durability,
-    Entry, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, RawJson, Record, State,
+    AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination,
+    DfSubscription, Durability, Entry, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
+    REPLY_BY_MAX, RawJson, Record, State, Timestamp,
+    charges::agent_bytes,
     destination_text,
+    message::SHARED_CONTENT_BYTES,
     planted::{Planted, is_planted},
-    state::{DEAD_LETTERS_MAX, OPEN_REQUESTS_MAX},
 };
 
 impl State {
@@ -125,8 +127,7 @@ impl State {
             Record::Refused { agent, key, .. } => self.take_mail(*agent, *key),
             Record::DeadLettersTaken { keys, .. } => {
                 for key in keys {
-                    self.touch(Part::Dead(*key));
-                    self.dead.remove(key);
+                    self.drop_letter(*key);
                 }
             }
             Record::RepliesDropped { client, keys } => {
@@ -149,19 +150,7 @@ impl State {
                 for (agent, descriptor) in capabilities {
                     self.set_capabilities(*agent, descriptor.clone());
                 }
-                if !(subscribed.is_empty() && cancelled.is_empty()) {
-                    self.touch(Part::DfSubscriptions);
-                    self.df_subscriptions.retain(|s| {
-                        let same = |who: &Arc<str>, conversation: &Arc<str>| {
-                            *who == s.subscriber && *conversation == s.conversation
-                        };
-                        !cancelled.iter().any(|(who, c)| same(who, c))
-                            && !subscribed
-                                .iter()
-                                .any(|new| same(&new.subscriber, &new.conversation))
-                    });
-                    self.df_subscriptions.extend(subscribed.iter().cloned());
-                }
+                self.set_subscriptions(subscribed, cancelled);
             }
             Record::HostSent { .. } => {}
         }
@@ -211,6 +200,8 @@ impl State {
         let Some(agent) = self.agents.remove(&id) else {
             return;
         };
+        self.ledger
+            .agent_changed(agent.spec.name.as_shared(), agent_bytes(&agent), 0);
         self.migrated(id);
         if !agent.mailbox.is_empty() && agent.spec.durability == Durability::Durable {
             self.touch(Part::Held);
@@ -225,14 +216,63 @@ impl State {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.open.remove(&name);
-            self.touch(Part::Open(name.0, name.1));
+            self.forget_request(name);
         }
         let name = agent.spec.name.as_str();
         if self.df_subscriptions.iter().any(|s| &*s.subscriber == name) {
-            self.touch(Part::DfSubscriptions);
-            self.df_subscriptions.retain(|s| &*s.subscriber != name);
+            self.drop_subscriptions(|s| &*s.subscriber == name);
         }
+    }
+
+    /// Enters subscriptions to changes of the directory, in place of the same ones, and ends others.
+    fn set_subscriptions(
+        &mut self,
+        subscribed: &[DfSubscription],
+        cancelled: &[(Arc<str>, Arc<str>)],
+    ) {
+        let gone = |s: &DfSubscription| {
+            let same = |who: &Arc<str>, conversation: &Arc<str>| {
+                *who == s.subscriber && *conversation == s.conversation
+            };
+            cancelled.iter().any(|(who, c)| same(who, c))
+                || subscribed
+                    .iter()
+                    .any(|new| same(&new.subscriber, &new.conversation))
+        };
+        if !(subscribed.is_empty() && cancelled.is_empty()) {
+            self.drop_subscriptions(gone);
+            for subscription in subscribed {
+                self.touch(subscription_part(subscription));
+                self.ledger.subscribed(subscription);
+                self.df_subscriptions.push(subscription.clone());
+            }
+        }
+    }
+
+    /// Has all of the directory's subscriptions written to the next checkpoint, each by itself, in
+    /// place of the one part that older programs wrote.
+    pub fn rewrite_subscriptions(&mut self) {
+        self.touch(Part::DfSubscriptions);
+        let parts: Vec<Part> = self
+            .df_subscriptions
+            .iter()
+            .map(subscription_part)
+            .collect();
+        parts.into_iter().for_each(|part| self.touch(part));
+    }
+
+    fn drop_subscriptions(&mut self, gone: impl Fn(&DfSubscription) -> bool) {
+        let (ledger, touched) = (&mut self.ledger, &mut self.touched);
+        self.df_subscriptions.retain(|subscription| {
+            let goes = gone(subscription);
+            if goes {
+                ledger.unsubscribed(subscription);
+                if let Some(touched) = touched {
+                    touched.insert(subscription_part(subscription));
+                }
+            }
+            !goes
+        });
     }
 
     fn take_held(&mut self, key: MessageKey) {
@@ -246,7 +286,10 @@ impl State {
     pub fn set_capabilities(&mut self, agent: AgentId, descriptor: Option<Arc<Capabilities>>) {
         self.touch(Part::Agent(agent));
         if let Some(agent) = self.agents.get_mut(&agent) {
+            let before = agent_bytes(agent);
             agent.capabilities = descriptor;
+            let name = agent.spec.name.as_shared();
+            self.ledger.agent_changed(name, before, agent_bytes(agent));
         }
     }
 
@@ -260,7 +303,7 @@ impl State {
         let mut index = 0_u32;
         for sent in entry.record.sent() {
             if let Some(asker) = asker.as_ref().filter(|_| sent.is_on_its_way()) {
-                self.open_request(asker, &sent.message);
+                self.open_request(asker, &sent.message, entry.at);
             }
             let first = MessageKey {
                 shard: entry.shard,
@@ -300,21 +343,10 @@ impl State {
         }
     }
 
-    /// Puts a letter among the dead ones; the oldest goes where there is no room.
-    pub fn bury(&mut self, letter: DeadLetter) {
-        if is_planted(Planted::LoseDeadLetter) {
-            return;
-        }
-        self.touch(Part::Dead(letter.key));
-        self.dead_order.push_back(letter.key);
-        self.dead.insert(letter.key, letter);
-        while self.dead.len() > DEAD_LETTERS_MAX || self.dead_order.len() > 2 * DEAD_LETTERS_MAX {
-            let Some(key) = self.dead_order.pop_front() else {
-                break;
-            };
-            if self.dead.remove(&key).is_some() {
-                self.touch(Part::Dead(key));
-            }
+    /// Puts a letter among the dead ones.
+    fn bury(&mut self, letter: DeadLetter) {
+        if !is_planted(Planted::LoseDeadLetter) {
+            self.keep_letter(letter);
         }
     }
 
@@ -359,8 +391,8 @@ impl State {
         }
     }
 
-    /// Notes that an asker waits for an answer until a certain time.
-    fn open_request(&mut self, asker: &Destination, message: &Message) {
+    /// Notes that an asker waits for an answer until a certain time, but no longer than is watched.
+    fn open_request(&mut self, asker: &Destination, message: &Message, at: Timestamp) {
         let (Some(reply_by), Some(reply_with)) = (message.reply_by, &message.reply_with) else {
             return;
         };
@@ -368,16 +400,16 @@ impl State {
             return;
         }
         let name = (destination_text(asker), Arc::clone(reply_with));
-        if self.open.len() >= OPEN_REQUESTS_MAX && !self.open.contains_key(&name) {
-            return;
-        }
         self.touch(Part::Open(Arc::clone(&name.0), Arc::clone(&name.1)));
         let request = OpenRequest {
             asker: asker.clone(),
-            message: message.clone(),
-            reply_by,
+            message: watched(message),
+            reply_by: reply_by.min(at.after(REPLY_BY_MAX)),
         };
-        self.open.insert(name, request);
+        self.ledger.opened(&request);
+        if let Some(before) = self.open.insert(name, request) {
+            self.ledger.closed(&before);
+        }
     }
 
     fn close_request(&mut self, to: &Destination, message: &Message) {
@@ -387,8 +419,12 @@ impl State {
         if self.open.is_empty() || !message.performative.concludes() {
             return;
         }
-        let name = (destination_text(to), Arc::clone(in_reply_to));
-        if self.open.remove(&name).is_some() {
+        self.forget_request((destination_text(to), Arc::clone(in_reply_to)));
+    }
+
+    fn forget_request(&mut self, name: (Arc<str>, Arc<str>)) {
+        if let Some(request) = self.open.remove(&name) {
+            self.ledger.closed(&request);
             self.touch(Part::Open(name.0, name.1));
         }
     }
@@ -419,6 +455,19 @@ impl State {
             }
         }
     }
+}
+
+fn subscription_part(subscription: &DfSubscription) -> Part {
+    let (subscriber, conversation) = (&subscription.subscriber, &subscription.conversation);
+    Part::DfSubscription(Arc::clone(subscriber), Arc::clone(conversation))
+}
+
+/// What of a request is kept until it is answered: long content is not needed to say that nobody did.
+fn watched(message: &Message) -> Message {
+    if message.content.as_str().len() < SHARED_CONTENT_BYTES {
+        return message.clone();
+    }
+    without_content(message)
 }
 
 /// The names of a message, for an answer to a retry.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     AgentState, AgentStatus, InputRef, Part, Restart, State, Timer, Timestamp, TurnRecord,
     TurnResult,
+    charges::agent_bytes,
     planted::{Planted, is_planted},
 };
 
@@ -41,12 +42,6 @@ impl State {
             return;
         }
         let by_init = matches!(turn.input, InputRef::Init(_));
-        if by_init {
-            agent.timers.retain(|_, timer| !timer.by_init);
-            agent
-                .subscriptions
-                .retain(|subscription| !subscription.by_init);
-        }
         agent.state_bytes = turn.state_bytes;
         agent.state_keys = turn.state_keys;
         agent.messages_sent += turn
@@ -54,31 +49,45 @@ impl State {
             .iter()
             .map(|sent| sent.to.len() as u64)
             .sum::<u64>();
-        for id in &turn.timers_cancelled {
-            agent.timers.remove(id);
+        apply_timers(agent, turn, by_init);
+        let registers = by_init
+            || turn.capabilities.is_some()
+            || !(turn.subscribed.is_empty() && turn.unsubscribed.is_empty());
+        if registers {
+            let before = agent_bytes(agent);
+            apply_registrations(agent, turn, by_init);
+            let name = agent.spec.name.as_shared();
+            self.ledger.agent_changed(name, before, agent_bytes(agent));
         }
-        for timer in &turn.timers_set {
-            agent.timers.insert(
-                timer.id,
-                Timer {
-                    due: timer.due,
-                    by_init,
-                },
-            );
-            agent.next_timer = agent.next_timer.max(timer.id.saturating_add(1));
-        }
-        agent
-            .subscriptions
-            .retain(|s| !turn.unsubscribed.contains(&s.id));
-        for subscription in &turn.subscribed {
-            agent.next_subscription = agent
-                .next_subscription
-                .max(subscription.id.saturating_add(1));
-            agent.subscriptions.push(subscription.clone());
-        }
-        if let Some(capabilities) = &turn.capabilities {
-            agent.capabilities = Some(Arc::clone(capabilities));
-        }
+    }
+}
+
+fn apply_timers(agent: &mut AgentState, turn: &TurnRecord, by_init: bool) {
+    if by_init {
+        agent.timers.retain(|_, timer| !timer.by_init);
+    }
+    for id in &turn.timers_cancelled {
+        agent.timers.remove(id);
+    }
+    for timer in &turn.timers_set {
+        let due = timer.due;
+        agent.timers.insert(timer.id, Timer { due, by_init });
+        agent.next_timer = agent.next_timer.max(timer.id.saturating_add(1));
+    }
+}
+
+fn apply_registrations(agent: &mut AgentState, turn: &TurnRecord, by_init: bool) {
+    agent
+        .subscriptions
+        .retain(|s| !(by_init && s.by_init) && !turn.unsubscribed.contains(&s.id));
+    for subscription in &turn.subscribed {
+        agent.next_subscription = agent
+            .next_subscription
+            .max(subscription.id.saturating_add(1));
+        agent.subscriptions.push(subscription.clone());
+    }
+    if let Some(capabilities) = &turn.capabilities {
+        agent.capabilities = Some(Arc::clone(capabilities));
     }
 }
 

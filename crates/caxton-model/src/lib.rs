@@ -7,12 +7,14 @@ mod apply_turn;
 mod by_id;
 mod bytes;
 mod capability;
+mod charges;
 mod code;
 mod conversations;
 mod digest;
 mod error_code;
 mod fault;
 mod json_text;
+mod ledger;
 mod limits;
 mod message;
 mod message_json;
@@ -34,11 +36,15 @@ mod units;
 pub use apply_turn::ENDED_ITSELF;
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
+pub use charges::{
+    CLIENT_HOST_BYTES, capabilities_bytes, df_subscription_bytes, open_bytes, subscription_bytes,
+};
 pub use code::HostCode;
 pub use digest::{Digest, DigestError};
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fault::{Fault, Frame};
 pub use json_text::{JSON_DEPTH_MAX, json_depth_exceeds};
+pub use ledger::{Account, Ledger};
 pub use limits::{AskedLimits, Kind, LimitName, Limits, LimitsError, UNLIMITED};
 pub use message::{Fields, FipaMessage, Message, MessageError, Receiver};
 pub use name::{AgentId, AgentName, NameError, Namespace, RESERVED_NAMES, is_reserved_name};
@@ -58,10 +64,10 @@ pub use spent_ids::{
 };
 pub use stable_hash::stable_hash;
 pub use state::{
-    AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_BYTES_TOTAL,
-    CONVERSATION_IDLE, CONVERSATIONS_MAX, ClientState, Conversation, ConversationLine,
-    DEAD_LETTERS_MAX, DeadLetter, Delivery, OPEN_REQUESTS_MAX, OpenRequest, POST_IDS_MAX, Part,
-    Pending, PostSeen, State, Timer, destination_text,
+    AgentState, CLIENT_REPLIES_MAX, CLIENT_REPLY_BYTES_MAX, CONVERSATION_IDLE, ClientState,
+    Conversation, ConversationLine, DEAD_LETTERS_MAX, DeadLetter, Delivery, OPEN_REQUESTS_OF_AGENT,
+    OPEN_REQUESTS_OF_CLIENT, OpenRequest, POST_IDS_MAX, Part, Pending, PostSeen, REPLY_BY_MAX,
+    State, Timer, destination_text,
 };
 pub use suggest::nearest;
 pub use time::{Timestamp, format_rfc3339};

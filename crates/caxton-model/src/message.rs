@@ -1,6 +1,6 @@
 //! FIPA ACL messages: read once, checked, written once; the bytes then travel as they are.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use base64::Engine as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::Error as _};
@@ -97,8 +97,41 @@ pub struct Message {
 #[derive(PartialEq, Eq)]
 struct Inner {
     fields: Fields,
-    json: String,
+    json: Text,
 }
+
+/// The bytes that travel. Long content is not kept twice: it is a part of the shared text.
+enum Text {
+    Own(String),
+    Shared(Arc<str>),
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Own(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+impl Eq for Text {}
+
+/// Content from this size on is shared between a message's fields and its bytes. Below it one more
+/// copy costs less than a count that threads share. Unit: bytes.
+pub(crate) const SHARED_CONTENT_BYTES: usize = 1_024;
+
+/// What a message takes besides its texts: its fields, and the frames of their allocations.
+/// Unit: bytes.
+const MESSAGE_FRAME_BYTES: u64 = 600;
+
+/// What each name in a list of receivers takes besides its text. Unit: bytes.
+const NAME_FRAME_BYTES: u64 = 40;
 
 /// The parts of a message the host looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,10 +334,11 @@ impl Fields {
     /// Writes the bytes that travel. The message can't be changed after that.
     #[must_use]
     pub fn seal(self) -> Message {
-        let json = message_json::write(&self);
-        Message {
-            inner: Arc::new(Inner { fields: self, json }),
+        let (json, content) = message_json::write(&self);
+        if self.content.as_str().len() < SHARED_CONTENT_BYTES {
+            return Message::of(self, Text::Own(json));
         }
+        Message::sharing(self, json.into(), Some(content))
     }
 }
 
@@ -316,19 +350,58 @@ impl Message {
     /// Errors: [`MessageError`]; then the bytes were not written by [`Fields::seal`].
     pub fn from_sealed(json: String) -> Result<Self, MessageError> {
         let fields = message_json::read(&json, &[], Bounds::Stored)?;
-        Ok(Self {
+        if fields.content.as_str().len() < SHARED_CONTENT_BYTES {
+            return Ok(Self::of(fields, Text::Own(json)));
+        }
+        let content = message_json::content_in(&json);
+        Ok(Self::sharing(fields, json.into(), content))
+    }
+    fn of(fields: Fields, json: Text) -> Self {
+        Self {
             inner: Arc::new(Inner { fields, json }),
-        })
+        }
+    }
+    /// A message whose content is a part of its bytes, if it stands there.
+    fn sharing(mut fields: Fields, json: Arc<str>, content: Option<Range<usize>>) -> Self {
+        let part = content.and_then(|part| RawJson::within(&json, part, &fields.content));
+        if let Some(part) = part {
+            fields.content = part;
+        }
+        Self::of(fields, Text::Shared(json))
+    }
+    /// Two messages with the same address are one in memory, as long as both are held.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
+    }
+    /// How many hold this message in memory.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.inner)
+    }
+    /// What the message takes in memory, its fields and the allocator's overhead included.
+    /// Unit: bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let names = match &self.receiver {
+            Receiver::List(names) => names.len() as u64 * NAME_FRAME_BYTES,
+            Receiver::One(_) | Receiver::Capability(_) => 0,
+        };
+        let shared = match &self.inner.json {
+            Text::Own(_) => 0,
+            Text::Shared(_) => self.content.as_str().len() as u64,
+        };
+        MESSAGE_FRAME_BYTES + names + (2 * self.bytes()).saturating_sub(shared)
     }
     /// The whole message as JSON.
     #[must_use]
     pub fn json(&self) -> &str {
-        &self.inner.json
+        self.inner.json.as_str()
     }
     /// The size that mailboxes and limits count. Unit: bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.inner.json.len() as u64
+        self.json().len() as u64
     }
     /// The fields, to make another message from.
     #[must_use]
@@ -365,7 +438,7 @@ impl std::ops::Deref for Message {
 }
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.inner.json)
+        f.write_str(self.json())
     }
 }
 impl Serialize for Message {

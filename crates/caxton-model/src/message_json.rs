@@ -3,7 +3,7 @@
 //! Every message of every agent comes through here twice, so nothing is taken apart that nobody
 //! looks at: content and unknown fields stay text, names are borrowed until they are kept.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use serde::{
     Deserializer,
@@ -369,8 +369,8 @@ impl<'de> de::Visitor<'de> for ReceiverSeed {
     }
 }
 
-/// Writes the bytes that travel.
-pub(crate) fn write(fields: &Fields) -> String {
+/// Writes the bytes that travel; answers with them where the content stands in them.
+pub(crate) fn write(fields: &Fields) -> (String, Range<usize>) {
     // Names of the fields, quotes and commas come to less than this.
     const FRAME: usize = 160;
     let texts = [
@@ -391,6 +391,7 @@ pub(crate) fn write(fields: &Fields) -> String {
     out.push_str(",\"receiver\":");
     receiver(&mut out, &fields.receiver);
     out.push_str(",\"content\":");
+    let content = out.len()..out.len() + fields.content.as_str().len();
     out.push_str(fields.content.as_str());
     for (name, value) in texts {
         if let Some(value) = value {
@@ -411,7 +412,22 @@ pub(crate) fn write(fields: &Fields) -> String {
         out.push_str(value.as_str());
     }
     out.push('}');
-    out
+    (out, content)
+}
+
+/// Where the content stands in a message's JSON. Cost: a walk over all of it.
+pub(crate) fn content_in(json: &str) -> Option<Range<usize>> {
+    #[derive(serde::Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        content: &'a RawValue,
+    }
+    let content = serde_json::from_str::<Content<'_>>(json)
+        .ok()?
+        .content
+        .get();
+    let begin = content.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
+    Some(begin..begin + content.len())
 }
 
 fn receiver(out: &mut String, to: &Receiver) {

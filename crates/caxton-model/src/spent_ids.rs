@@ -207,20 +207,32 @@ impl SpentIds {
 }
 
 impl State {
-    /// Remembers a client's message id; the oldest is forgotten where there are too many.
+    /// Remembers a client's message id. Where its ids take too much, its oldest are forgotten.
     pub(crate) fn remember_post(&mut self, client: &Arc<str>, id: &Arc<str>, seen: PostSeen) {
-        let name = (Arc::clone(client), Arc::clone(id));
         self.touch(Part::Post(Arc::clone(client), Arc::clone(id)));
         let now = seen.at;
-        self.posts_order.push_back(name.clone());
-        self.posts.insert(name, seen);
-        while self.posts_order.len() > POST_IDS_MAX {
-            if let Some(oldest) = self.posts_order.pop_front() {
-                self.touch(Part::Post(Arc::clone(&oldest.0), Arc::clone(&oldest.1)));
-                if let Some(seen) = self.posts.remove(&oldest) {
-                    self.spend(&oldest, seen.at, now);
-                }
-            }
+        if self.posts_order.len() > 2 * self.posts.len() + 32 {
+            self.posts_order
+                .retain(|name| self.posts.contains_key(name));
+        }
+        self.posts_order
+            .push_back((Arc::clone(client), Arc::clone(id)));
+        self.keep_id(client, id, seen);
+        while let Some(oldest) = self.surplus_id(client) {
+            self.forget_id(&(Arc::clone(client), oldest), now);
+        }
+        while self.posts.len() > POST_IDS_MAX {
+            let Some(oldest) = self.posts_order.pop_front() else {
+                break;
+            };
+            self.forget_id(&oldest, now);
+        }
+    }
+
+    fn forget_id(&mut self, name: &(Arc<str>, Arc<str>), now: Timestamp) {
+        if let Some(seen) = self.drop_id(&name.0, &name.1) {
+            self.touch(Part::Post(Arc::clone(&name.0), Arc::clone(&name.1)));
+            self.spend(name, seen.at, now);
         }
     }
 

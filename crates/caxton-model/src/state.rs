@@ -11,15 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, ById, Capabilities, Destination, DfSubscription, ErrorCode,
-    Fault, Message, MessageKey, Micros, SpentIds, Subscription, Timestamp,
+    Fault, Ledger, Message, MessageKey, Micros, SpentIds, Subscription, Timestamp,
 };
 
 /// Replies that wait for one outside client.
 pub const CLIENT_REPLIES_MAX: usize = 1_000;
 
-/// Dead letters kept; beyond it the oldest goes.
-///
-/// Each may be 1 MiB; with the usual few hundred bytes this is some tens of MiB.
+/// Dead letters of one shard; beyond it owners share the room evenly, and whoever adds one loses the
+/// oldest of its own.
 pub const DEAD_LETTERS_MAX: usize = 100_000;
 
 /// Ids of messages from outside that are remembered, so that a retry is told from a new one.
@@ -30,29 +29,18 @@ pub const POST_IDS_MAX: usize = 1_000_000;
 /// As much as an agent's mailbox holds by default.
 pub const CLIENT_REPLY_BYTES_MAX: u64 = 16 << 20;
 
-/// Requests with a `reply_by` that are watched; more are sent, but not timed.
-///
-/// Each keeps its message; with the usual few hundred bytes this is some tens of MiB.
-pub const OPEN_REQUESTS_MAX: usize = 100_000;
+/// Requests of one agent that wait for an answer by a certain time; more are refused.
+pub const OPEN_REQUESTS_OF_AGENT: u32 = 1_000;
 
-/// Conversations that are kept; beyond it the tenth that was silent longest goes.
-pub const CONVERSATIONS_MAX: usize = 100_000;
+/// The same of one outside client, which may speak for many.
+pub const OPEN_REQUESTS_OF_CLIENT: u32 = 10_000;
 
-/// What all conversations keep together; beyond it the longest silent lose their content.
-/// Unit: bytes, counted as [`Conversation::bytes`].
-///
-/// They are for people who look on; 64 MiB is minutes of a busy shard.
-pub const CONVERSATION_BYTES_TOTAL: u64 = 64 << 20;
+/// The longest time for which the node watches a request: a later `reply_by` times out then.
+/// Unit: 7 days.
+pub const REPLY_BY_MAX: Micros = Micros::secs(7 * 24 * 3600);
 
 /// After this time without a word a conversation is forgotten. Unit: 30 minutes.
 pub const CONVERSATION_IDLE: Micros = Micros::secs(30 * 60);
-
-/// Lines of one conversation that are kept; beyond it the oldest goes.
-pub(crate) const CONVERSATION_LINES_MAX: usize = 1_000;
-
-/// What one conversation keeps; older lines lose their content, not themselves.
-/// Unit: bytes, counted as [`Conversation::bytes`].
-pub(crate) const CONVERSATION_BYTES_MAX: u64 = 1 << 20;
 
 /// A message on its way to one agent or client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +168,7 @@ pub struct ConversationLine {
     pub key: MessageKey,
     /// When it was sent.
     pub at: Timestamp,
-    /// The receivers' names or ids, as written.
+    /// The message; `None` where its content was dropped.
     pub message: Option<Message>,
     /// What it did.
     pub performative: crate::Performative,
@@ -199,7 +187,7 @@ pub struct Conversation {
     pub lines: VecDeque<ConversationLine>,
     /// Lines there were, dropped ones too.
     pub count: u64,
-    /// Messages kept: their text, and for each what it takes besides. Unit: bytes.
+    /// What its lines cost. Unit: bytes.
     pub bytes: u64,
     /// When something was last said.
     pub last: Timestamp,
@@ -212,7 +200,7 @@ pub struct OpenRequest {
     pub asker: Destination,
     /// The request.
     pub message: Message,
-    /// Until when.
+    /// Until when the node watches it.
     pub reply_by: Timestamp,
 }
 
@@ -231,8 +219,10 @@ pub enum Part {
     Conversation(Arc<str>),
     /// An open request: asker's text and `reply_with`.
     Open(Arc<str>, Arc<str>),
-    /// The directory's subscriptions.
+    /// All of the directory's subscriptions, as older programs wrote them.
     DfSubscriptions,
+    /// One of the directory's subscriptions: subscriber and conversation.
+    DfSubscription(Arc<str>, Arc<str>),
     /// Mail that stands in nobody's mailbox.
     Held,
     /// The version an agent's state is still of.
@@ -271,8 +261,8 @@ pub struct State {
     pub held: VecDeque<(AgentId, Pending)>,
     /// Agents whose `migrate` is still to run, with the version that their state is of.
     pub migrating: BTreeMap<AgentId, Arc<AgentSpec>>,
-    /// Bytes of content that conversations keep.
-    pub conversation_bytes: u64,
+    /// What is kept for whom. It follows from the rest: [`Self::recount`].
+    pub ledger: Ledger,
     /// The last record's number, by shard.
     pub seqs: BTreeMap<u16, u64>,
     /// Parts changed since they were last taken; `None`: not tracked.

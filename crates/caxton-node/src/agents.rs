@@ -280,13 +280,19 @@ impl Node {
     pub async fn agent(&self, agent: &str) -> Result<AgentDetail, Refusal> {
         let listing = self.find(agent)?;
         let id = listing.spec.id;
-        let (state, memory_bytes) = self
+        let name = listing.spec.name.shared();
+        let (state, memory_bytes, host_bytes) = self
             .inspect(listing.shard, move |view| {
-                let mut state = view.kernel.state().agents.get(&id).cloned();
+                let all = view.kernel.state();
+                let host_bytes = all
+                    .ledger
+                    .account(&name)
+                    .map_or(0, |account| account.used());
+                let mut state = all.agents.get(&id).cloned();
                 if let Some(state) = &mut state {
                     state.mailbox.clear();
                 }
-                (state, view.memory_bytes(id))
+                (state, view.memory_bytes(id), host_bytes)
             })
             .await?;
         let state = state.ok_or_else(|| {
@@ -295,6 +301,11 @@ impl Node {
                 format!("agent `{agent}` was just removed"),
             )
         })?;
+        let kept = self
+            .shared
+            .directory
+            .host_shares()
+            .owner(listing.spec.name.as_str());
         let usage = LimitName::ALL
             .iter()
             .map(|name| {
@@ -307,9 +318,14 @@ impl Node {
                     LimitName::StateBytes => state.state_bytes,
                     LimitName::StateKeys => state.state_keys,
                     LimitName::Memory => memory_bytes.unwrap_or(0),
+                    LimitName::HostBytes => kept.bytes.max(host_bytes),
                     _ => meter.used,
                 };
                 let limits = &listing.spec.limits;
+                let peak = match name {
+                    LimitName::HostBytes => kept.peak_bytes,
+                    _ => meter.peak,
+                };
                 LimitUsage {
                     name: *name,
                     limit: match name {
@@ -317,7 +333,7 @@ impl Node {
                         _ => limits.get(*name),
                     },
                     used,
-                    peak: meter.peak.max(used),
+                    peak: peak.max(used),
                     last_breach: meter.last_breach,
                 }
             })

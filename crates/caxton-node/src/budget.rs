@@ -50,6 +50,9 @@ const SMALL_IDLE: Micros = Micros::secs(5);
 /// How long one look waits for a shard's answer. A shard answers between two slices.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// The part of the memory budget that the host may use for what it keeps for one namespace.
+const SHARES_OF_BUDGET: u64 = 4;
+
 /// How far it has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -176,7 +179,11 @@ pub(crate) fn refused(name: &'static str) {
 pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let gauge = Gauge::find(Path::new("/"), shared.options.memory_bytes_max);
     match gauge.read() {
-        Some(reading) => shared.budget.note(reading, false),
+        Some(reading) => {
+            shared.budget.note(reading, false);
+            let share = reading.budget / SHARES_OF_BUDGET;
+            shared.directory.host_shares().set_share(share);
+        }
         None => {
             tracing::warn!("the memory of this process can't be read: its budget is not watched");
             return Ok(());

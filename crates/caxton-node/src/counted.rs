@@ -74,7 +74,7 @@ impl Counted {
         match event {
             NodeEvent::Sent { .. } => self.messages.1 += 1,
             NodeEvent::DeadLetter { .. } => self.dead_letters.1 += 1,
-            NodeEvent::Status { .. } | NodeEvent::Fault { .. } => {}
+            NodeEvent::Status { .. } | NodeEvent::Fault { .. } | NodeEvent::HostBytes { .. } => {}
         }
     }
     /// Hands on what was counted since the last time.

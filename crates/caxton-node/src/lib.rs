@@ -31,5 +31,6 @@ pub use clock::shown;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{
-    AgentDetail, Deploy, Deployed, Health, LimitUsage, LogLine, NumberedEvent, Posted, StateKey,
+    AgentDetail, Deploy, Deployed, Health, KeptFor, LimitUsage, LogLine, NumberedEvent, Posted,
+    StateKey,
 };

@@ -24,7 +24,7 @@ use crate::{
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
-    request::{Health, LogLine, NumberedEvent},
+    request::{Health, KeptFor, LogLine, NumberedEvent},
     rings::Ring,
     sampler,
     shard::{INBOX_MAX, Shard, ShardHandle, ShardMessage, ShardView},
@@ -299,6 +299,18 @@ impl Node {
     pub fn pulse(&self) -> Arc<Pulse> {
         self.shared.pulse()
     }
+    /// What the host keeps for each agent and client beside mailboxes and state.
+    #[must_use]
+    pub fn kept(&self) -> Vec<KeptFor> {
+        let directory = &self.shared.directory;
+        let owners = directory.host_shares().owners().into_iter();
+        let kept = owners.map(|(owner, used)| KeptFor {
+            limit: directory.host_bytes_of(&owner),
+            owner,
+            used,
+        });
+        kept.collect()
+    }
     /// Memory of agents after their last turn, into the second of each pair. Unit: bytes.
     pub fn memory_bytes(&self, agents: &mut [(caxton_model::AgentId, u64)]) {
         self.shared.meters.memory_bytes(agents);
@@ -330,6 +342,13 @@ impl Node {
     }
 }
 
+/// What may wait for the journal under a small memory budget: an eighth of it, and room for some
+/// messages of the largest size.
+const fn queue_bytes_of(memory_budget: u64) -> u64 {
+    let part = memory_budget / 8;
+    if part < 8 << 20 { 8 << 20 } else { part }
+}
+
 /// Opens store and engine. Blocking.
 fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), StartError> {
     // The store first: it holds the directory for this process and its user alone.
@@ -351,8 +370,10 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), Sta
 }
 
 fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), StartError> {
+    let queue_bytes = options.memory_bytes_max.map_or(u64::MAX, queue_bytes_of);
     let store_options = StoreOptions {
         on_fatal: on_fatal(),
+        queue_bytes_max: options.store.queue_bytes_max.min(queue_bytes),
         ..options.store.clone()
     };
     let (store, recovered) =

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use caxton_kernel::{Listing, Refusal};
+use caxton_kernel::{Listing, OwnerUse, Refusal};
 use caxton_model::{
     AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, Grants, Message,
     MessageKey, Micros, Pending, Supervision, Timestamp,
@@ -147,4 +147,15 @@ pub struct Health {
     pub store: caxton_store::StoreMetrics,
     /// Time since the start.
     pub uptime: Duration,
+}
+
+/// What the host keeps for one agent or outside client beside its mailbox and state.
+#[derive(Debug, Clone)]
+pub struct KeptFor {
+    /// Its name.
+    pub owner: Arc<str>,
+    /// How much it is and was.
+    pub used: OwnerUse,
+    /// Its limit `host_bytes`. Unit: bytes.
+    pub limit: u64,
 }

@@ -502,6 +502,7 @@ impl Shard {
             }),
             Effect::Publish(event) => {
                 self.counted.event(&event);
+                self.shared.note_breach(&event);
                 self.published.push(event);
             }
         }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use caxton_engine::Engine;
-use caxton_kernel::{Directory, Refusal};
-use caxton_model::ErrorCode;
+use caxton_kernel::{Directory, NodeEvent, Refusal};
+use caxton_model::{ErrorCode, LimitName};
 use caxton_store::{Health, Store};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -70,6 +70,15 @@ impl Shared {
     /// Whether there is a journal.
     pub(crate) fn durable(&self) -> bool {
         self.options.data.is_some()
+    }
+    /// Notes the limit that an event tells of, if it tells of one.
+    pub(crate) fn note_breach(&self, event: &NodeEvent) {
+        if let NodeEvent::HostBytes { at, owner, .. } = event
+            && let Some(listing) = self.directory.resolve(owner)
+        {
+            let limit = LimitName::HostBytes;
+            self.meters.breach(&listing.spec, limit, 0, *at);
+        }
     }
     /// Why no request is taken now, if none is.
     pub(crate) fn refuses(&self) -> Option<Refusal> {

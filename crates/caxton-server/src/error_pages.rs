@@ -33,6 +33,7 @@ pages! {
     ModuleTooLarge "CX1016"
     ConcurrencyLimit "CX1017"
     SubscriptionLimit "CX1018"
+    HostBytesLimit "CX1019"
     Trap "CX2001"
     BadPointer "CX2002"
     GuestAbort "CX2003"

@@ -160,6 +160,7 @@ pub(crate) const fn event_kind(event: &NodeEvent) -> EventKind {
         NodeEvent::Sent { .. } => EventKind::Sent,
         NodeEvent::Fault { .. } => EventKind::Fault,
         NodeEvent::DeadLetter { .. } => EventKind::DeadLetter,
+        NodeEvent::HostBytes { .. } => EventKind::HostBytes,
     }
 }
 
@@ -216,6 +217,11 @@ pub(crate) fn event(event: &NodeEvent) -> EventBody {
             intended: intended.to_string(),
             code: code.to_string(),
             reason: reason.clone(),
+        },
+        NodeEvent::HostBytes { at, owner, letters } => EventBody::HostBytes {
+            at: at.to_string(),
+            owner: owner.to_string(),
+            letters: *letters,
         },
     }
 }

@@ -122,6 +122,9 @@ pub(crate) fn event(event: &NodeEvent) -> Option<String> {
         NodeEvent::DeadLetter { intended, code, .. } => {
             format!("dead letter for {intended}: {code}")
         }
+        NodeEvent::HostBytes { owner, letters, .. } => {
+            format!("{letters} dead letters of {owner} went")
+        }
         NodeEvent::Sent { .. } => return None,
     })
 }

@@ -4,17 +4,19 @@
 //! place is never past the durable one.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     io,
     sync::Arc,
 };
 
-use caxton_model::{AgentId, MessageKey, Part, State};
+use caxton_model::{AgentId, DfSubscription, MessageKey, Part, State};
 
 use crate::{
     meta::Meta,
-    part_key::{part_key, part_of, value_key},
+    part_key::{part_key, part_of, text_key, text_of, value_key},
     part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
+    texts::{Cuts, Reading, Texts},
     v1,
 };
 
@@ -78,6 +80,8 @@ pub(crate) struct Changes<'a> {
     /// Changed parts, with the place of the last change.
     pub(crate) parts: &'a HashMap<Part, u64>,
     pub(crate) values: &'a Values,
+    /// Texts that parts refer to.
+    pub(crate) texts: &'a RefCell<Texts>,
     /// Agents whose values all go.
     pub(crate) removed: &'a HashSet<AgentId>,
     /// `None`: values only, before their records' place is reached for good.
@@ -110,12 +114,30 @@ impl Changes<'_> {
     /// Names every key that changes, with its new value; those of removed agents come before, and the
     /// mark is left to whoever writes.
     pub(crate) fn each(&self, write: &mut Write<'_>) -> Result<(), CheckpointError> {
+        let texts = &mut *self.texts.borrow_mut();
+        let mut cuts = Cuts::default();
+        texts.begin();
         for (part, place) in self.parts {
             let key = part_key(part);
-            match encode_part(self.state, part, *place) {
+            match encode_part(self.state, part, *place, &mut cuts) {
                 None => write(Table::Parts, key, None),
                 Some(Ok(value)) => write(Table::Parts, key, Some(&value)),
                 Some(Err(reason)) => return Err(unreadable(&key, &reason)),
+            }
+            let mut hashes = Vec::new();
+            for (hash, message) in cuts.take() {
+                hashes.push(hash);
+                if texts.adds(hash) {
+                    let text = message.json().as_bytes();
+                    write(Table::Parts, text_key(&hash), Some(text));
+                }
+            }
+            texts.set(part, hashes);
+        }
+        // Parts that no longer refer to them are written in the same batch.
+        if self.meta.is_some() {
+            for hash in texts.removes() {
+                write(Table::Parts, text_key(hash), None);
             }
         }
         for (agent, written) in self.values {
@@ -133,6 +155,12 @@ type ClientAndId = (Arc<str>, Arc<str>);
 /// A state that is read, a part at a time.
 pub(crate) struct Loading {
     state: State,
+    texts: Texts,
+    reading: Reading,
+    /// Parts that refer to texts, which may come later.
+    referring: Vec<(Vec<u8>, Vec<u8>)>,
+    subscriptions: Vec<(u64, DfSubscription)>,
+    is_first_form: bool,
     dead: Vec<(u64, MessageKey)>,
     posts: Vec<(u64, ClientAndId)>,
 }
@@ -141,6 +169,11 @@ impl Default for Loading {
     fn default() -> Self {
         Self {
             state: State::tracked(),
+            texts: Texts::default(),
+            reading: Reading::begin(),
+            referring: Vec::new(),
+            subscriptions: Vec::new(),
+            is_first_form: false,
             dead: Vec::new(),
             posts: Vec::new(),
         }
@@ -150,9 +183,23 @@ impl Default for Loading {
 impl Loading {
     /// Takes what stands under one key of [`Table::Parts`].
     pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        if let Some(hash) = text_of(key) {
+            self.texts.found(hash);
+            let taken = self.reading.text(hash, value);
+            return taken.map_err(|reason| unreadable(key, &reason));
+        }
+        if PartValue::split(value).refers {
+            self.referring.push((key.to_vec(), value.to_vec()));
+            return Ok(());
+        }
+        self.take_part(key, value)
+    }
+
+    fn take_part(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
         let part = part_of(key).ok_or_else(|| unreadable(key, "it is no part's key"))?;
         let failed = |reason: String| unreadable(key, &reason);
         let value = PartValue::split(value);
+        let refers = value.refers.then(|| part.clone());
         let state = &mut self.state;
         match part {
             Part::Agent(id) => {
@@ -184,6 +231,11 @@ impl Loading {
             }
             Part::DfSubscriptions => {
                 state.df_subscriptions = value.read::<DfSubscriptions>().map_err(failed)?;
+                self.is_first_form = true;
+            }
+            Part::DfSubscription(..) => {
+                let subscription = value.read::<v1::DfSubscription>().map_err(failed)?;
+                self.subscriptions.push((value.place, subscription));
             }
             Part::Held => state.held = value.read::<Held>().map_err(failed)?,
             Part::Migrating(id) => {
@@ -196,21 +248,36 @@ impl Loading {
             }
             Part::SpentUntil => state.spent.until = value.read::<SpentUntil>().map_err(failed)?,
         }
+        if let Some(part) = refers {
+            self.texts.set(&part, self.reading.referred());
+        }
         Ok(())
     }
 
-    /// The state, once every key was taken.
-    pub(crate) fn finish(mut self, meta: Option<Meta>) -> State {
+    /// The state and the texts that it refers to, once every key was taken.
+    pub(crate) fn finish(mut self, meta: Option<Meta>) -> Result<(State, Texts), CheckpointError> {
+        for (key, value) in std::mem::take(&mut self.referring) {
+            self.take_part(&key, &value)?;
+        }
         self.dead.sort_unstable();
         self.posts.sort_unstable();
+        self.subscriptions.sort_by_key(|(place, _)| *place);
         let mut state = self.state;
+        let subscriptions = self.subscriptions.into_iter();
+        state
+            .df_subscriptions
+            .extend(subscriptions.map(|(_, subscription)| subscription));
+        if self.is_first_form {
+            // Written anew, each under a key of its own, and the one of all is removed.
+            state.rewrite_subscriptions();
+        }
         state.dead_order = self.dead.into_iter().map(|(_, name)| name).collect();
         state.posts_order = self.posts.into_iter().map(|(_, name)| name).collect();
-        state.conversation_bytes = state.conversations.values().map(|c| c.bytes).sum();
         if let Some(meta) = meta {
             state.seqs = meta.seqs;
         }
-        state
+        state.recount();
+        Ok((state, self.texts))
     }
 }
 

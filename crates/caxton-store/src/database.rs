@@ -17,6 +17,7 @@ use crate::{
     checkpoint::{Changes, CheckpointError, Loading, Table, unreadable},
     meta::{Mark, Meta, Tally, decode_mark, encode_mark},
     part_key::{META_KEY, value_key},
+    texts::Texts,
 };
 
 /// Bytes that one table holds in memory.
@@ -153,7 +154,7 @@ impl Checkpoint {
     }
 
     /// The whole state as of [`Self::meta`]. Checks the table of the parts.
-    pub(crate) fn load(&self) -> Result<State, CheckpointError> {
+    pub(crate) fn load(&self) -> Result<(State, Texts), CheckpointError> {
         let (mut loading, mut tally) = (Loading::default(), Tally::default());
         for pair in self.parts.iter() {
             let (key, value) = pair.into_inner()?;
@@ -163,7 +164,7 @@ impl Checkpoint {
             }
         }
         compare(Table::Parts, &self.marks().parts, &tally)?;
-        Ok(loading.finish(self.meta()))
+        loading.finish(self.meta())
     }
 
     /// A look at every entry of the tables, from this one on, as they are now.

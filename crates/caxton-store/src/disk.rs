@@ -24,6 +24,7 @@ use crate::{
     open_checkpoint::{checkpoint_failed, open_checkpoint},
     queue::Queue,
     scan::{Listing, list},
+    texts::{Reading, Texts},
     verify::verify_files,
 };
 
@@ -62,6 +63,8 @@ impl Disk {
         )))?;
         let files = (options.files)(&journal_dir);
         let listing = list(&*files)?;
+        // Messages of checkpoint and journal are one where they are equal.
+        let _reading = Reading::begin();
         let folder = dir.join("checkpoint");
         let opened = open_checkpoint(
             &folder,
@@ -88,7 +91,7 @@ impl Disk {
         let (writer, mut follower) = recover(
             &files,
             &journal_options,
-            opened.state,
+            (opened.state, opened.texts),
             &mut recovered,
             &mut bound_memory,
         )?;
@@ -197,12 +200,12 @@ impl Drop for Disk {
 pub(crate) fn recover(
     files: &Arc<dyn Files>,
     options: &JournalOptions,
-    state: State,
+    (state, texts): (State, Texts),
     recovered: &mut Recovered,
     after_each: &mut dyn FnMut(&mut Follower) -> Result<(), String>,
 ) -> Result<(JournalWriter, Follower), OpenError> {
     let (place, chain) = options.known.unwrap_or_default();
-    let mut follower = Follower::new(state, place, chain);
+    let mut follower = Follower::new(state, texts, place, chain);
     let (writer, found) = JournalWriter::open(Arc::clone(files), options, &mut |_, entry| {
         follower.apply(&entry);
         recovered.replayed += 1;

@@ -329,7 +329,7 @@ impl Run {
 
     fn replace_checkpoint(&mut self) -> Result<(), OpenError> {
         let meta = self.follower.meta();
-        let beside = build_beside(&self.folder, &self.files, &meta, self.bytes)?;
+        let (beside, texts) = build_beside(&self.folder, &self.files, &meta, self.bytes)?;
         let follow = Arc::clone(&self.follow);
         let mut slot = follow
             .checkpoint
@@ -340,6 +340,7 @@ impl Run {
         let checkpoint = Checkpoint::open(&self.folder).map_err(checkpoint_failed)?;
         *slot = Some(checkpoint);
         drop(slot);
+        self.follower.set_texts(texts);
         self.confirm(meta);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Follows the journal: the state as of a place, and what of it no checkpoint has yet.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -16,6 +17,7 @@ use crate::{
     database::Checkpoint,
     journal::Durable,
     meta::Meta,
+    texts::Texts,
 };
 
 /// The state as the journal has it, and what of it no checkpoint has yet.
@@ -27,13 +29,15 @@ pub(crate) struct Follower {
     values: Values,
     value_bytes: u64,
     removed: HashSet<AgentId>,
+    /// Texts that the checkpoint has.
+    texts: RefCell<Texts>,
     newest: Timestamp,
 }
 
 impl Follower {
     /// Goes on from a checkpoint.
-    pub(crate) fn new(state: State, place: u64, chain: Chain) -> Self {
-        Self {
+    pub(crate) fn new(state: State, texts: Texts, place: u64, chain: Chain) -> Self {
+        let mut follower = Self {
             state,
             place,
             chain,
@@ -41,8 +45,12 @@ impl Follower {
             values: Values::new(),
             value_bytes: 0,
             removed: HashSet::new(),
+            texts: RefCell::new(texts),
             newest: Timestamp(i64::MIN),
-        }
+        };
+        // What was read in an older form is written in the present one.
+        follower.note_touched();
+        follower
     }
 
     /// Takes the records of the next group.
@@ -121,6 +129,16 @@ impl Follower {
         self.write_with(|changes| checkpoint.write(changes))
     }
 
+    /// Which texts the checkpoint has that was written.
+    pub(crate) fn into_texts(self) -> Texts {
+        self.texts.into_inner()
+    }
+
+    /// Another checkpoint took the place of the one that was written: it has these texts.
+    pub(crate) fn set_texts(&mut self, texts: Texts) {
+        self.texts = RefCell::new(texts);
+    }
+
     /// Hands what changed to whoever writes it.
     pub(crate) fn write_with(
         &mut self,
@@ -132,8 +150,10 @@ impl Follower {
             parts: &self.parts,
             values: &self.values,
             removed: &self.removed,
+            texts: &self.texts,
             meta: Some(&meta),
         })?;
+        self.texts.get_mut().written();
         self.parts.clear();
         self.forget_values();
         Ok(meta)
@@ -147,6 +167,7 @@ impl Follower {
             parts: &HashMap::new(),
             values: &self.values,
             removed: &self.removed,
+            texts: &self.texts,
             meta: None,
         })?;
         self.forget_values();

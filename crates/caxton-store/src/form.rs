@@ -13,6 +13,8 @@ use std::{
 use postcard::{de_flavors::Slice, ser_flavors::Flavor};
 use serde::{Deserialize, Serialize};
 
+use crate::texts::Cuts;
+
 /// Where encoded bytes go.
 pub(crate) type Out<'a> = postcard::Serializer<Behind<'a>>;
 /// Where encoded bytes come from.
@@ -34,16 +36,20 @@ pub(crate) trait Form {
 }
 
 /// Appends to bytes that are already there, without a call for each byte.
-pub(crate) struct Behind<'a>(&'a mut Vec<u8>);
+pub(crate) struct Behind<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// Where references to long messages are noted; `None`: messages are written out.
+    pub(crate) cuts: Option<&'a mut Cuts>,
+}
 
 impl Flavor for Behind<'_> {
     type Output = ();
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
+        self.bytes.push(byte);
         Ok(())
     }
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
     fn finalize(self) -> postcard::Result<()> {
@@ -53,8 +59,25 @@ impl Flavor for Behind<'_> {
 
 /// Appends a value in the form `F` to a buffer.
 pub(crate) fn encode<F: Form>(value: &F::Value, buffer: &mut Vec<u8>) -> Result<(), String> {
+    encode_with::<F>(value, buffer, None)
+}
+
+/// The same, with references in place of long messages.
+pub(crate) fn encode_cut<F: Form>(
+    value: &F::Value,
+    buffer: &mut Vec<u8>,
+    cuts: &mut Cuts,
+) -> Result<(), String> {
+    encode_with::<F>(value, buffer, Some(cuts))
+}
+
+fn encode_with<F: Form>(
+    value: &F::Value,
+    bytes: &mut Vec<u8>,
+    cuts: Option<&mut Cuts>,
+) -> Result<(), String> {
     let mut out = Out {
-        output: Behind(buffer),
+        output: Behind { bytes, cuts },
     };
     F::put(value, &mut out).map_err(|error| error.to_string())
 }

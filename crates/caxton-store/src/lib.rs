@@ -55,6 +55,7 @@ mod segment;
 mod show;
 mod stepped;
 mod store;
+mod texts;
 mod v1;
 mod verify;
 mod window;

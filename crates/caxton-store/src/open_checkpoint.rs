@@ -15,6 +15,7 @@ use crate::{
     database::Checkpoint,
     directory::sync_names,
     scan::Listing,
+    texts::Texts,
 };
 
 /// The checkpoint, opened, and what it holds.
@@ -22,6 +23,7 @@ pub(crate) struct Opened {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) known: Option<(u64, Chain)>,
     pub(crate) state: State,
+    pub(crate) texts: Texts,
     /// Whether every stored value was read and compared, too.
     pub(crate) is_checked: bool,
 }
@@ -67,7 +69,7 @@ pub(crate) fn try_checkpoint(folder: &Path, check_bytes: u64) -> Result<Opened, 
     // Damaged files may panic the database: that is damage, too.
     catch_unwind(AssertUnwindSafe(|| {
         let checkpoint = Checkpoint::open(folder)?;
-        let state = checkpoint.load()?;
+        let (state, texts) = checkpoint.load()?;
         let is_checked = checkpoint.bytes() <= check_bytes;
         if is_checked {
             let mut pass = checkpoint.pass(Table::Values)?;
@@ -76,6 +78,7 @@ pub(crate) fn try_checkpoint(folder: &Path, check_bytes: u64) -> Result<Opened, 
         Ok(Opened {
             known: checkpoint.meta().map(|meta| (meta.place, meta.chain)),
             state,
+            texts,
             checkpoint,
             is_checked,
         })

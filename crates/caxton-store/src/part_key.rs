@@ -5,7 +5,20 @@ use std::sync::Arc;
 
 use caxton_model::{AgentId, MessageKey, Part};
 
-use crate::frame::array;
+use crate::{frame::array, texts::TextHash};
+
+const TEXT: u8 = b'x';
+
+/// The key of a text that parts refer to.
+pub(crate) fn text_key(hash: &TextHash) -> Vec<u8> {
+    tagged(TEXT, &[hash.as_bytes()])
+}
+
+/// The hash of a text, where a key is one's.
+pub(crate) fn text_of(key: &[u8]) -> Option<TextHash> {
+    let hash = key.strip_prefix(&[TEXT])?;
+    hash.try_into().ok().map(TextHash::from_bytes)
+}
 
 /// The key under which place, chain and counters stand.
 pub(crate) const META_KEY: &[u8] = b"m";
@@ -17,6 +30,7 @@ const POST: u8 = b'p';
 const CONVERSATION: u8 = b'v';
 const OPEN: u8 = b'o';
 const DF_SUBSCRIPTIONS: u8 = b'f';
+const DF_SUBSCRIPTION: u8 = b'u';
 const HELD: u8 = b'h';
 const MIGRATING: u8 = b'g';
 const SPENT_IDS: u8 = b's';
@@ -39,6 +53,9 @@ pub(crate) fn part_key(part: &Part) -> Vec<u8> {
         Part::Conversation(id) => tagged(CONVERSATION, &[id.as_bytes()]),
         Part::Open(asker, reply_with) => two_texts(OPEN, asker, reply_with),
         Part::DfSubscriptions => tagged(DF_SUBSCRIPTIONS, &[]),
+        Part::DfSubscription(subscriber, conversation) => {
+            two_texts(DF_SUBSCRIPTION, subscriber, conversation)
+        }
         Part::Held => tagged(HELD, &[]),
         Part::Migrating(id) => tagged(MIGRATING, &[&id.0.to_be_bytes()]),
         Part::SpentIds(block) => tagged(SPENT_IDS, &[&block.to_be_bytes()]),
@@ -65,6 +82,10 @@ pub(crate) fn part_of(key: &[u8]) -> Option<Part> {
         OPEN => {
             let (asker, reply_with) = split_texts(rest)?;
             Part::Open(asker, reply_with)
+        }
+        DF_SUBSCRIPTION => {
+            let (subscriber, conversation) = split_texts(rest)?;
+            Part::DfSubscription(subscriber, conversation)
         }
         DF_SUBSCRIPTIONS if rest.is_empty() => Part::DfSubscriptions,
         HELD if rest.is_empty() => Part::Held,
@@ -128,6 +149,7 @@ mod tests {
             text().prop_map(Part::Conversation),
             (text(), text()).prop_map(|(asker, with)| Part::Open(asker, with)),
             Just(Part::DfSubscriptions),
+            (text(), text()).prop_map(|(who, what)| Part::DfSubscription(who, what)),
             Just(Part::Held),
             any::<u64>().prop_map(|id| Part::Migrating(AgentId(id))),
             any::<u64>().prop_map(Part::SpentIds),

@@ -3,17 +3,21 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use caxton_model::{Part, State};
+use caxton_model::{DfSubscription, Part, State};
 
 use crate::{
-    form::{Form, decode, encode},
+    form::{Form, decode, encode_cut},
     frame::u64_at,
+    texts::Cuts,
     v1,
 };
 
-/// Bits of the first 8 bytes that hold the place. The 8 bits above them hold the version, counted
+/// Bits of the first 8 bytes that hold the place. The 7 bits above them hold the version, counted
 /// from 0: version 1 had the whole for the place, and no journal has 2^56 records.
 const PLACE_BITS: u32 = 56;
+/// The highest bit: long messages in the part are references. Programs that do not know it see a
+/// version that they do not know.
+const REFERS: u64 = 1 << 63;
 
 /// The directory's subscriptions.
 pub(crate) type DfSubscriptions = Vec<v1::DfSubscription>;
@@ -27,30 +31,46 @@ pub(crate) fn encode_part(
     state: &State,
     part: &Part,
     place: u64,
+    cuts: &mut Cuts,
 ) -> Option<Result<Vec<u8>, String>> {
-    let mut bytes = place.to_le_bytes().to_vec();
+    let mut bytes = vec![0; size_of::<u64>()];
     let to = &mut bytes;
     let encoded = match part {
-        Part::Agent(id) => encode::<v1::AgentState>(state.agents.get(id)?, to),
-        Part::Client(name) => encode::<v1::ClientState>(state.clients.get(name)?, to),
-        Part::Dead(key) => encode::<v1::DeadLetter>(state.dead.get(key)?, to),
+        Part::Agent(id) => encode_cut::<v1::AgentState>(state.agents.get(id)?, to, cuts),
+        Part::Client(name) => encode_cut::<v1::ClientState>(state.clients.get(name)?, to, cuts),
+        Part::Dead(key) => encode_cut::<v1::DeadLetter>(state.dead.get(key)?, to, cuts),
         Part::Post(client, id) => {
             let name = (Arc::clone(client), Arc::clone(id));
-            encode::<v1::PostSeen>(state.posts.get(&name)?, to)
+            encode_cut::<v1::PostSeen>(state.posts.get(&name)?, to, cuts)
         }
-        Part::Conversation(id) => encode::<v1::Conversation>(state.conversations.get(id)?, to),
+        Part::Conversation(id) => {
+            encode_cut::<v1::Conversation>(state.conversations.get(id)?, to, cuts)
+        }
         Part::Open(asker, reply_with) => {
             let name = (Arc::clone(asker), Arc::clone(reply_with));
-            encode::<v1::OpenRequest>(state.open.get(&name)?, to)
+            encode_cut::<v1::OpenRequest>(state.open.get(&name)?, to, cuts)
         }
-        Part::DfSubscriptions if state.df_subscriptions.is_empty() => return None,
-        Part::DfSubscriptions => encode::<DfSubscriptions>(&state.df_subscriptions, to),
+        // Each has a part of its own now.
+        Part::DfSubscriptions => return None,
+        Part::DfSubscription(subscriber, conversation) => {
+            let all = &mut state.df_subscriptions.iter();
+            let wanted = |s: &&DfSubscription| {
+                s.subscriber == *subscriber && s.conversation == *conversation
+            };
+            encode_cut::<v1::DfSubscription>(all.find(wanted)?, to, cuts)
+        }
         Part::Held if state.held.is_empty() => return None,
-        Part::Held => encode::<Held>(&state.held, to),
-        Part::Migrating(id) => encode::<Arc<v1::AgentSpec>>(state.migrating.get(id)?, to),
-        Part::SpentIds(block) => encode::<v1::SpentBlock>(state.spent.blocks.get(block)?, to),
-        Part::SpentUntil => encode::<SpentUntil>(&state.spent.until, to),
+        Part::Held => encode_cut::<Held>(&state.held, to, cuts),
+        Part::Migrating(id) => encode_cut::<Arc<v1::AgentSpec>>(state.migrating.get(id)?, to, cuts),
+        Part::SpentIds(block) => {
+            encode_cut::<v1::SpentBlock>(state.spent.blocks.get(block)?, to, cuts)
+        }
+        Part::SpentUntil => encode_cut::<SpentUntil>(&state.spent.until, to, cuts),
     };
+    let refers = if cuts.is_empty() { 0 } else { REFERS };
+    if let Some(word) = bytes.first_chunk_mut() {
+        *word = (place | refers).to_le_bytes();
+    }
     Some(encoded.map(|()| bytes))
 }
 
@@ -59,15 +79,18 @@ pub(crate) struct PartValue<'a> {
     /// The place of the part's last change.
     pub(crate) place: u64,
     version: u64,
+    /// Whether long messages in it are references.
+    pub(crate) refers: bool,
     body: &'a [u8],
 }
 
 impl<'a> PartValue<'a> {
     pub(crate) fn split(bytes: &'a [u8]) -> Self {
-        let word = u64_at(bytes, 0);
+        let word = u64_at(bytes, 0) & !REFERS;
         Self {
             place: word & ((1 << PLACE_BITS) - 1),
             version: (word >> PLACE_BITS) + 1,
+            refers: u64_at(bytes, 0) & REFERS != 0,
             body: bytes.get(8..).unwrap_or_default(),
         }
     }

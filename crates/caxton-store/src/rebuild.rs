@@ -21,6 +21,7 @@ use crate::{
     meta::Meta,
     open_checkpoint::{being_built, checkpoint_failed, remove_folder, set_aside},
     scan::{Listing, list},
+    texts::{Reading, Texts},
 };
 
 /// Bytes that are read at once, so that a checkpoint of 1 GiB takes about a minute.
@@ -83,7 +84,8 @@ impl Scrub {
     }
 }
 
-/// Builds a checkpoint beside this one from the whole journal, as far as `reach`; answers where.
+/// Builds a checkpoint beside this one from the whole journal, as far as `reach`; answers where, and
+/// which texts it has.
 ///
 /// Errors: also that the journal does not reach back.
 pub(crate) fn build_beside(
@@ -91,7 +93,7 @@ pub(crate) fn build_beside(
     files: &Arc<dyn Files>,
     reach: &Meta,
     values_bytes_max: u64,
-) -> Result<PathBuf, OpenError> {
+) -> Result<(PathBuf, Texts), OpenError> {
     let beside = being_built(folder);
     remove_folder(&beside)?;
     let listing = list(&**files)?;
@@ -103,7 +105,8 @@ pub(crate) fn build_beside(
         });
     }
     let checkpoint = Checkpoint::open(&beside).map_err(checkpoint_failed)?;
-    let mut follower = Follower::new(State::tracked(), 0, Chain::default());
+    let mut follower = Follower::new(State::tracked(), Texts::default(), 0, Chain::default());
+    let _reading = Reading::begin();
     let mut visit = |at: u64, body: &[u8]| {
         if at > reach.place {
             return Err(String::new());
@@ -123,7 +126,7 @@ pub(crate) fn build_beside(
     }
     follower.set_chain(reach.chain);
     follower.write(&checkpoint).map_err(checkpoint_failed)?;
-    Ok(beside)
+    Ok((beside, follower.into_texts()))
 }
 
 /// Puts a checkpoint that was built beside another into its place. Both are closed.

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, io, ops::Bound, sync::Arc, time::Duration};
 
-use caxton_model::{AgentId, Entry};
+use caxton_model::{AgentId, Entry, State};
 
 use crate::{
     Files, Health, JournalOptions, OpenError, Recovered, StoreFailed, StoreOptions,
@@ -19,6 +19,7 @@ use crate::{
     queue::{Queue, Taken},
     retention::keep_segments,
     scribe::{Scribe, Step},
+    texts::{Reading, Texts},
 };
 
 /// A checkpoint's keys and values as they stand in its database.
@@ -68,12 +69,12 @@ impl CheckpointImage {
         Ok(())
     }
 
-    fn read(&self) -> Result<caxton_model::State, CheckpointError> {
+    fn read(&self) -> Result<(State, Texts), CheckpointError> {
         let mut loading = Loading::default();
         for (key, value) in &self.parts {
             loading.take(key, value)?;
         }
-        Ok(loading.finish(self.meta.clone()))
+        loading.finish(self.meta.clone())
     }
 }
 
@@ -110,6 +111,7 @@ impl SteppedStore {
         let failed = |error: CheckpointError| {
             OpenError::io("can't use the checkpoint")(io::Error::other(error.to_string()))
         };
+        let _reading = Reading::begin();
         let state = image.read().map_err(failed)?;
         let journal_options = JournalOptions {
             segment_bytes: options.segment_bytes,

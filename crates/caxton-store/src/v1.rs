@@ -11,7 +11,10 @@ use std::{
 use caxton_model::{self as model, LimitName, UnknownPerformative};
 use serde::{Serialize as _, Serializer as _};
 
-use crate::form::{Form, In, Out, form, take_plain, unknown};
+use crate::{
+    form::{Form, In, Out, form, take_plain, unknown},
+    texts,
+};
 
 form! {
     struct Entry {
@@ -288,6 +291,7 @@ const LIMITS: [LimitName; LimitName::ALL.len()] = [
     LimitName::ModuleBytes,
     LimitName::ConcurrentCalls,
     LimitName::Subscriptions,
+    LimitName::HostBytes,
 ];
 impl Form for Limits {
     type Value = model::Limits;
@@ -340,10 +344,23 @@ macro_rules! texts {
         }
     )*};
 }
+/// A message as its JSON; in a checkpoint a long one is a reference to it.
+pub(crate) enum Message {}
+impl Form for Message {
+    type Value = model::Message;
+    fn put(value: &Self::Value, out: &mut Out<'_>) -> postcard::Result<()> {
+        let cuts = out.output.cuts.as_deref_mut();
+        match cuts.and_then(|cuts| cuts.reference(value)) {
+            Some(reference) => out.serialize_str(&reference),
+            None => out.serialize_str(value.json()),
+        }
+    }
+    fn take(from: &mut In<'_>) -> Result<Self::Value, String> {
+        texts::message(take_plain(from)?)
+    }
+}
+
 texts! {
-    Message: json, |text| {
-        model::Message::from_sealed(text.to_owned()).map_err(|error| error.to_string())
-    };
     RawJson: as_str, |text| model::RawJson::parse(text).map_err(|error| error.to_string());
     Performative: as_str, |text| text.parse().map_err(|error: UnknownPerformative| error.to_string());
     AgentName: as_str, |text| Ok(model::AgentName::from_stored(text));

@@ -108,6 +108,9 @@ pub(super) fn show_event(event: &NodeEvent) -> Option<String> {
             reason,
             ..
         } => format!("dead letter for {intended}: {code}: {reason}"),
+        NodeEvent::HostBytes { owner, letters, .. } => {
+            format!("{letters} dead letters of {owner} went")
+        }
         NodeEvent::Sent { .. } => return None,
     })
 }

@@ -235,7 +235,7 @@ impl World {
         true
     }
 
-    fn perform(&mut self, shard: usize, effect: Effect) {
+    pub(super) fn perform(&mut self, shard: usize, effect: Effect) {
         match effect {
             Effect::Journal(entry) => {
                 if matches!(entry.record, Record::DeadLettersTaken { .. }) {
@@ -324,6 +324,10 @@ impl World {
     ///
     /// Only what must survive is compared, and only while nothing is on its way between shards.
     pub(super) fn differs_from_replay(&self) -> Option<String> {
+        let mut states = self.kernels.iter().map(Kernel::state);
+        if let Some(miscounted) = states.find_map(super::host_bytes::miscounted) {
+            return Some(miscounted);
+        }
         let mut replayed = Self::replayed(&self.journal);
         replayed.expire_conversations(self.now);
         let durable = Durable::of(&self.journal);

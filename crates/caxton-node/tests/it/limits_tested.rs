@@ -119,7 +119,8 @@ fn by_engine(name: LimitName) -> Option<Attack> {
         | L::LogLinesPerSecond
         | L::ModuleBytes
         | L::ConcurrentCalls
-        | L::Subscriptions => return None,
+        | L::Subscriptions
+        | L::HostBytes => return None,
     })
 }
 
@@ -159,6 +160,11 @@ fn by_agent(name: LimitName) -> By {
             SUBSCRIBE,
             "(call $f (i32.const 128) (i32.const 2))",
             &[(L::Subscriptions, 3)],
+        )),
+        L::HostBytes => By::Code(attack(
+            SUBSCRIBE,
+            "(call $f (i32.const 128) (i32.const 2))",
+            &[(L::HostBytes, 3_000)],
         )),
         L::LogLinesPerSecond => By::Logs,
         L::Mailbox | L::MailboxBytes => By::Mail,
@@ -205,7 +211,8 @@ fn by_called(name: LimitName, kind: Kind) -> By {
         | L::Timers
         | L::StateBytes
         | L::StateKeys
-        | L::Subscriptions => By::Alone("answered -8: it has none outside a node"),
+        | L::Subscriptions
+        | L::HostBytes => By::Alone("answered -8: it has none outside a node"),
         L::Memory
         | L::TableElements
         | L::Cpu

@@ -43,6 +43,7 @@ impl Events {
             NodeEvent::DeadLetter { intended, code, .. } => {
                 names::sees_dead(&self.node, &self.caller, intended, *code)
             }
+            NodeEvent::HostBytes { owner, .. } => see(owner),
         }
     }
     fn is_about_agent(&self, event: &NodeEvent) -> bool {
@@ -56,6 +57,7 @@ impl Events {
                 is(&message.sender) || views::receivers(message).iter().any(|to| is(to))
             }
             NodeEvent::DeadLetter { intended, .. } => is(intended),
+            NodeEvent::HostBytes { owner, .. } => is(owner),
         }
     }
     fn is_in_conversation(&self, event: &NodeEvent) -> bool {

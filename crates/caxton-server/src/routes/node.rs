@@ -1,6 +1,6 @@
 //! The node itself.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -89,6 +89,27 @@ pub(super) fn journal(call: &Call) -> Answered {
     json(StatusCode::OK, &journal_view(&call.app.node.health()))
 }
 
+/// Owners that have a series of what the host keeps for them: those with most.
+const KEPT_SERIES_MAX: usize = 100;
+
+/// What the host keeps, by owner. Written anew each time, so that no owner stays who is gone.
+fn kept(call: &Call) -> String {
+    let mut text =
+        "# HELP caxton_host_bytes What the host keeps for an agent or client beside its \
+                    mailbox and state.\n# TYPE caxton_host_bytes gauge\n"
+            .to_owned();
+    for kept in super::top::kept(call, KEPT_SERIES_MAX) {
+        let owner = kept.owner.replace('\\', "\\\\").replace('"', "\\\"");
+        let owner = owner.replace('\n', "\\n");
+        let _ = writeln!(
+            text,
+            "caxton_host_bytes{{owner=\"{owner}\"}} {}",
+            kept.bytes
+        );
+    }
+    text
+}
+
 pub(super) async fn metrics(call: &Call) -> Answered {
     if let Some(footprint) = call.app.node.footprint().await {
         call.app.metrics.memory(&footprint);
@@ -104,7 +125,7 @@ pub(super) async fn metrics(call: &Call) -> Answered {
         Some(text) => Ok(with_type(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            text,
+            text + &kept(call),
         )),
         None => {
             let mut failure =

@@ -1,14 +1,17 @@
 //! How the node is loaded, and by whom.
 
-use caxton_api::{AgentCounts, BusyAgent, MemoryUse, Rates, TopSort, TopView, Totals, Waiting};
+use caxton_api::{
+    AgentCounts, BusyAgent, KeptFor, MemoryUse, Rates, TopSort, TopView, Totals, Waiting,
+};
 use caxton_kernel::{Listing, Verb, border::Target};
-use caxton_model::{AgentId, AgentStatus, ErrorCode};
+use caxton_model::{AgentId, AgentStatus, ErrorCode, UNLIMITED};
 use caxton_node::{Activity, Census, Footprint, Pulse};
 use http::StatusCode;
 
 use super::node::journal_view;
 use crate::{
     call::Call,
+    names,
     refuse::{Answered, Failure, json},
 };
 
@@ -77,6 +80,7 @@ pub(super) async fn read(call: &Call) -> Answered {
             .take(limit)
             .map(|row| show(row, &pulse))
             .collect(),
+        kept: kept(call, limit),
     };
     json(StatusCode::OK, &view)
 }
@@ -159,6 +163,25 @@ fn rows(call: &Call, listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Ve
         b.weight(sort).cmp(&a.weight(sort)).then_with(names)
     });
     rows
+}
+
+/// For whom the host keeps most, of those that the caller may see.
+pub(super) fn kept(call: &Call, limit: usize) -> Vec<KeptFor> {
+    let mut kept = call.app.node.kept();
+    kept.retain(|kept| names::sees_party(&call.app.node, &call.caller, &kept.owner));
+    kept.sort_by(|a, b| {
+        let bytes = b.used.bytes.cmp(&a.used.bytes);
+        bytes.then_with(|| a.owner.cmp(&b.owner))
+    });
+    kept.truncate(limit);
+    kept.into_iter()
+        .map(|kept| KeptFor {
+            owner: kept.owner.to_string(),
+            bytes: kept.used.bytes,
+            peak_bytes: kept.used.peak_bytes,
+            limit: Some(kept.limit).filter(|limit| *limit != UNLIMITED),
+        })
+        .collect()
 }
 
 fn show(row: &Row, pulse: &Pulse) -> BusyAgent {

@@ -8,7 +8,11 @@ use proptest::{collection::vec, option, prelude::*, sample::select, strategy::St
 
 use super::sample::{assert_same_state, spec, turn};
 use crate::{
-    checkpoint::Loading, decode_entry, encode_entry, part_key::part_key, part_value::encode_part,
+    checkpoint::Loading,
+    decode_entry, encode_entry,
+    part_key::{part_key, text_key},
+    part_value::encode_part,
+    texts::Cuts,
 };
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
@@ -309,16 +313,23 @@ proptest! {
             prop_assert_eq!(read.as_ref(), Ok(&entry));
             state.replay(&entry);
         }
-        let mut loading = Loading::default();
+        let (mut loading, mut cuts) = (Loading::default(), Cuts::default());
         for (place, part) in (1..).zip(state.touched.take().unwrap()) {
-            if let Some(value) = encode_part(&state, &part, place) {
+            if let Some(value) = encode_part(&state, &part, place, &mut cuts) {
+                for (hash, message) in cuts.take() {
+                    loading.take(&text_key(&hash), message.json().as_bytes()).unwrap();
+                }
                 let read = loading.take(&part_key(&part), &value.unwrap());
                 prop_assert!(read.is_ok(), "{part:?}: {read:?}");
             }
         }
-        let mut loaded = loading.finish(None);
+        let mut loaded = loading.finish(None).unwrap().0;
         loaded.seqs = state.seqs.clone();
         loaded.posts_order = state.posts_order.clone();
+        // Their order is that of their last changes, which are not told apart here.
+        let name = |s: &DfSubscription| (s.subscriber.clone(), s.conversation.clone());
+        loaded.df_subscriptions.sort_by_key(name);
+        state.df_subscriptions.sort_by_key(name);
         assert_same_state(&loaded, &state);
     }
 }

@@ -12,3 +12,4 @@ mod old_data;
 mod sample;
 mod speed;
 mod store;
+mod texts;

@@ -142,7 +142,7 @@ fn the_bytes_of_each_part_of_format_1_are_read() {
             .take(key, value)
             .unwrap_or_else(|error| panic!("{title}: {error}"));
     }
-    let state = loading.finish(None);
+    let state = loading.finish(None).unwrap().0;
     let mut read = text(&state);
     let _ = writeln!(
         read,

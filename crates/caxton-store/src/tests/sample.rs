@@ -355,7 +355,6 @@ pub(super) fn assert_same_state(found: &State, expected: &State) {
     assert_eq!(found.posts, expected.posts);
     assert_eq!(found.posts_order, expected.posts_order);
     assert_eq!(found.conversations, expected.conversations);
-    assert_eq!(found.conversation_bytes, expected.conversation_bytes);
     assert_eq!(found.open, expected.open);
     assert_eq!(found.df_subscriptions, expected.df_subscriptions);
     assert_eq!(found.held, expected.held);

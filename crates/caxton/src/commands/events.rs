@@ -102,6 +102,9 @@ fn line(event: &EventBody) -> String {
         } => {
             format!("{at} dead-letter {id} for {intended} {code}: {reason}")
         }
+        EventBody::HostBytes { at, owner, letters } => {
+            format!("{at} host-bytes {owner} lost its {letters} oldest dead letters")
+        }
         EventBody::Gap(gap) => format!("gap: {}", gap.reason),
     }
 }

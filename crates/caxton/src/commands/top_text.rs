@@ -1,6 +1,6 @@
 //! The picture that `caxton top` shows: a head of figures, then the busiest agents.
 
-use caxton_client::api::{BusyAgent, TopSort, TopView};
+use caxton_client::api::{BusyAgent, KeptFor, TopSort, TopView};
 use caxton_model::ByteSize;
 use owo_colors::Style;
 
@@ -26,7 +26,7 @@ pub(super) fn lines(node: &str, view: &TopView, sort: TopSort, problem: Option<&
             style: Style::new().red().bold(),
         },
     });
-    let agents = agents(&view.busiest);
+    let agents = tables(view);
     for (i, text) in agents.lines().enumerate() {
         lines.push(Line {
             text: text.to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn lines(node: &str, view: &TopView, sort: TopSort, problem: Option<&
 pub(super) fn plain(node: &str, view: &TopView, sort: TopSort) -> String {
     let mut text = head(node, view, sort).join("\n");
     text.push_str("\n\n");
-    text.push_str(&agents(&view.busiest));
+    text.push_str(&tables(view));
     text
 }
 
@@ -91,6 +91,31 @@ fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
             ByteSize(memory.page_table_bytes)
         ),
     ]
+}
+
+fn tables(view: &TopView) -> String {
+    let mut text = agents(&view.busiest);
+    if !view.kept.is_empty() {
+        text.push('\n');
+        text.push_str(&kept(&view.kept));
+    }
+    text
+}
+
+fn kept(kept: &[KeptFor]) -> String {
+    let head = ["kept by the host for", "bytes", "peak", "limit"];
+    let rows = kept.iter().map(|kept| {
+        [
+            kept.owner.clone(),
+            ByteSize(kept.bytes).to_string(),
+            ByteSize(kept.peak_bytes).to_string(),
+            kept.limit.map_or_else(
+                || "unlimited".to_owned(),
+                |limit| ByteSize(limit).to_string(),
+            ),
+        ]
+    });
+    table(head, rows)
 }
 
 fn agents(busiest: &[BusyAgent]) -> String {
@@ -191,6 +216,12 @@ mod tests {
                     bytes: 2_048,
                 },
                 memory_bytes: 1 << 16,
+            }],
+            kept: vec![KeptFor {
+                owner: "acme/worker".to_owned(),
+                bytes: 3 << 10,
+                peak_bytes: 5 << 20,
+                limit: Some(8 << 20),
             }],
         }
     }

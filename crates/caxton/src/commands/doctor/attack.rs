@@ -17,6 +17,8 @@ use crate::failure::{Exit, Failure};
 const LONG_MESSAGE_BYTES: usize = 3_000;
 /// Bytes of each message that fills a mailbox by its size.
 const MAILBOX_MESSAGE_BYTES: usize = 1_000;
+/// Names that nobody has, in the message that fills `host_bytes`.
+const NOBODIES: u64 = 9;
 /// Bytes of each value that fills an agent's state.
 const VALUE_BYTES: usize = 1_024;
 
@@ -34,7 +36,7 @@ pub(super) const fn set_to(limit: LimitName) -> u64 {
         LimitName::MessageBytes => 2 << 10,
         LimitName::PayloadBytes => 1 << 10,
         LimitName::StateBytes => 8 << 10,
-        LimitName::ModuleBytes => 16 << 10,
+        LimitName::ModuleBytes | LimitName::HostBytes => 16 << 10,
         LimitName::ConcurrentCalls => 2,
         LimitName::MessagesPerSecond
         | LimitName::Mailbox
@@ -77,6 +79,7 @@ pub(super) async fn attack(
             let counted = seen.turn.detail.counters.subscriptions;
             Ok(seen.judge(limit, HostCode::QuotaReached, counted))
         }
+        L::HostBytes => host_bytes(ward).await,
         L::StateBytes | L::StateKeys => state(ward, limit).await,
         L::LogLinesPerSecond => log_lines(ward).await,
         L::ModuleBytes => module_bytes(ward).await,
@@ -297,6 +300,28 @@ pub(super) async fn namespaces(ward: &mut Ward) -> Result<Found, Failure> {
     // Its own init was a turn.
     held &= beyond <= 1;
     Ok(Found::judged(held, texts.join("; ")))
+}
+
+/// One message for the sink and some names that nobody has, again and again: each name is a dead
+/// letter, and the sender's oldest must go.
+async fn host_bytes(ward: &mut Ward) -> Result<Found, Failure> {
+    let limit = LimitName::HostBytes;
+    let nobody = (1..=NOBODIES).map(|n| format!("doctor-nobody-{n}"));
+    let receiver: Vec<String> = [ward.sink.clone()].into_iter().chain(nobody).collect();
+    let message = json!({ "performative": "inform", "receiver": receiver, "content": 1 });
+    let mut config = limited_to(limit);
+    config
+        .config
+        .insert("message".to_owned(), message.to_string());
+    let seen = report(ward, limit, guests::MESSAGE_FLOOD, config).await?;
+    let peak = seen.turn.peak(limit);
+    let text = format!(
+        "{} dead letters, of which the newest are kept; at most {} used",
+        seen.count * NOBODIES,
+        limit.show(peak)
+    );
+    let held = seen.count > 0 && peak > 0 && peak <= set_to(limit);
+    Ok(Found::judged(held, text))
 }
 
 async fn state(ward: &mut Ward, limit: LimitName) -> Result<Found, Failure> {
