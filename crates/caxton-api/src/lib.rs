@@ -52,6 +52,12 @@ pub use top::{
 
 /// Where the versioned part of the API begins.
 pub const API_PREFIX: &str = "/api/v1";
+/// The file in a data directory that says where its node listens.
+pub const ADDRESS_FILE: &str = "address";
+/// The file in a data directory that holds the token of its operator.
+pub const TOKEN_FILE: &str = "admin-token";
+/// The socket in a data directory by which programs of this machine reach its node.
+pub const SOCKET_FILE: &str = "api.sock";
 /// The header that makes a repeated POST harmless.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that names a request in answers, errors and the node's log.

@@ -1,12 +1,16 @@
 //! The connection to a node: addresses, tokens, requests, answers.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use caxton_api::{API_PREFIX, Page, Problem};
+use caxton_api::{ADDRESS_FILE, API_PREFIX, Page, Problem};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{ClientError, credentials};
+use crate::{
+    ClientError,
+    credentials::{self, Found},
+    socket::Socket,
+};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,18 +26,50 @@ pub struct CaxtonClient {
     base: Url,
     token: Option<String>,
     traceparent: Option<String>,
+    socket: Option<Arc<Socket>>,
 }
 
 impl CaxtonClient {
     /// A client of the node at this address.
     ///
-    /// The token is `CAXTON_TOKEN` from the environment, else, for an address of this machine,
-    /// the one in the file `admin-token` of the default data directory. Nothing is sent yet.
+    /// The token is `CAXTON_TOKEN` from the environment. Without one, and if the address is that of
+    /// the node with the default data directory, it is a client as of [`Self::local`]. Nothing is
+    /// sent yet.
     ///
-    /// Errors: [`ClientError::Address`], [`ClientError::TokenFile`], [`ClientError::Setup`].
+    /// Errors: [`ClientError::Address`], [`ClientError::Setup`], and as of [`Self::local`].
     pub async fn new(url: &str) -> Result<Self, ClientError> {
         let mut client = Self::without_token(url)?;
-        client.token = credentials::default_token(&client.base).await?;
+        match credentials::find(&client.base).await {
+            Found::Token(token) => client.token = Some(token),
+            Found::Local(directory) => return Self::local(&directory, None),
+            Found::Nothing => {}
+        }
+        Ok(client)
+    }
+
+    /// A client of the node that uses this data directory on this machine, over the socket in the
+    /// directory, with this token or the operator's.
+    ///
+    /// A token is sent to the owner of the directory alone, also if the node was killed and another
+    /// program has taken its address.
+    ///
+    /// Errors: [`ClientError::NotRunning`], [`ClientError::Directory`], [`ClientError::TokenFile`],
+    /// [`ClientError::Setup`].
+    pub fn local(directory: &Path, token: Option<String>) -> Result<Self, ClientError> {
+        let socket = Socket::of(directory)?;
+        let token = match token {
+            Some(token) => Some(token),
+            None => credentials::admin_token(directory)?,
+        };
+        // The address is for people: the socket leads there whatever it says.
+        let address = std::fs::read_to_string(directory.join(ADDRESS_FILE));
+        let mut client = match address.as_deref().map(str::trim) {
+            Ok(address) if address.starts_with("http:") => Self::without_token(address)?,
+            _ => Self::without_token("http://localhost")?,
+        };
+        client.socket = Some(Arc::new(socket));
+        client.http = client.builder().build().map_err(ClientError::Setup)?;
+        client.token = token;
         Ok(client)
     }
 
@@ -52,7 +88,8 @@ impl CaxtonClient {
     pub fn trusting(mut self, authority_pem: &[u8]) -> Result<Self, ClientError> {
         let authority =
             reqwest::Certificate::from_pem(authority_pem).map_err(ClientError::Setup)?;
-        self.http = builder()
+        self.http = self
+            .builder()
             .tls_certs_merge([authority])
             .build()
             .map_err(ClientError::Setup)?;
@@ -86,7 +123,15 @@ impl CaxtonClient {
             base,
             token: None,
             traceparent: None,
+            socket: None,
         })
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        match &self.socket {
+            Some(socket) => builder().unix_socket(socket.path.clone()),
+            None => builder(),
+        }
     }
 
     /// An address under the node's: `segments` are percent-encoded, absent query values left out.

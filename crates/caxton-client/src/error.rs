@@ -52,6 +52,20 @@ pub enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// No node uses the data directory: after a crash its address may be another program's by now.
+    #[error("no node runs with the data directory {}", .directory.display())]
+    NotRunning {
+        /// Which.
+        directory: PathBuf,
+    },
+    /// The data directory, or the socket in it, can't be reached.
+    #[error("the data directory {}: {source}", .directory.display())]
+    Directory {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The HTTP client could not be made.
     #[error("making the HTTP client: {0}")]
     Setup(reqwest::Error),

@@ -33,6 +33,7 @@ mod deploy;
 mod error;
 mod messages;
 mod node;
+mod socket;
 mod sse;
 mod streams;
 

@@ -30,7 +30,7 @@ const HEAD_BUFFER_BYTES: usize = 128 << 10;
 const HEADERS_PARSED_MAX: usize = 256;
 
 /// What is said to a connection that there is no room for.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+pub(crate) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 249\r\n\r\n\
 {\"type\":\"/api/v1/errors/CX6001\",\"title\":\"node budget\",\"status\":503,\"code\":\"node-budget\",\
 \"detail\":\"the node has as many connections as it takes\",\"remedy\":\"try again, with fewer connections\",\
@@ -93,7 +93,8 @@ impl Door {
     }
 }
 
-async fn serve<S>(
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S>(
     stream: S,
     router: Router,
     limits: &ServerLimits,

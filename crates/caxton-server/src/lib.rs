@@ -14,6 +14,7 @@ mod edge;
 mod error_pages;
 mod idempotency;
 mod limits;
+mod local_door;
 mod manifest;
 mod metrics;
 mod names;

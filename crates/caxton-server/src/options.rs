@@ -67,6 +67,14 @@ pub enum ServeError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// The socket in the data directory can't be made.
+    #[error("the socket {}: {source}", .path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The tokens can't be read or written.
     #[error("{}: {reason}", .path.display())]
     Tokens {

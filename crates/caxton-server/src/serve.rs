@@ -16,6 +16,7 @@ use crate::{
     body::Bodies,
     connection::Door,
     idempotency::Idempotency,
+    local_door::LocalDoor,
     metrics::Metrics,
     tasks::{self, Task},
     tls,
@@ -30,6 +31,7 @@ pub struct Server {
     room: Arc<Semaphore>,
     connections_max: u32,
     accepting: JoinHandle<()>,
+    local: Option<JoinHandle<()>>,
     upkeep: JoinHandle<()>,
 }
 
@@ -66,6 +68,15 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         limits: limits.clone(),
     });
     let room = Arc::new(Semaphore::new(limits.connections_max));
+    let local = match &app.node.options().data {
+        Some(data) => Some(LocalDoor::open(
+            data,
+            router(&app),
+            limits.clone(),
+            closed.clone(),
+        )?),
+        None => None,
+    };
     let door = Door {
         listener,
         tls: acceptor,
@@ -84,6 +95,7 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         room,
         connections_max,
         accepting: tasks::start(Task::Accept, door.accept()),
+        local: local.map(|door| tasks::start(Task::Accept, door.accept())),
         upkeep: tasks::start(Task::Upkeep, async move { keeper.metrics.keep().await }),
         app,
     })
@@ -114,7 +126,13 @@ impl Server {
         // It ends at once; that it did is all there is to know.
         let _ = self.accepting.await;
         let all = self.room.acquire_many(self.connections_max);
-        if tokio::time::timeout(grace, all).await.is_err() {
+        let ended = async {
+            let _ = all.await;
+            if let Some(local) = self.local {
+                let _ = local.await;
+            }
+        };
+        if tokio::time::timeout(grace, ended).await.is_err() {
             tracing::warn!("connections are cut off: the grace is over");
         }
     }

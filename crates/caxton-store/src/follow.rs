@@ -385,6 +385,10 @@ impl Run {
                 }
                 *slot = Some(checkpoint);
             }
+            Err(error) if error.is_damage() => {
+                drop(slot);
+                self.rebuild(&error.to_string());
+            }
             Err(error) => tracing::error!(%error, "the checkpoint could not be opened again"),
         }
         Ok(())

@@ -1,27 +1,38 @@
 //! Finds the node that a command is about, and the token it is asked with.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use caxton_client::CaxtonClient;
+use caxton_client::{
+    CaxtonClient,
+    api::{ADDRESS_FILE, SOCKET_FILE, TOKEN_FILE},
+};
 
 use crate::{environment::Environment, failure::Failure};
 
-/// The file in a data directory that says where its node listens.
-pub(crate) const ADDRESS_FILE: &str = "address";
-/// The file in a data directory that holds the token of its operator.
-pub(crate) const TOKEN_FILE: &str = "admin-token";
 /// Where a node listens if nobody says otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// How a node is reached.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    /// Over the socket in its data directory, with this token or the operator's.
+    Local(PathBuf, Option<String>),
+    /// Over the network, with this token.
+    Url(String, Option<String>),
+}
 
 /// Which node.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct Connection {
-    /// The node's address; default: CAXTON_URL, else the node of --data, else
+    /// The node's address; default: CAXTON_URL, else the node of --data, by the socket in it, else
     /// http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The data directory of a node on this machine, which holds its address and its token
+    /// The data directory of a node on this machine, which holds its socket and its token
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// A certificate authority to trust, PEM, beside the usual ones
@@ -30,19 +41,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The node's address and the token for it: CAXTON_TOKEN, else that of the data directory if
-    /// the address is its own.
-    pub(crate) fn find(&self, environment: &Environment) -> (String, Option<String>) {
-        let data = self
-            .data
+    fn data(&self, environment: &Environment) -> PathBuf {
+        self.data
             .clone()
             .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
-            .unwrap_or_else(|| environment.data_directory());
-        let read = |name: &str| {
-            let text = fs::read_to_string(data.join(name)).ok()?;
-            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-        };
-        let given = self.url.clone().or_else(|| {
+            .unwrap_or_else(|| environment.data_directory())
+    }
+
+    /// The node's address, if one is given.
+    fn given(&self, environment: &Environment) -> Option<String> {
+        self.url.clone().or_else(|| {
             // A directory named on the command line is nearer than a variable.
             let variable = if self.data.is_none() {
                 environment.get("CAXTON_URL")
@@ -50,24 +58,52 @@ impl Connection {
                 None
             };
             variable.map(str::to_owned)
-        });
-        let own = read(ADDRESS_FILE).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let url = given.unwrap_or_else(|| own.clone());
-        let same = url.trim_end_matches('/') == own.trim_end_matches('/');
-        let token = match environment.get("CAXTON_TOKEN") {
-            Some(token) => Some(token.trim().to_owned()),
-            // A token goes to no address but the one of the node that made it.
-            None if same || self.data.is_some() => read(TOKEN_FILE),
-            None => None,
-        };
-        (url, token)
+        })
     }
+
+    /// How the node is reached, and the token for it: CAXTON_TOKEN, else that of its directory.
+    ///
+    /// The token of a directory goes over the directory's socket, or to a server with a certificate
+    /// that the user names beside the directory: after a crash another program may have the address.
+    ///
+    /// Errors: the directory is not this user's to read.
+    fn find(&self, environment: &Environment) -> Result<Target, Failure> {
+        let data = self.data(environment);
+        let token = environment
+            .get("CAXTON_TOKEN")
+            .map(|token| token.trim().to_owned());
+        let Some(url) = self.given(environment) else {
+            return Ok(if self.data.is_some() || has_socket(&data)? {
+                Target::Local(data, token)
+            } else {
+                Target::Url(DEFAULT_URL.to_owned(), token)
+            });
+        };
+        let is_own = read(&data, ADDRESS_FILE)
+            .is_some_and(|own| own.trim_end_matches('/') == url.trim_end_matches('/'));
+        Ok(match token {
+            None if is_own => Target::Local(data, None),
+            None if self.data.is_some() && url.starts_with("https://") => {
+                Target::Url(url, read(&data, TOKEN_FILE))
+            }
+            token => Target::Url(url, token),
+        })
+    }
+
+    /// The node's name for people: its address, else its directory.
+    pub(crate) fn name(&self, environment: &Environment) -> String {
+        let data = self.data(environment);
+        self.given(environment)
+            .or_else(|| read(&data, ADDRESS_FILE))
+            .unwrap_or_else(|| data.display().to_string())
+    }
+
     /// A client of that node.
     pub(crate) async fn client(&self, environment: &Environment) -> Result<CaxtonClient, Failure> {
-        let (url, token) = self.find(environment);
-        let client = match token {
-            Some(token) => CaxtonClient::with_token(&url, token)?,
-            None => CaxtonClient::new(&url).await?,
+        let client = match self.find(environment)? {
+            Target::Local(directory, token) => return Ok(CaxtonClient::local(&directory, token)?),
+            Target::Url(url, Some(token)) => CaxtonClient::with_token(&url, token)?,
+            Target::Url(url, None) => CaxtonClient::new(&url).await?,
         };
         match &self.ca {
             None => Ok(client),
@@ -79,39 +115,74 @@ impl Connection {
     }
 }
 
+fn read(data: &Path, name: &str) -> Option<String> {
+    let text = fs::read_to_string(data.join(name)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn has_socket(data: &Path) -> Result<bool, Failure> {
+    let path = data.join(SOCKET_FILE);
+    match fs::symlink_metadata(&path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Failure::file(&path, &error))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn find(connection: &Connection, environment: &Environment) -> Target {
+        connection.find(environment).unwrap()
+    }
+
     #[test]
-    fn a_token_goes_only_to_the_node_that_made_it() {
+    fn the_token_of_a_directory_leaves_it_only_over_its_socket_or_with_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(ADDRESS_FILE), "http://127.0.0.1:9\n").unwrap();
         fs::write(folder.path().join(TOKEN_FILE), "secret\n").unwrap();
+        fs::write(folder.path().join(SOCKET_FILE), "").unwrap();
+        let directory = folder.path().to_owned();
         let data = folder.path().to_str().unwrap();
-        let found = |url: Option<&str>, environment: &Environment| {
-            Connection {
-                url: url.map(str::to_owned),
-                ..Connection::default()
-            }
-            .find(environment)
+        let local = || Target::Local(directory.clone(), None);
+        let over =
+            |url: &str, token: Option<&str>| Target::Url(url.to_owned(), token.map(str::to_owned));
+        let at = |url: &str, named: bool| Connection {
+            url: Some(url.to_owned()),
+            data: named.then(|| directory.clone()),
+            ca: None,
         };
         let environment = Environment::from([("CAXTON_DATA", data)]);
-        let secret = Some("secret".to_owned());
+        let empty = Connection::default();
+        assert_eq!(find(&empty, &environment), local());
         assert_eq!(
-            found(None, &environment),
-            ("http://127.0.0.1:9".to_owned(), secret.clone())
+            find(&at("http://127.0.0.1:9/", false), &environment),
+            local()
         );
-        assert_eq!(found(Some("http://127.0.0.1:9/"), &environment).1, secret);
-        assert_eq!(found(Some("http://10.0.0.1:9"), &environment).1, None);
+        for url in ["http://10.0.0.1:9", "http://127.0.0.1:8"] {
+            for named in [false, true] {
+                assert_eq!(find(&at(url, named), &environment), over(url, None));
+            }
+        }
+        let secured = "https://127.0.0.1:8";
+        assert_eq!(find(&at(secured, false), &environment), over(secured, None));
+        assert_eq!(
+            find(&at(secured, true), &environment),
+            over(secured, Some("secret"))
+        );
         let elsewhere =
             Environment::from([("CAXTON_DATA", data), ("CAXTON_URL", "http://10.0.0.1:9")]);
-        assert_eq!(
-            found(None, &elsewhere),
-            ("http://10.0.0.1:9".to_owned(), None)
-        );
+        assert_eq!(find(&empty, &elsewhere), over("http://10.0.0.1:9", None));
         let own = Environment::from([("CAXTON_DATA", data), ("CAXTON_TOKEN", "mine")]);
-        assert_eq!(found(None, &own).1, Some("mine".to_owned()));
+        let mine = Some("mine".to_owned());
+        assert_eq!(find(&empty, &own), Target::Local(directory.clone(), mine));
+        assert_eq!(
+            find(&at("http://127.0.0.1:9", false), &own),
+            over("http://127.0.0.1:9", Some("mine"))
+        );
     }
 
     #[test]
@@ -119,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().to_str().unwrap();
         let environment = Environment::from([("CAXTON_DATA", data)]);
-        let found = Connection::default().find(&environment);
-        assert_eq!(found, (DEFAULT_URL.to_owned(), None));
+        let found = find(&Connection::default(), &environment);
+        assert_eq!(found, Target::Url(DEFAULT_URL.to_owned(), None));
     }
 }

@@ -161,6 +161,11 @@ impl From<ClientError> for Failure {
                 "check that the address is a Caxton node's, and both versions",
             ),
             ClientError::Address { .. } | ClientError::TokenFile { .. } => (Exit::Usage, ""),
+            ClientError::NotRunning { .. } => (
+                Exit::Failed,
+                "start a node with `caxton up`, or name the directory of one with --data, or its address with --url",
+            ),
+            ClientError::Directory { source, .. } => (Exit::Failed, io_remedy(source)),
             _ => (
                 Exit::Failed,
                 "run it again; if it stays, report it with this text",

@@ -2,7 +2,7 @@
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use caxton_client::CaxtonClient;
+use caxton_client::{CaxtonClient, api::ADDRESS_FILE};
 use caxton_node::{Node, NodeOptions};
 use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
 use rustix::{
@@ -12,7 +12,6 @@ use rustix::{
 
 use crate::{
     config::NodeConfig,
-    connection::ADDRESS_FILE,
     failure::{Exit, Failure},
     start_failure::{serve_failure, start_failure},
 };
@@ -33,6 +32,14 @@ impl Serving {
         let node = Node::start(node_options(config))
             .await
             .map_err(|error| start_failure(&error))?;
+        // What a node that was killed has left is another program's address by now.
+        let address = config.data.join(ADDRESS_FILE);
+        match std::fs::remove_file(&address) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::file(&address, &error));
+            }
+            _ => {}
+        }
         let server = match caxton_server::serve(node.clone(), server_options(config)).await {
             Ok(server) => server,
             Err(error) => {
@@ -41,7 +48,6 @@ impl Serving {
             }
         };
         let url = server.url();
-        let address = config.data.join(ADDRESS_FILE);
         std::fs::write(&address, format!("{url}\n"))
             .map_err(|error| Failure::file(&address, &error))?;
         Ok(Self {

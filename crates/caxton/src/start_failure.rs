@@ -27,6 +27,7 @@ pub(crate) fn serve_failure(error: &ServeError) -> Failure {
         ServeError::PlainPublic { .. } => {
             "see `caxton up --help` for --tls-cert and --tls-key, and `caxton config show` for http.public_without_tls"
         }
+        ServeError::Socket { source, .. } => io_remedy(source),
         ServeError::Bind { .. } => "name another address with --listen, or stop the other program",
         ServeError::Tls { .. } => {
             "name a certificate and its key, both PEM, that this user can read"

@@ -78,7 +78,7 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let (node, _) = args.connection.find(environment);
+    let node = args.connection.name(environment);
     let client = args.connection.client(environment).await?;
     let limit = args.limit.map(usize::from);
     // Asked before the terminal is taken over: a wrong address or token is said as always.

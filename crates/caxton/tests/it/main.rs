@@ -11,6 +11,7 @@
 mod command;
 mod config;
 mod crash;
+mod directory;
 mod disk;
 mod doctor;
 mod flood;

@@ -249,7 +249,7 @@ async fn a_power_cut_in_the_first_moments_leaves_a_directory_that_starts() {
         let mut command = up(&data);
         command
             .env("LD_PRELOAD", &library)
-            .env("TEST_WATCHED", folder.join("above"))
+            .env("TEST_WATCHED", &folder)
             .env("TEST_RECORD", &record);
         let node = NodeProcess::start_by(&mut command, &data);
         // Nothing but a started node; then an agent; then one message more each time.

@@ -38,7 +38,7 @@ fn a_node_stops_at_sigterm_and_starts_again_with_all_it_had() {
         .json();
     assert_eq!(stats["entries"], 1);
     let cleared = caxton(&["cache", "clear", "--data", &data]).ok();
-    assert_eq!(cleared.stdout.trim(), "removed 1 compiled modules");
+    assert_eq!(cleared.stdout.trim(), "removed 1 compiled module");
     let module = guest("echo-c");
     let warm = caxton(&["cache", "warm", &module, "--data", &data]).ok();
     assert!(warm.stdout.contains("compiled in"), "{warm:#?}");
