@@ -66,6 +66,12 @@ const SHOWN_URL: &str = "http://127.0.0.1:8080";
 /// A page's session may take this long; a Rust project is built in it. Unit: seconds.
 const SESSION_SECONDS_MAX: &str = "600";
 
+/// How long a command that follows something runs. Unit: seconds.
+const FOLLOW_SECONDS: u32 = 3;
+
+/// What `timeout` answers if it ended the command.
+const TIMED_OUT: u32 = 124;
+
 /// A block of commands.
 #[derive(Debug)]
 struct Block {
@@ -272,15 +278,23 @@ fn blocks(page: &str) -> Vec<Block> {
 
 /// The commands as they are run here.
 fn adapted(commands: &str, url: &str) -> String {
-    let line = |line: &str| {
-        let instead = INSTEAD
-            .iter()
-            .find(|(begin, _, _)| line.trim_start().starts_with(begin));
-        let line = instead.map_or(line, |(_, instead, _)| instead);
-        // What follows ends only at Ctrl-C; without it the command says what there is now.
-        line.replace(" --follow", "").replace(SHOWN_URL, url) + "\n"
-    };
-    commands.lines().map(line).collect()
+    commands
+        .lines()
+        .map(|line| adapted_line(line, url))
+        .collect()
+}
+
+fn adapted_line(line: &str, url: &str) -> String {
+    if let Some((_, instead, _)) = INSTEAD.iter().find(|(begin, _, _)| line.starts_with(begin)) {
+        return format!("{instead}\n");
+    }
+    let line = line.replace(SHOWN_URL, url);
+    if !line.contains(" --follow") {
+        return line + "\n";
+    }
+    // It ends only at Ctrl-C: here it is ended soon, and may not have failed before.
+    let command = line.split(" #").next().unwrap_or(&line);
+    format!("timeout {FOLLOW_SECONDS} {command} || [ $? = {TIMED_OUT} ]\n")
 }
 
 /// Without the blanks at the ends, which no page can show.
@@ -372,6 +386,20 @@ mod tests {
             error.starts_with("line 5: ") && error.contains("why"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_command_that_follows_is_ended_and_its_own_failure_counts() {
+        let line = adapted_line("sh -c 'exit 1' --follow    # soon", "");
+        let ends = |line: &str| {
+            Command::new("sh")
+                .args(["-c", line])
+                .status()
+                .unwrap()
+                .success()
+        };
+        assert!(!ends(&line), "{line}");
+        assert!(ends(&adapted_line("tail --follow /dev/null", "")));
     }
 
     /// A block without a language would be run by nobody; a line of the table that no page has is left over.

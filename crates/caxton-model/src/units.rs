@@ -48,7 +48,7 @@ impl fmt::Display for ByteSize {
         const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         for (size, unit) in UNITS {
             if self.0 >= size {
-                return if self.0.is_multiple_of(size) {
+                return if self.0 % size == 0 {
                     write!(f, "{} {unit}", self.0 / size)
                 } else {
                     #[allow(clippy::cast_precision_loss, reason = "one decimal for a reader")]
@@ -154,7 +154,7 @@ impl fmt::Display for Micros {
             (1_000, "ms"),
         ];
         for (size, unit) in UNITS {
-            if self.0 >= size && self.0.is_multiple_of(size) {
+            if self.0 >= size && self.0 % size == 0 {
                 return write!(f, "{}{unit}", self.0 / size);
             }
         }
