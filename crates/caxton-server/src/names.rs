@@ -14,15 +14,19 @@ use crate::{auth::Caller, refuse::Failure};
 /// A caller that ends at a namespace means its own by a bare name.
 /// Errors: `not-found`, also for what belongs to others.
 pub(crate) fn agent(node: &Node, caller: &Caller, text: &str) -> Result<Listing, Failure> {
-    let meant = qualified(caller, text);
-    let listing = node.listing(&meant);
-    if let Some(listing) = listing.filter(|listing| caller.learns_of(&listing.spec.name)) {
+    if let Some(listing) = known(node, caller, text) {
         return Ok(listing);
     }
-    let near = near(node, caller, &meant);
+    let near = near(node, caller, &qualified(caller, text));
     let shown: String = text.chars().take(100).collect();
     let text = format!("there is no agent `{shown}`{near}");
     Err(Refusal::new(ErrorCode::NotFound, text).into())
+}
+
+/// The same, where it may as well be a client's name that is meant.
+pub(crate) fn known(node: &Node, caller: &Caller, text: &str) -> Option<Listing> {
+    let listing = node.listing(&qualified(caller, text));
+    listing.filter(|listing| caller.learns_of(&listing.spec.name))
 }
 
 /// A hint at a name like the one meant. There is none for names that lie outside.

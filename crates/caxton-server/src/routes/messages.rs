@@ -208,7 +208,7 @@ pub(super) async fn list(call: Call) -> Answered {
             .collect();
         return json(StatusCode::OK, &Page::all(items));
     };
-    if let Ok(listing) = names::agent(&call.app.node, &call.caller, receiver) {
+    if let Some(listing) = names::known(&call.app.node, &call.caller, receiver) {
         if !names::sees_party(&call.app.node, &call.caller, listing.spec.name.as_str()) {
             let name = &listing.spec.name;
             let detail = format!("`{name}` is an agent; to read its mail needs the scope `read`");
