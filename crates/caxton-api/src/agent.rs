@@ -154,7 +154,10 @@ pub struct AgentFault {
 /// A log line of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
-    /// Its number among all lines of this process.
+    /// What `after` and `Last-Event-ID` take: the node's start and the line's number.
+    #[schema(example = "5f0c2a91-17")]
+    pub id: String,
+    /// Its number among all lines since the node's start.
     pub number: u64,
     /// When.
     #[schema(format = DateTime)]

@@ -1,7 +1,8 @@
 //! What `/events` streams: the `data` of each server-sent event.
 
 use caxton_model::{AgentStatus, Frame, Message};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// The `event` field of a streamed event, and what the filter `kind` takes.
@@ -48,7 +49,7 @@ impl EventKind {
 
 /// The data of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(remote = "Self", tag = "kind", rename_all = "kebab-case")]
 pub enum EventBody {
     /// An agent's place in its life changed.
     Status {
@@ -137,6 +138,32 @@ fn buffered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Er
     serde_json::from_value(value).map_err(de::Error::custom)
 }
 
+impl Serialize for EventBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived function; the trait's is this one.
+        EventBody::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// The message as it was written: what serde puts aside loses digits and duplicates.
+        #[derive(Deserialize)]
+        struct Written {
+            message: Message,
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        // The derived function; the trait's is this one.
+        let mut event = EventBody::deserialize(&mut json).map_err(de::Error::custom)?;
+        if let Self::Sent { message, .. } = &mut event {
+            let written: Written = serde_json::from_str(raw.get()).map_err(de::Error::custom)?;
+            *message = written.message;
+        }
+        Ok(event)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,12 +171,14 @@ mod tests {
 
     #[test]
     fn events_go_there_and_back() {
-        let content = serde_json::json!({ "n": [1, 2.5, "x"] });
+        let written = r#"{ "n": [1.10, 123456789012345678901234567890], "n": "x" }"#;
+        let mut fields = Fields::new(Performative::Inform, "a", "b", &serde_json::Value::Null);
+        fields.content = caxton_model::RawJson::parse(written).unwrap();
         let sent = EventBody::Sent {
             at: "1970-01-01T00:00:00Z".to_owned(),
             id: "m-0-1-0".to_owned(),
             deliveries: 1,
-            message: Fields::new(Performative::Inform, "a", "b", &content).seal(),
+            message: fields.seal(),
         };
         let gap = EventBody::Gap(StreamGap {
             missed: Some(3),

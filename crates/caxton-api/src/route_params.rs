@@ -35,7 +35,7 @@ pub(crate) const NAMESPACE: &str =
 pub(crate) const MESSAGE_IDS: &str = r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}(,m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9})*$"}"#;
 pub(crate) const TEXT: &str = r#"{"type":"string"}"#;
 pub(crate) const FLAG: &str = r#"{"type":"boolean"}"#;
-pub(crate) const COUNT: &str = r#"{"type":"integer","minimum":0,"maximum":9007199254740991}"#;
+pub(crate) const LOG_LINE: &str = r#"{"type":"string","pattern":"^([0-9a-f]{8}-)?[0-9]{1,18}$"}"#;
 pub(crate) const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
 pub(crate) const TOP_SORT: &str =
     r#"{"type":"string","enum":["cpu","turns","mailbox","memory","faults"],"default":"cpu"}"#;

@@ -7,8 +7,9 @@ use crate::{
     Method::{Delete, Get, Post},
     Route, RouteId, Scope,
     route_params::{
-        AGENT, AGENT_CURSOR, COUNT, CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, MESSAGE_CURSOR,
-        MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT, WAIT, needed, path, query,
+        AGENT, AGENT_CURSOR, CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, LOG_LINE,
+        MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT, WAIT, needed, path,
+        query,
     },
 };
 
@@ -188,7 +189,13 @@ pub const ROUTES: &[Route] = &[
         summary: "The agent's log lines; with `follow`, or `Accept: text/event-stream`, as they come.",
         params: &[
             AGENT,
-            query("after", COUNT, "Only lines with a higher number."),
+            query(
+                "after",
+                LOG_LINE,
+                "Only lines behind this one: its `id`, which after another start of the node stands \
+                 for no line, so that all are given; or a number alone, among the lines since the \
+                 node's start.",
+            ),
             query("follow", FLAG, "Streams what comes."),
             LIMIT,
             LAST_EVENT,

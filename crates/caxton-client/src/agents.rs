@@ -89,15 +89,16 @@ impl CaxtonClient {
         self.done(self.request(Method::DELETE, url)).await
     }
 
-    /// An agent's log lines behind number `after`, at most `limit`.
+    /// An agent's log lines behind the one with the id `after`, at most `limit`; `None`: from the
+    /// first line that is kept.
     pub async fn agent_logs(
         &self,
         agent: &str,
-        after: u64,
+        after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<LogEntry>, ClientError> {
-        let (after, limit) = (after.to_string(), limit.to_string());
-        let query = [("after", Some(&*after)), ("limit", Some(&*limit))];
+        let limit = limit.to_string();
+        let query = [("after", after), ("limit", Some(&*limit))];
         let url = self.api(&["agents", agent, "logs"], &query);
         let page: Page<LogEntry> = self.json(self.request(Method::GET, url)).await?;
         Ok(page.items)

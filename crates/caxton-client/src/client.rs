@@ -39,7 +39,7 @@ impl CaxtonClient {
     /// Errors: [`ClientError::Address`], [`ClientError::Setup`], and as of [`Self::local`].
     pub async fn new(url: &str) -> Result<Self, ClientError> {
         let mut client = Self::without_token(url)?;
-        match credentials::find(&client.base).await {
+        match credentials::find(&client.base).await? {
             Found::Token(token) => client.token = Some(token),
             Found::Local(directory) => return Self::local(&directory, None),
             Found::Nothing => {}
@@ -137,9 +137,12 @@ impl CaxtonClient {
     /// An address under the node's: `segments` are percent-encoded, absent query values left out.
     pub(crate) fn address(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Url {
         let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        for segment in segments {
+            path.push('/');
+            push_encoded(&mut path, segment);
         }
+        url.set_path(&path);
         for (name, value) in query {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
@@ -266,6 +269,17 @@ fn builder() -> reqwest::ClientBuilder {
         .no_proxy()
 }
 
+/// Percent-encodes all but letters, digits and `-._~`: the URL type itself drops line breaks.
+fn push_encoded(path: &mut String, segment: &str) {
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
 async fn body(answer: Response) -> Result<bytes::Bytes, ClientError> {
     let url = answer.url().to_string();
     answer
@@ -320,6 +334,8 @@ mod tests {
             url.as_str(),
             "http://127.0.0.1:8080/api/v1/agents/acme%2Fworker?name=a+b"
         );
+        let url = client.api(&["conversations", "a\n\tb%/é"], &[]);
+        assert_eq!(url.path(), "/api/v1/conversations/a%0A%09b%25%2F%C3%A9");
         let behind = CaxtonClient::with_token("https://proxy.example/caxton", "t").unwrap();
         let url = behind.address(&["version"], &[]);
         assert_eq!(url.as_str(), "https://proxy.example/caxton/version");

@@ -1,6 +1,7 @@
 //! Where a token comes from when none is given. The only place that reads the environment.
 
 use std::{
+    ffi::OsString,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -22,14 +23,17 @@ pub(crate) enum Found {
 }
 
 /// `CAXTON_TOKEN`, else the default data directory, if its node has this address.
-pub(crate) async fn find(url: &Url) -> Found {
+pub(crate) async fn find(url: &Url) -> Result<Found, ClientError> {
     if let Some(token) = variable("CAXTON_TOKEN") {
-        return Found::Token(token.trim().to_owned());
+        let token = token.to_str().ok_or(ClientError::NotText {
+            variable: "CAXTON_TOKEN",
+        })?;
+        return Ok(Found::Token(token.trim().to_owned()));
     }
-    match default_data_directory() {
+    Ok(match default_data_directory() {
         Some(directory) if is_address_of(url, &directory).await => Found::Local(directory),
         _ => Found::Nothing,
-    }
+    })
 }
 
 /// Whether the node with this data directory listens there. What a node that was killed has left
@@ -57,11 +61,14 @@ pub(crate) fn admin_token(directory: &Path) -> Result<Option<String>, ClientErro
     }
 }
 
+/// As in the program: relative paths are ignored, as the XDG base directory specification says.
 fn default_data_directory() -> Option<PathBuf> {
-    variable("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/share")))
+    let absolute = |name: &str| {
+        let path = variable(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|base| base.join("caxton"))
 }
 
@@ -77,8 +84,8 @@ fn is_loopback(url: &Url) -> bool {
     clippy::disallowed_methods,
     reason = "this is the one place that reads it"
 )]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -66,6 +66,12 @@ pub enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// A variable that must be text is none.
+    #[error("the environment variable {variable} is not UTF-8; set it to text, or unset it")]
+    NotText {
+        /// Its name.
+        variable: &'static str,
+    },
     /// The HTTP client could not be made.
     #[error("making the HTTP client: {0}")]
     Setup(reqwest::Error),
@@ -78,6 +84,16 @@ impl ClientError {
         match self {
             Self::Refused(problem) => Some(problem),
             _ => None,
+        }
+    }
+    /// Whether the same request may work a little later: nobody answered, or the node is busy or
+    /// about to end.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => matches!(problem.status, 429 | 503),
+            _ => false,
         }
     }
     /// The stable code, if it was the node that refused.

@@ -41,7 +41,7 @@ pub use agents::AgentFilter;
 pub use client::CaxtonClient;
 pub use deploy::{AgentConfig, DeployAgentRequest, Deployment, ResourceLimits};
 pub use error::ClientError;
-pub use messages::MailFilter;
+pub use messages::{MailFilter, new_message_id};
 pub use streams::{EventFilter, EventStream, LogStream, StreamedEvent};
 
 pub use caxton_api as api;

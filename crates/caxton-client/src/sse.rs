@@ -22,6 +22,7 @@ pub(crate) struct Parser {
     line: Vec<u8>,
     event: RawEvent,
     started: bool,
+    last_id: Option<String>,
 }
 
 impl Parser {
@@ -38,11 +39,19 @@ impl Parser {
         (self.line.len() + self.event.data.len() <= EVENT_BYTES_MAX).then_some(events)
     }
 
+    /// The last id that was given, also by an event without data.
+    pub(crate) fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
     fn end_line(&mut self, events: &mut Vec<RawEvent>) {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
+            if event.id.is_some() {
+                self.last_id.clone_from(&event.id);
+            }
             if std::mem::take(&mut self.started) {
                 events.push(event);
             }
@@ -93,6 +102,15 @@ mod tests {
                 .collect();
             assert_eq!(events, expected, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn an_event_without_data_gives_its_id_alone() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.feed(b"id: b-7\n\n: alive\n\n"), Some(Vec::new()));
+        assert_eq!(parser.last_id(), Some("b-7"));
+        assert_eq!(parser.feed(b"data: x\n\n").unwrap().len(), 1);
+        assert_eq!(parser.last_id(), Some("b-7"));
     }
 
     #[test]

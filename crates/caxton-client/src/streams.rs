@@ -1,6 +1,6 @@
 //! What happens on a node, as it happens.
 
-use std::{collections::VecDeque, pin::Pin};
+use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use caxton_api::{EventBody, LogEntry};
@@ -12,6 +12,9 @@ use crate::{
     CaxtonClient, ClientError,
     sse::{Parser, RawEvent},
 };
+
+/// A stream that was silent for so long is broken: a node gives a sign of life every 15 seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Which events to watch. Empty: all of them.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +52,10 @@ impl Raw {
                 return Some(Ok(event));
             }
             let url = || self.url.clone();
-            match self.chunks.next().await? {
+            let Ok(chunk) = tokio::time::timeout(SILENCE_MAX, self.chunks.next()).await else {
+                return None;
+            };
+            match chunk? {
                 Err(source) => {
                     let source = source.without_url();
                     return Some(Err(ClientError::Unreachable { url: url(), source }));
@@ -73,10 +79,16 @@ impl Raw {
     }
 }
 
-/// A node's events. Ends when the node closes it; dropping it ends it, too.
+/// A node's events. Ends when the node closes it or falls silent; dropping it ends it, too.
 pub struct EventStream(Raw);
 
 impl EventStream {
+    /// The id from which another stream goes on behind this one; known from the first event on, or
+    /// from the first answer of the node.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.0.parser.last_id()
+    }
     /// The next event; waits until there is one.
     ///
     /// Cancel: safe; nothing is lost.
@@ -97,6 +109,11 @@ impl EventStream {
 pub struct LogStream(Raw);
 
 impl LogStream {
+    /// The id from which another stream goes on behind this one.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.0.parser.last_id()
+    }
     /// The next line; waits until there is one.
     ///
     /// Cancel: safe; nothing is lost.
@@ -129,10 +146,14 @@ impl CaxtonClient {
         self.stream(url, last_event_id).await.map(EventStream)
     }
 
-    /// Follows an agent's log behind line number `after`.
-    pub async fn follow_logs(&self, agent: &str, after: u64) -> Result<LogStream, ClientError> {
-        let after = after.to_string();
-        let query = [("follow", Some("true")), ("after", Some(&*after))];
+    /// Follows an agent's log behind the line with the id `after`; `None`: from the first line that
+    /// is kept. If the node was started again since, all lines of its new life follow.
+    pub async fn follow_logs(
+        &self,
+        agent: &str,
+        after: Option<&str>,
+    ) -> Result<LogStream, ClientError> {
+        let query = [("follow", Some("true")), ("after", after.or(Some("0")))];
         let url = self.api(&["agents", agent, "logs"], &query);
         self.stream(url, None).await.map(LogStream)
     }

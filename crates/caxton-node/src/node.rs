@@ -274,6 +274,12 @@ impl Node {
             .events
             .last(usize::MAX, |event| event.number > number)
     }
+    /// The number of the newest event; 0 if there was none.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        let newest = self.shared.events.last(1, |_| true);
+        newest.last().map_or(0, |event| event.number)
+    }
     /// Events to come.
     #[must_use]
     pub fn watch_events(&self) -> broadcast::Receiver<NumberedEvent> {

@@ -29,6 +29,8 @@ pub(crate) trait Source: Send + 'static {
     type Item: Clone + Send + 'static;
     /// Its number.
     fn number(item: &Self::Item) -> u64;
+    /// The number of the newest entry; 0 if there was none.
+    fn last(&self) -> u64;
     /// Entries behind a number, as far as they are kept.
     fn after(&self, number: u64) -> Vec<Self::Item>;
     /// Whether this reader wants it.
@@ -52,9 +54,13 @@ pub(crate) enum Begin {
 impl Begin {
     /// From the header `Last-Event-ID`, or from a number of the query.
     pub(crate) fn of(app: &App, last_event_id: Option<&str>) -> Result<Self, Failure> {
-        let Some(text) = last_event_id else {
-            return Ok(Self::Now);
-        };
+        match last_event_id {
+            None => Ok(Self::Now),
+            Some(text) => Self::at(app, "`Last-Event-ID`", text),
+        }
+    }
+    /// Behind an entry, by the id that was given with it; `name` is where the id stands.
+    pub(crate) fn at(app: &App, name: &str, text: &str) -> Result<Self, Failure> {
         let read = text
             .split_once('-')
             .and_then(|(boot, number)| Some((boot, number.parse().ok()?)));
@@ -64,7 +70,7 @@ impl Begin {
             None => {
                 let shown: String = text.chars().take(100).collect();
                 Err(Failure::malformed(format!(
-                    "`Last-Event-ID`: `{shown}` is no id of an event of this node"
+                    "{name}: `{shown}` is no id of an event of this node"
                 )))
             }
         }
@@ -76,6 +82,8 @@ struct Running<S: Source> {
     live: broadcast::Receiver<S::Item>,
     backlog: VecDeque<S::Item>,
     last: u64,
+    /// Whether the reader is still to be told where it begins.
+    begins: bool,
     gap: Option<StreamGap>,
     boot: String,
     closing: watch::Receiver<bool>,
@@ -97,7 +105,7 @@ pub(crate) fn open<S: Source>(
         Failure::new(ErrorCode::TooManyRequests, detail)
     })?;
     let (backlog, last, gap) = match begin {
-        Begin::Now => (Vec::new(), 0, None),
+        Begin::Now => (Vec::new(), source.last(), None),
         Begin::After(number) => {
             let backlog = source.after(*number);
             let gap = missed(*number, backlog.first().map(S::number));
@@ -116,6 +124,7 @@ pub(crate) fn open<S: Source>(
         live,
         backlog: backlog.into(),
         last,
+        begins: matches!(begin, Begin::Now),
         gap,
         boot: app.boot.clone(),
         closing: app.closing.clone(),
@@ -158,6 +167,10 @@ enum Gap<'a> {
 
 impl<S: Source> Running<S> {
     async fn next(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.begins) {
+            // No data, so no event: an id from which a reader goes on that has not seen any.
+            return Some(Event::default().id(format!("{}-{}", self.boot, self.last)));
+        }
         loop {
             if let Some(gap) = self.gap.take() {
                 let data = serde_json::to_string(&Gap::Gap(&gap)).unwrap_or_default();

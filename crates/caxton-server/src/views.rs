@@ -135,8 +135,9 @@ pub(crate) fn dead_letter(letter: &DeadLetter) -> DeadLetterEntry {
     }
 }
 
-pub(crate) fn log(line: &LogLine) -> LogEntry {
+pub(crate) fn log(boot: &str, line: &LogLine) -> LogEntry {
     LogEntry {
+        id: format!("{boot}-{}", line.number),
         number: line.number,
         at: shown(line.at).to_string(),
         agent: line.agent.to_string(),

@@ -73,6 +73,9 @@ impl Source for Events {
     fn number(item: &NumberedEvent) -> u64 {
         item.number
     }
+    fn last(&self) -> u64 {
+        self.node.last_event()
+    }
     fn after(&self, number: u64) -> Vec<NumberedEvent> {
         self.node.events_after(number)
     }

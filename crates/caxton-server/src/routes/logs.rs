@@ -16,12 +16,17 @@ use crate::{
 struct Lines {
     node: Node,
     agent: AgentId,
+    boot: String,
 }
 
 impl Source for Lines {
     type Item = LogLine;
     fn number(line: &LogLine) -> u64 {
         line.number
+    }
+    fn last(&self) -> u64 {
+        let last = self.node.logs(None, 0, 1);
+        last.last().map_or(0, Self::number)
     }
     fn after(&self, number: u64) -> Vec<LogLine> {
         self.node.logs(None, number, usize::MAX)
@@ -30,7 +35,7 @@ impl Source for Lines {
         line.agent == self.agent
     }
     fn show(&self, line: &LogLine) -> (EventKind, String) {
-        let data = serde_json::to_string(&views::log(line)).unwrap_or_default();
+        let data = serde_json::to_string(&views::log(&self.boot, line)).unwrap_or_default();
         (EventKind::Status, data)
     }
     fn named(&self) -> bool {
@@ -40,24 +45,33 @@ impl Source for Lines {
 
 pub(super) fn read(call: &Call) -> Answered {
     let (agent, limit) = (meant(call)?.spec.id, call.query.limit()?);
-    let after = call.query.parsed::<u64>("after", "a line's number")?;
+    let after = call.query.get("after");
     let streamed = call.query.flag("follow")?
         || call
             .header(header::ACCEPT)
             .is_some_and(|accept| accept.starts_with("text/event-stream"));
-    let node = call.app.node.clone();
+    let (node, boot) = (call.app.node.clone(), call.app.boot.clone());
+    let begin = match after {
+        None => Begin::Now,
+        Some(after) => match after.parse() {
+            Ok(number) => Begin::After(number),
+            Err(_) => Begin::at(&call.app, "query parameter `after`", after)?,
+        },
+    };
     if streamed {
         let last = call.header(HeaderName::from_static("last-event-id"));
-        let begin = match (Begin::of(&call.app, last)?, after) {
-            (Begin::Now, Some(after)) => Begin::After(after),
-            (begin, _) => begin,
+        let begin = match Begin::of(&call.app, last)? {
+            Begin::Now => begin,
+            given => given,
         };
         let live = node.watch_logs();
-        return streams::open(&call.app, Lines { node, agent }, live, &begin);
+        return streams::open(&call.app, Lines { node, agent, boot }, live, &begin);
     }
-    let lines = node.logs(Some(agent), after.unwrap_or(0), limit);
-    json(
-        StatusCode::OK,
-        &Page::all(lines.iter().map(views::log).collect()),
-    )
+    let after = match begin {
+        Begin::After(number) => number,
+        Begin::Now | Begin::Restarted => 0,
+    };
+    let lines = node.logs(Some(agent), after, limit);
+    let lines = lines.iter().map(|line| views::log(&boot, line));
+    json(StatusCode::OK, &Page::all(lines.collect()))
 }

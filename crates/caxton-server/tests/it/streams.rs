@@ -102,7 +102,7 @@ async fn faults_and_log_lines_are_followed() {
     harness.deploy("trap", "trap.wat").await;
     harness.deploy("flood", "log-flood.wat").await;
     let mut faults = client.events(&kind("fault"), None).await.unwrap();
-    let mut lines = client.follow_logs("flood", 0).await.unwrap();
+    let mut lines = client.follow_logs("flood", None).await.unwrap();
     let failure = client
         .send_message_and_wait(message("me", "trap", json!(1)), Duration::from_secs(20))
         .await
@@ -122,8 +122,48 @@ async fn faults_and_log_lines_are_followed() {
         .unwrap()
         .unwrap();
     assert_eq!(line.name, "flood");
-    let kept = client.agent_logs("flood", 0, 5).await.unwrap();
+    let kept = client.agent_logs("flood", None, 5).await.unwrap();
     assert!(!kept.is_empty() && kept.len() <= 5);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_goes_on_behind_what_it_saw_even_if_that_was_nothing() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("flood", "log-flood.wat").await;
+    let all = kind("sent");
+    let mut silent = client.events(&all, None).await.unwrap();
+    // The node says at once where a stream begins.
+    while silent.last_event_id().is_none() {
+        let soon = Duration::from_millis(10);
+        assert!(tokio::time::timeout(soon, silent.next()).await.is_err());
+    }
+    let begin = silent.last_event_id().map(str::to_owned);
+    drop(silent);
+    client
+        .send_message(message("me", "flood", json!(1)))
+        .await
+        .unwrap();
+    let mut events = client.events(&all, begin.as_deref()).await.unwrap();
+    assert!(matches!(
+        next(&mut events).await.body,
+        EventBody::Sent { .. }
+    ));
+    let mut lines = client.follow_logs("flood", None).await.unwrap();
+    let first = tokio::time::timeout(PATIENCE, lines.next()).await;
+    let first = first.unwrap().unwrap().unwrap();
+    assert_eq!(lines.last_event_id(), Some(&*first.id));
+    let second = tokio::time::timeout(PATIENCE, lines.next()).await;
+    let second = second.unwrap().unwrap().unwrap();
+    let behind = client.agent_logs("flood", Some(&first.id), 1_000).await;
+    assert_eq!(behind.unwrap()[0].number, second.number);
+    // An id of another start of the node stands for no line of this one.
+    let strange = format!("ffffffff-{}", second.number + 1_000);
+    let again = client.agent_logs("flood", Some(&strange), 1_000).await;
+    assert_eq!(again.unwrap()[0].number, first.number);
+    let wrong = client.agent_logs("flood", Some("x"), 1).await.unwrap_err();
+    assert!(wrong.to_string().contains("`after`"), "{wrong}");
     harness.stop().await;
 }
 

@@ -354,7 +354,11 @@ async fn log_lines(ward: &mut Ward) -> Result<Found, Failure> {
         .place(limit.as_str(), module, limited_to(limit))
         .await?;
     let turn = ward.turn(&placed.agent, "inform").await?;
-    let lines = ward.client.agent_logs(&placed.name, 0, 1_000).await?.len() as u64;
+    let lines = ward
+        .client
+        .agent_logs(&placed.name, None, 1_000)
+        .await?
+        .len() as u64;
     // One more: the line that says how many were dropped.
     let most = set_to(limit) + rate_allows(limit, begun.elapsed().as_secs_f64()) + 1;
     let shown = turn.detail.limits.iter();
