@@ -91,7 +91,7 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::NotRunning { .. } => true,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
             _ => false,
         }

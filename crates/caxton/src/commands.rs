@@ -20,6 +20,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod events;
+mod follow;
 mod guest_options;
 mod inspect;
 mod journal;
@@ -91,6 +92,10 @@ pub(crate) enum Command {
     CompileWorker,
 }
 
+/// What is said where Ctrl-C ends a command whose request the node may have got.
+const MAY_GO_ON: &str = "interrupted: the node may still do what it was asked";
+const UNANSWERED: &str = "interrupted: the node had not answered whether it accepted the message";
+
 /// Runs a command.
 pub(crate) fn run(
     command: Command,
@@ -104,14 +109,19 @@ pub(crate) fn run(
         Command::New(args) => new::run(&args, output),
         Command::Build(args) => build::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
-        Command::Agent(command) => wait(agent::run(command, output, environment)),
-        Command::Send(args) => wait(send::run(args, output, environment)),
-        Command::Messages(args) => wait(messages::run(args, output, environment)),
-        Command::Conversation(args) => wait(conversation::run(args, output, environment)),
-        Command::DeadLetters(command) => wait(dead_letters::run(command, output, environment)),
-        Command::Events(args) => wait(events::run(args, output, environment)),
-        Command::Top(args) => wait(top::run(args, output, environment)),
-        Command::Token(command) => wait(token::run(command, output, environment)),
+        Command::Agent(command) => {
+            let told = if command.only_reads() { "" } else { MAY_GO_ON };
+            wait(told, agent::run(command, output, environment))
+        }
+        Command::Send(args) => wait(UNANSWERED, send::run(args, output, environment)),
+        Command::Messages(args) => wait("", messages::run(args, output, environment)),
+        Command::Conversation(args) => wait("", conversation::run(args, output, environment)),
+        Command::DeadLetters(command) => {
+            wait(MAY_GO_ON, dead_letters::run(command, output, environment))
+        }
+        Command::Events(args) => wait("", events::run(args, output, environment)),
+        Command::Top(args) => wait("", top::run(args, output, environment)),
+        Command::Token(command) => wait(MAY_GO_ON, token::run(command, output, environment)),
         Command::Journal(command) => journal::run(command, output, environment),
         Command::Cache(command) => cache::run(command, output, environment),
         Command::Config(command) => config::run(command, output, environment),
@@ -124,8 +134,8 @@ pub(crate) fn run(
     }
 }
 
-/// Waits for a command that only talks to a node; Ctrl-C ends it.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Waits for a command that only talks to a node; Ctrl-C ends it, and `told` is said then.
+fn wait(told: &str, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -136,13 +146,29 @@ fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failur
             "free file descriptors or memory",
         )
     })?;
-    let result = runtime.block_on(async {
-        tokio::select! {
-            result = command => result,
-            _ = tokio::signal::ctrl_c() => Ok(()),
-        }
-    });
+    let result = runtime.block_on(until_interrupted(told, command));
     // A read of stdin that is under way must not hold the program.
     runtime.shutdown_background();
     result
+}
+
+/// A command's result, or its end by Ctrl-C. A command that has more to say about that listens to
+/// [`interrupted`] itself, and is asked first.
+async fn until_interrupted(
+    told: &str,
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        result = command => result,
+        () = interrupted() => Err(Failure::interrupted(told, "")),
+    }
+}
+
+/// Waits for Ctrl-C.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // It can't be heard, so it ends the process by itself.
+        std::future::pending().await
+    }
 }

@@ -69,28 +69,23 @@ pub(crate) struct LogConfig {
 }
 
 impl NodeConfig {
-    /// Types what the layers say. `data_default` stands in where nobody names a data directory.
-    pub(crate) fn from_layers(layers: &Layers, data_default: PathBuf) -> Self {
+    /// Types what the layers say, for a node in this data directory.
+    pub(crate) fn from_layers(layers: &Layers, data: PathBuf) -> Self {
         let text = |path: &str| layers.text(path);
         let count = |path: &str| text(path).replace('_', "").parse::<u64>().ok();
         let size = |path: &str| text(path).parse::<ByteSize>().unwrap_or_default();
         let time = |path: &str| text(path).parse::<Micros>().unwrap_or_default();
-        let path = |key: &str| {
-            Some(text(key))
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-        };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut ceilings = Limits::unlimited();
         for resolved in &layers.resolved {
             if let SettingKind::Limit(name) = resolved.setting.kind
-                && let Ok(value) = name.read(&resolved.text)
+                && let Some(Ok(value)) = resolved.value.to_str().map(|text| name.read(text))
             {
                 ceilings.set(name, value);
             }
         }
         Self {
-            data: path("data").unwrap_or(data_default),
+            data,
             shards: u16::try_from(count("shards").unwrap_or(cores as u64)).unwrap_or(1),
             shutdown_grace: time("shutdown_grace"),
             http: HttpConfig {
@@ -103,8 +98,9 @@ impl NodeConfig {
                 streams_max: count_usize(count("http.streams_max")),
                 request_timeout: time("http.request_timeout"),
             },
-            tls: path("tls.cert")
-                .zip(path("tls.key"))
+            tls: layers
+                .path("tls.cert")
+                .zip(layers.path("tls.key"))
                 .map(|(cert, key)| TlsConfig { cert, key }),
             engine: EngineConfig {
                 kind: engine_kind(text("engine.kind")),

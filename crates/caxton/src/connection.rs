@@ -41,23 +41,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn data(&self, environment: &Environment) -> PathBuf {
-        self.data
-            .clone()
-            .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
-            .unwrap_or_else(|| environment.data_directory())
+    /// The data directory; without any, an address and a token may still be given.
+    fn data(&self, environment: &Environment) -> Option<PathBuf> {
+        environment.data_directory(self.data.as_deref()).ok()
     }
 
     /// The node's address, if one is given.
-    fn given(&self, environment: &Environment) -> Option<String> {
-        self.url.clone().or_else(|| {
+    ///
+    /// Errors: a variable that counts is not UTF-8.
+    fn given(&self, environment: &Environment) -> Result<Option<String>, Failure> {
+        Ok(match &self.url {
+            Some(url) => Some(url.clone()),
             // A directory named on the command line is nearer than a variable.
-            let variable = if self.data.is_none() {
-                environment.get("CAXTON_URL")
-            } else {
-                None
-            };
-            variable.map(str::to_owned)
+            None if self.data.is_some() => None,
+            None => environment.text("CAXTON_URL")?.map(str::to_owned),
         })
     }
 
@@ -66,13 +63,17 @@ impl Connection {
     /// The token of a directory goes over the directory's socket, or to a server with a certificate
     /// that the user names beside the directory: after a crash another program may have the address.
     ///
-    /// Errors: the directory is not this user's to read.
+    /// Errors: the directory is not this user's to read, or a variable is not UTF-8.
     fn find(&self, environment: &Environment) -> Result<Target, Failure> {
         let data = self.data(environment);
-        let token = environment
-            .get("CAXTON_TOKEN")
-            .map(|token| token.trim().to_owned());
-        let Some(url) = self.given(environment) else {
+        let token = environment.text("CAXTON_TOKEN")?;
+        let token = token.map(|token| token.trim().to_owned());
+        let url = self.given(environment)?;
+        let Some(data) = data else {
+            let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
+            return Ok(Target::Url(url, token));
+        };
+        let Some(url) = url else {
             return Ok(if self.data.is_some() || has_socket(&data)? {
                 Target::Local(data, token)
             } else {
@@ -91,11 +92,12 @@ impl Connection {
     }
 
     /// The node's name for people: its address, else its directory.
-    pub(crate) fn name(&self, environment: &Environment) -> String {
-        let data = self.data(environment);
-        self.given(environment)
+    pub(crate) fn name(&self, environment: &Environment) -> Result<String, Failure> {
+        let data = self.data(environment).unwrap_or_default();
+        Ok(self
+            .given(environment)?
             .or_else(|| read(&data, ADDRESS_FILE))
-            .unwrap_or_else(|| data.display().to_string())
+            .unwrap_or_else(|| data.display().to_string()))
     }
 
     /// A client of that node.
@@ -111,6 +113,21 @@ impl Connection {
                 let pem = fs::read(path).map_err(|error| Failure::file(path, &error))?;
                 Ok(client.trusting(&pem)?)
             }
+        }
+    }
+
+    /// The client to ask with after a break: where the node's directory says that it listens now,
+    /// else as before.
+    pub(crate) async fn client_after_break(
+        &self,
+        environment: &Environment,
+        before: &CaxtonClient,
+    ) -> CaxtonClient {
+        let data = environment.data_directory(self.data.as_deref()).ok();
+        let is_up = data.is_some_and(|data| data.join(ADDRESS_FILE).is_file());
+        match self.client(environment).await {
+            Ok(client) if is_up => client,
+            _ => before.clone(),
         }
     }
 }

@@ -8,6 +8,8 @@ use caxton_model::{ErrorClass, ErrorCode};
 /// The number a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// 0: nothing went wrong; whoever read the output has seen enough.
+    Done,
     /// 1: the guest reported an error, or the node could not do it.
     Failed,
     /// 2: arguments, manifest or configuration are wrong.
@@ -16,6 +18,8 @@ pub(crate) enum Exit {
     Fault,
     /// 4: a module, a package or a right was refused.
     Refused,
+    /// 130: Ctrl-C, by the shell's convention of 128 and the signal's number.
+    Interrupted,
     /// A WASI command's own number, where that was asked for.
     Guest(u8),
 }
@@ -23,10 +27,12 @@ pub(crate) enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
+            Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Fault => 3,
             Exit::Refused => 4,
+            Exit::Interrupted => 130,
             Exit::Guest(code) => code,
         })
     }
@@ -66,7 +72,7 @@ impl Exit {
 pub(crate) struct Failure {
     /// The number it ends with.
     pub(crate) exit: Exit,
-    /// What happened, and why.
+    /// What happened, and why. Empty where nothing is to be said.
     pub(crate) what: String,
     /// What to do. Empty only where `what` says it.
     pub(crate) help: String,
@@ -82,6 +88,21 @@ impl Failure {
             help: help.into(),
             drawing: None,
         }
+    }
+    /// Nobody reads the output any more: the command ends without a word.
+    pub(crate) fn reader_gone() -> Self {
+        Self::new(Exit::Done, "", "")
+    }
+    /// The same where more is to be done than to print: it is done, read or not.
+    pub(crate) fn unless_reader_gone(self) -> Result<(), Self> {
+        match self.exit {
+            Exit::Done => Ok(()),
+            _ => Err(self),
+        }
+    }
+    /// Ctrl-C; `what` says what the command had done by then.
+    pub(crate) fn interrupted(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Exit::Interrupted, what, help)
     }
     /// Wrong use.
     pub(crate) fn usage(what: impl Into<String>, help: impl Into<String>) -> Self {
@@ -160,7 +181,9 @@ impl From<ClientError> for Failure {
                 Exit::Failed,
                 "check that the address is a Caxton node's, and both versions",
             ),
-            ClientError::Address { .. } | ClientError::TokenFile { .. } => (Exit::Usage, ""),
+            ClientError::Address { .. }
+            | ClientError::TokenFile { .. }
+            | ClientError::NotText { .. } => (Exit::Usage, ""),
             ClientError::NotRunning { .. } => (
                 Exit::Failed,
                 "start a node with `caxton up`, or name the directory of one with --data, or its address with --url",

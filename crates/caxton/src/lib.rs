@@ -4,8 +4,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 mod bench;
 mod cli;
 mod commands;
@@ -37,7 +35,7 @@ pub fn main_planted() -> ExitCode {
     match environment.planted() {
         Ok(planted) => caxton_model::planted::plant(planted),
         Err(text) => {
-            eprintln!("error: {text}");
+            output::write_stderr(&output::one_line(&format!("error: {text}")));
             return failure::Exit::Usage.into();
         }
     }
@@ -45,7 +43,10 @@ pub fn main_planted() -> ExitCode {
 }
 
 fn program(environment: &environment::Environment) -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::read(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(answer) => return output::answer_of_parser(&answer, environment),
+    };
     if matches!(cli.command, commands::Command::CompileWorker) {
         return caxton_engine::compile_worker_main();
     }

@@ -10,6 +10,7 @@ use crate::{
     config::LogConfig,
     environment::Environment,
     failure::{Exit, Failure},
+    output::{LogWriter, one_line, write_stderr},
 };
 
 /// Keeps the exporter alive; dropping it sends what is left.
@@ -23,7 +24,9 @@ impl Drop for Logging {
             && let Err(error) = traces.shutdown()
         {
             // Nothing is left to log to.
-            eprintln!("the last traces could not be sent: {error}");
+            write_stderr(&one_line(&format!(
+                "the last traces could not be sent: {error}"
+            )));
         }
     }
 }
@@ -40,13 +43,13 @@ pub(crate) fn start(config: &LogConfig, environment: &Environment) -> Result<Log
     let filter = EnvFilter::try_new(&config.filter).map_err(|error| wrong(&error))?;
     let text = (!config.json).then(|| {
         tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
+            .with_writer(|| LogWriter)
             .with_ansi(false)
     });
     let json = config.json.then(|| {
         tracing_subscriber::fmt::layer()
             .json()
-            .with_writer(std::io::stderr)
+            .with_writer(|| LogWriter)
     });
     let exported = [
         "OTEL_EXPORTER_OTLP_ENDPOINT",

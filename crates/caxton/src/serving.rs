@@ -1,6 +1,10 @@
 //! A node with its server, from the first look at its directory to the last byte on the disk.
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use caxton_client::{CaxtonClient, api::ADDRESS_FILE};
 use caxton_node::{Node, NodeOptions};
@@ -9,6 +13,7 @@ use rustix::{
     fs::Mode,
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::NodeConfig,
@@ -20,8 +25,18 @@ use crate::{
 pub(crate) struct Serving {
     node: Node,
     server: Server,
-    data: PathBuf,
+    _address: AddressFile,
     url: String,
+}
+
+/// The file that says where a node listens, as long as it does.
+struct AddressFile(PathBuf);
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        // The next reader finds no address of a node that is gone.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Serving {
@@ -48,12 +63,13 @@ impl Serving {
             }
         };
         let url = server.url();
-        std::fs::write(&address, format!("{url}\n"))
-            .map_err(|error| Failure::file(&address, &error))?;
+        let address = AddressFile(config.data.join(ADDRESS_FILE));
+        std::fs::write(&address.0, format!("{url}\n"))
+            .map_err(|error| Failure::file(&address.0, &error))?;
         Ok(Self {
             node,
             server,
-            data: config.data.clone(),
+            _address: address,
             url,
         })
     }
@@ -72,8 +88,6 @@ impl Serving {
     pub(crate) async fn stop(self, grace: Duration) {
         self.server.shutdown(grace).await;
         self.node.shutdown(grace).await;
-        // The next reader finds no address of a node that is gone.
-        let _ = std::fs::remove_file(self.data.join(ADDRESS_FILE));
     }
 }
 
@@ -151,16 +165,32 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
-/// Waits for Ctrl-C or SIGTERM, heard from now on; gives the signal's name.
+/// Waits for Ctrl-C, SIGTERM or SIGHUP, heard from now on; gives the signal's name.
 ///
-/// A second one ends the process at once: whoever presses twice means it.
-pub(crate) fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+/// A second one ends the process at once, because whoever presses twice means it; all that is left
+/// to do then is to take away the address of the node that runs here in `data`.
+pub(crate) fn stop_signal(
+    data: Option<&Path>,
+) -> Result<impl Future<Output = &'static str>, Failure> {
+    let address = data.map(|data| data.join(ADDRESS_FILE));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // `nohup` ignores it for the program, which must stay so.
+    let mut hang_up = match is_ignored(rustix::process::Signal::HUP) {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     Ok(async move {
+        let hung_up = async {
+            match &mut hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let reason = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "Ctrl-C",
+            _ = hung_up => "SIGHUP",
         };
         #[allow(
             clippy::disallowed_methods,
@@ -171,8 +201,17 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = &'static str>, Failur
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            drop(address.map(AddressFile));
             std::process::exit(130);
         });
         reason
     })
+}
+
+/// Whether the process began with this signal ignored, as the system tells.
+fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }

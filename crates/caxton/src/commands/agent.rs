@@ -4,12 +4,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use caxton_client::{
-    AgentConfig, AgentFilter, CaxtonClient, DeployAgentRequest, Durability,
-    api::{AgentSummary, AskedValue, GrantPattern, LogEntry, Registration},
+    AgentConfig, AgentFilter, DeployAgentRequest, Durability,
+    api::{AgentSummary, AskedValue, GrantPattern, Registration},
 };
 use caxton_model::{LimitName, Micros};
 use caxton_package::Manifest;
@@ -18,12 +17,13 @@ use clap::Subcommand;
 use crate::{
     commands::{
         agent_text::{agents_table, detail_text, log_line, status_line, word},
+        follow::Followed,
         guest_options::GuestOptions,
     },
     connection::Connection,
     environment::Environment,
     failure::Failure,
-    output::Output,
+    output::{Output, one_line},
 };
 
 /// What to do with agents.
@@ -53,6 +53,13 @@ pub(crate) enum Command {
     /// Remove an agent with its mail, timers and state
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
+}
+
+impl Command {
+    /// Whether it changes nothing on the node.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Inspect(_) | Self::Logs(_))
+    }
 }
 
 /// Which module, and how.
@@ -141,8 +148,9 @@ pub(crate) struct LogsArgs {
     /// Go on with new lines
     #[arg(long, short)]
     follow: bool,
-    /// At most so many of the last lines
-    #[arg(long, default_value_t = 100, value_name = "LINES")]
+    /// At most so many of the last lines, up to 1000
+    #[arg(long, default_value_t = 100, value_name = "LINES",
+        value_parser = clap::value_parser!(u32).range(..=1_000))]
     tail: u32,
     #[command(flatten)]
     connection: Connection,
@@ -248,9 +256,11 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             for agent in &args.agents {
                 client.remove_agent(agent).await?;
-                output.entry(&BTreeMap::from([("removed", agent)]), |_| {
-                    format!("removed {agent}")
-                })?;
+                output
+                    .entry(&BTreeMap::from([("removed", agent)]), |_| {
+                        format!("removed {agent}")
+                    })
+                    .or_else(Failure::unless_reader_gone)?;
             }
             Ok(())
         }
@@ -388,54 +398,51 @@ fn show_deployed(
     output.value(agent, |agent| {
         format!(
             "{verb} {} ({}), version {}, {}",
-            agent.name,
-            agent.id,
-            agent.version,
+            one_line(&agent.name),
+            one_line(&agent.id),
+            one_line(&agent.version),
             word(agent)
         )
     })
 }
 
 async fn logs(args: LogsArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
-    let client = args.connection.client(environment).await?;
-    let lines = last_lines(&client, &args.agent, args.tail).await?;
-    let mut last = 0;
-    for line in &lines {
-        last = line.number;
+    let mut node = Followed::find(&args.connection, environment, output).await?;
+    // Also where none are shown: following begins behind the last one.
+    let asked = args.tail.max(1);
+    let lines = node.client().agent_logs(&args.agent, None, asked).await?;
+    let mut last = lines.last().map(|line| line.id.clone());
+    let surplus = lines.len().saturating_sub(args.tail as usize);
+    for line in lines.iter().skip(surplus) {
         output.entry(line, |line| log_line(line, output))?;
     }
     if !args.follow {
         return Ok(());
     }
+    node.reached();
     loop {
-        let mut stream = client.follow_logs(&args.agent, last).await?;
-        while let Some(line) = stream.next().await {
-            let line = line?;
-            last = line.number;
-            output.entry(&line, |line| log_line(line, output))?;
+        let mut error = None;
+        match node
+            .client()
+            .follow_logs(&args.agent, last.as_deref())
+            .await
+        {
+            Err(refused) => error = Some(refused),
+            Ok(mut stream) => {
+                node.reached();
+                while let Some(line) = stream.next().await {
+                    match line {
+                        Ok(line) => output.entry(&line, |line| log_line(line, output))?,
+                        Err(broken) => {
+                            error = Some(broken);
+                            break;
+                        }
+                    }
+                }
+                last = stream.last_event_id().map(str::to_owned).or(last);
+            }
         }
-        // The node closed the stream: it stops, or the agent was updated. Ask again, gently.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// The last lines there are; the API gives them from the oldest on.
-async fn last_lines(
-    client: &CaxtonClient,
-    agent: &str,
-    tail: u32,
-) -> Result<Vec<LogEntry>, Failure> {
-    const PAGE: u32 = 1_000;
-    let mut lines: Vec<LogEntry> = Vec::new();
-    loop {
-        let after = lines.last().map_or(0, |line| line.number);
-        let page = client.agent_logs(agent, after, PAGE).await?;
-        let is_last = page.len() < PAGE as usize;
-        lines.extend(page);
-        let surplus = lines.len().saturating_sub(tail as usize);
-        lines.drain(..surplus);
-        if is_last || tail == 0 {
-            return Ok(lines);
-        }
+        // A stream that the node closed: it stops, or the agent was updated.
+        node.pause(error).await?;
     }
 }

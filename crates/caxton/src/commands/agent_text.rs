@@ -4,7 +4,7 @@ use caxton_client::api::{AgentDetail, AgentFault, AgentSummary, LogEntry};
 use caxton_model::{ByteSize, LimitName, Micros};
 use owo_colors::Style;
 
-use crate::output::{Output, pairs, table};
+use crate::output::{Output, count, one_line, painted_table, pairs, table};
 
 pub(super) fn word(agent: &AgentSummary) -> String {
     serde_json::to_value(agent.status)
@@ -13,46 +13,51 @@ pub(super) fn word(agent: &AgentSummary) -> String {
         .unwrap_or_default()
 }
 
-fn painted(agent: &AgentSummary, output: &Output) -> String {
-    let word = word(agent);
-    let style = match word.as_str() {
+fn painted(word: &str, output: &Output) -> String {
+    let style = match word {
         "running" | "passivated" => Style::new().green(),
         "failed" => Style::new().red(),
         _ => Style::new().yellow(),
     };
-    output.paint(&word, style)
+    output.paint(word, style)
 }
 
 pub(super) fn status_line(agent: &AgentSummary, output: &Output) -> String {
     format!(
         "{} ({}) is {}",
-        agent.name,
-        agent.id,
-        painted(agent, output)
+        one_line(&agent.name),
+        one_line(&agent.id),
+        painted(&word(agent), output)
     )
 }
 
 pub(super) fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
+    const STATUS: usize = 2;
     if agents.is_empty() {
         return "no agents; deploy one with `caxton agent deploy FILE`".to_owned();
     }
-    table(
+    let rows = agents.iter().map(|agent| {
+        let offers = if agent.capabilities.is_empty() {
+            agent.declared.join(", ")
+        } else {
+            agent.capabilities.join(", ")
+        };
+        [
+            agent.name.clone(),
+            agent.id.clone(),
+            word(agent),
+            agent.version.clone(),
+            agent.mailbox.messages.to_string(),
+            offers,
+        ]
+    });
+    painted_table(
         ["name", "id", "status", "version", "mail", "offers"],
-        agents.iter().map(|agent| {
-            let offers = if agent.capabilities.is_empty() {
-                agent.declared.join(", ")
-            } else {
-                agent.capabilities.join(", ")
-            };
-            [
-                agent.name.clone(),
-                agent.id.clone(),
-                painted(agent, output),
-                agent.version.clone(),
-                agent.mailbox.messages.to_string(),
-                offers,
-            ]
-        }),
+        rows,
+        |column, text| match column {
+            STATUS => painted(&text, output),
+            _ => text,
+        },
     )
 }
 
@@ -83,12 +88,14 @@ fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {
         ("profile", agent.profile.to_string()),
         ("deployed", agent.deployed_at.clone()),
         ("offers", agent.capabilities.join(", ")),
-        ("mailbox", format!("{} messages", agent.mailbox.messages)),
+        ("mailbox", count(agent.mailbox.messages as u64, "message")),
         (
             "turns",
             format!(
-                "{} ({} errors, {} faults)",
-                counters.turns, counters.errors, counters.faults
+                "{} ({}, {})",
+                counters.turns,
+                count(counters.errors, "error"),
+                count(counters.faults, "fault")
             ),
         ),
         ("sent", counters.messages_sent.to_string()),
@@ -96,8 +103,8 @@ fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {
         (
             "state",
             format!(
-                "{} keys, {}",
-                counters.state_keys,
+                "{}, {}",
+                count(counters.state_keys, "key"),
                 ByteSize(counters.state_bytes)
             ),
         ),
@@ -109,24 +116,24 @@ fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {
     if let Some(previous) = &detail.previous_version {
         lines.push(("rolls back to", previous.clone()));
     }
-    lines.extend(
-        detail
-            .last_fault
-            .as_ref()
-            .map(|fault| ("last fault", fault_text(fault))),
-    );
+    if let Some(fault) = &detail.last_fault {
+        lines.extend(fault_lines(fault));
+    }
     lines
 }
 
-fn fault_text(fault: &AgentFault) -> String {
-    let mut text = format!("{} {}: {}", fault.at, fault.code, fault.text);
-    for frame in &fault.backtrace {
-        text.push_str(&format!("\n  at {}", frame.function));
-        if let Some(source) = &frame.source {
-            text.push_str(&format!(" ({source})"));
-        }
-    }
-    text
+fn fault_lines(fault: &AgentFault) -> Vec<(&'static str, String)> {
+    let text = format!("{} {}: {}", fault.at, fault.code, fault.text);
+    let frames = fault.backtrace.iter().map(|frame| {
+        let source = match &frame.source {
+            Some(source) => format!(" ({source})"),
+            None => String::new(),
+        };
+        ("", format!("  at {}{source}", frame.function))
+    });
+    std::iter::once(("last fault", text))
+        .chain(frames)
+        .collect()
 }
 
 fn limits_table(detail: &AgentDetail) -> String {
@@ -152,6 +159,11 @@ pub(super) fn log_line(line: &LogEntry, output: &Output) -> String {
         "warn" => Style::new().yellow(),
         _ => Style::new().dimmed(),
     };
-    let level = output.paint(&format!("{:5}", line.level), style);
-    format!("{} {level} {} {}", line.at, line.name, line.text)
+    let level = output.paint(&format!("{:5}", one_line(&line.level)), style);
+    format!(
+        "{} {level} {} {}",
+        one_line(&line.at),
+        one_line(&line.name),
+        one_line(&line.text)
+    )
 }

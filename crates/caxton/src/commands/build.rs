@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     commands::{agent::read_manifest, missing_tool},
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, one_line},
 };
 
 /// Which project.
@@ -79,7 +79,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         ));
     }
     if !report.reasons.is_empty() {
-        let texts: Vec<_> = report.reasons.iter().map(ToString::to_string).collect();
+        let texts: Vec<_> = report
+            .reasons
+            .iter()
+            .map(|reason| one_line(&reason.to_string()))
+            .collect();
         return Err(Failure::new(
             Exit::Refused,
             texts.join("\n"),
@@ -89,7 +93,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     output.value(&built, |built| {
         format!(
             "{}  {}  {}",
-            built.module,
+            one_line(&built.module),
             ByteSize(built.bytes),
             built.form.unwrap_or_default()
         )
@@ -100,7 +104,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 fn build(command: &str, folder: &Path, output: &Output) -> Result<(), Failure> {
     let progress = output.shows_progress().then(|| {
         let bar = indicatif::ProgressBar::new_spinner();
-        bar.set_message(format!("building: {command}"));
+        bar.set_message(format!("building: {}", one_line(command)));
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         bar
     });

@@ -12,9 +12,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{
+    commands::inspect::refused_text,
     environment::Environment,
     failure::Failure,
-    output::{Output, pairs, table},
+    output::{Output, count, one_line, pairs, table},
     start_failure::engine_failure,
 };
 
@@ -72,7 +73,7 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::List(args) => output.value(&entries(&directory(args, environment))?, |entries| {
+        Command::List(args) => output.value(&entries(&directory(args, environment)?)?, |entries| {
             let rows = entries.iter().map(|entry| {
                 let at = entry.used_secs.saturating_mul(1_000_000);
                 let used = caxton_model::format_rfc3339(caxton_model::Timestamp(at));
@@ -81,17 +82,16 @@ pub(crate) fn run(
             table(["module and build", "size", "last used"], rows)
         }),
         Command::Clear(args) => {
-            let directory = directory(args, environment);
+            let directory = directory(args, environment)?;
             let removed = caxton_engine::clear_cached_modules(&directory)
                 .map_err(|error| no_cache(&directory, &error))?;
             let shown = serde_json::json!({ "removed": removed });
-            output.value(&shown, |_| match removed {
-                1 => "removed 1 compiled module".to_owned(),
-                _ => format!("removed {removed} compiled modules"),
+            output.value(&shown, |_| {
+                format!("removed {}", count(removed, "compiled module"))
             })
         }
         Command::Stats(args) => {
-            let entries = entries(&directory(args, environment))?;
+            let entries = entries(&directory(args, environment)?)?;
             let stats = CacheStats {
                 entries: entries.len() as u64,
                 bytes: entries.iter().map(|entry| entry.bytes).sum(),
@@ -114,15 +114,17 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
     crate::serving::keep_private();
     let options = EngineOptions {
         kind: args.engine,
-        cache_dir: Some(directory(args.cache, environment)),
+        cache_dir: Some(directory(args.cache, environment)?),
         compile_worker: crate::serving::compile_worker(),
         ..EngineOptions::default()
     };
     let engine = Engine::new(options).map_err(|error| engine_failure(&error))?;
     for file in &args.files {
         let bytes = fs::read(file).map_err(|error| Failure::file(file, &error))?;
-        let verified = caxton_package::verify(bytes, UNLIMITED)
-            .map_err(|error| Failure::of(error.code(), format!("{}: {error}", file.display())))?;
+        let verified = caxton_package::verify(bytes, UNLIMITED).map_err(|error| {
+            let what = format!("{}: {}", file.display(), refused_text(&error));
+            Failure::of(error.code(), what)
+        })?;
         let kind = verified.report().kind.unwrap_or_default();
         let begun = Instant::now();
         let compiled = engine
@@ -140,18 +142,17 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
             } else {
                 "compiled"
             };
-            format!("{} {how} in {} ms", warmed.file, warmed.millis)
+            format!("{} {how} in {} ms", one_line(&warmed.file), warmed.millis)
         })?;
     }
     Ok(())
 }
 
 /// The cache of a data directory.
-fn directory(args: CacheArgs, environment: &Environment) -> PathBuf {
-    args.data
-        .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
-        .unwrap_or_else(|| environment.data_directory())
-        .join("cache")
+fn directory(args: CacheArgs, environment: &Environment) -> Result<PathBuf, Failure> {
+    Ok(environment
+        .data_directory(args.data.as_deref())?
+        .join("cache"))
 }
 
 fn entries(directory: &Path) -> Result<Vec<CacheEntry>, Failure> {

@@ -1,11 +1,9 @@
 //! `caxton completions`: for the shell that asks.
 
-use std::io::Write as _;
-
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::{cli::Cli, failure::Failure};
+use crate::{cli::Cli, failure::Failure, output::write_stdout};
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
@@ -19,5 +17,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "caxton", &mut script);
-    Ok(std::io::stdout().lock().write_all(&script)?)
+    write_stdout(&script)
 }

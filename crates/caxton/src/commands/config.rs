@@ -1,6 +1,6 @@
 //! `caxton config`: is it right, what counts and why, what could be set.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsStr, fs, path::PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -57,19 +57,19 @@ impl FileArgs {
         mut flags: Flags,
     ) -> Result<Layers, Failure> {
         if let Some(data) = &self.data {
-            flags.push(("data", "--data", data.display().to_string()));
+            flags.push(("data", "--data", data.clone().into()));
         }
         let given = self
             .config
             .clone()
             .or_else(|| environment.get("CAXTON_CONFIG").map(Into::into));
-        let data = self
-            .data
-            .clone()
-            .or_else(|| environment.get("CAXTON_DATA").map(Into::into))
-            .unwrap_or_else(|| environment.data_directory());
         let is_given = given.is_some();
-        let path = given.unwrap_or_else(|| data.join("node.toml"));
+        let path = match given {
+            Some(path) => path,
+            None => environment
+                .data_directory(self.data.as_deref())?
+                .join("node.toml"),
+        };
         let text = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_given => None,
@@ -137,7 +137,7 @@ pub(crate) fn run(
                 .iter()
                 .map(|resolved| {
                     let shown = Shown {
-                        value: resolved.text.clone(),
+                        value: resolved.value.display().to_string(),
                         source: args.sources.then(|| resolved.source.to_string()),
                     };
                     let value = serde_json::to_value(shown).unwrap_or_default();
@@ -146,31 +146,30 @@ pub(crate) fn run(
                 .collect();
             output.value(&shown, |_| show(&layers, args.sources))
         }
-        Command::Schema => {
-            let text = serde_json::to_string_pretty(&schema::schema()).unwrap_or_default();
-            output.line(&text)
-        }
+        Command::Schema => output.value(&schema::schema(), |schema| {
+            serde_json::to_string_pretty(schema).unwrap_or_default()
+        }),
     }
 }
 
 fn show(layers: &Layers, sources: bool) -> String {
-    let text = |text: &str| {
-        if text.is_empty() {
+    let text = |value: &OsStr| {
+        if value.is_empty() {
             "(not set)".to_owned()
         } else {
-            text.to_owned()
+            value.display().to_string()
         }
     };
     if sources {
         let rows = layers.resolved.iter().map(|resolved| {
             let path = resolved.setting.path.to_string();
-            [path, text(&resolved.text), resolved.source.to_string()]
+            [path, text(&resolved.value), resolved.source.to_string()]
         });
         return table(["setting", "value", "source"], rows);
     }
     let rows = layers
         .resolved
         .iter()
-        .map(|resolved| [resolved.setting.path.to_string(), text(&resolved.text)]);
+        .map(|resolved| [resolved.setting.path.to_string(), text(&resolved.value)]);
     table(["setting", "value"], rows)
 }

@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 
 use caxton_client::{AgentFilter, CaxtonClient, api::ConversationView};
 
-use crate::{connection::Connection, environment::Environment, failure::Failure, output::Output};
+use crate::{
+    connection::Connection,
+    environment::Environment,
+    failure::Failure,
+    output::{Output, one_line},
+};
 
 /// Parties drawn side by side; more would not fit a terminal, and are listed as lines.
 const PARTIES_MAX: usize = 6;
@@ -47,12 +52,16 @@ pub(super) async fn name_parties(
 /// Draws it.
 pub(super) fn diagram(conversation: &ConversationView) -> String {
     if conversation.lines.is_empty() {
-        return format!("nothing was said in conversation {}", conversation.id);
+        return format!(
+            "nothing was said in conversation {}",
+            one_line(&conversation.id)
+        );
     }
-    let mut parties: Vec<&str> = Vec::new();
+    let mut parties: Vec<String> = Vec::new();
     for line in &conversation.lines {
         for party in std::iter::once(&line.sender).chain(&line.to) {
-            if !parties.contains(&party.as_str()) {
+            let party = one_line(party);
+            if !parties.contains(&party) {
                 parties.push(party);
             }
         }
@@ -80,13 +89,14 @@ pub(super) fn diagram(conversation: &ConversationView) -> String {
         for to in &line.to {
             let from = parties
                 .iter()
-                .position(|party| *party == line.sender)
+                .position(|party| *party == one_line(&line.sender))
                 .unwrap_or(0);
-            let to = parties.iter().position(|party| party == to).unwrap_or(0);
+            let to = one_line(to);
+            let to = parties.iter().position(|party| *party == to).unwrap_or(0);
             let _ = write!(
                 text,
                 "\n{}",
-                arrow(from, to, parties.len(), gap, &line.performative)
+                arrow(from, to, parties.len(), gap, &one_line(&line.performative))
             );
         }
     }
@@ -139,13 +149,13 @@ fn arrow(from: usize, to: usize, parties: usize, gap: usize, word: &str) -> Stri
 
 fn lines(conversation: &ConversationView) -> String {
     let lines = conversation.lines.iter().map(|line| {
-        format!(
+        one_line(&format!(
             "{} {} → {} {}",
             line.at,
             line.sender,
             line.to.join(", "),
             line.performative
-        )
+        ))
     });
     lines.collect::<Vec<_>>().join("\n")
 }

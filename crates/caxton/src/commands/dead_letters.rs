@@ -53,9 +53,11 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             for id in &args.ids {
                 client.resend_dead_letter(id).await?;
-                output.entry(&BTreeMap::from([("resent", id)]), |_| {
-                    format!("sent {id} again")
-                })?;
+                output
+                    .entry(&BTreeMap::from([("resent", id)]), |_| {
+                        format!("sent {id} again")
+                    })
+                    .or_else(Failure::unless_reader_gone)?;
             }
             Ok(())
         }
@@ -63,9 +65,11 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             for id in &args.ids {
                 client.delete_dead_letter(id).await?;
-                output.entry(&BTreeMap::from([("deleted", id)]), |_| {
-                    format!("deleted {id}")
-                })?;
+                output
+                    .entry(&BTreeMap::from([("deleted", id)]), |_| {
+                        format!("deleted {id}")
+                    })
+                    .or_else(Failure::unless_reader_gone)?;
             }
             Ok(())
         }

@@ -64,16 +64,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     let folder = tempfile::Builder::new().prefix("caxton-demo-").tempdir()?;
     let flags = vec![
-        ("http.listen", "--listen", args.listen),
-        ("data", "--data", folder.path().display().to_string()),
-        ("log.filter", "--log", "error".to_owned()),
+        ("http.listen", "--listen", args.listen.into()),
+        ("data", "--data", folder.path().into()),
+        ("log.filter", "--log", "error".into()),
     ];
     let layers = Layers::read(None, &Environment::default(), &flags)
         .map_err(|error| Failure::usage(error.to_string().trim_end(), "give another --listen"))?;
     let config = NodeConfig::from_layers(&layers, folder.path().to_owned());
     let _logging = crate::logging::start(&config.log, &Environment::default())?;
     let result = serving::runtime()?.block_on(async {
-        let stop = serving::stop_signal()?;
+        let stop = serving::stop_signal(Some(&config.data))?;
         let serving = Serving::start(&config).await?;
         let client = serving.client()?;
         let shown = tokio::select! {

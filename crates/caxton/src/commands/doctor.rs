@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Res
         return own(args.engine, output);
     }
     serving::runtime()?.block_on(async {
-        let stop = serving::stop_signal()?;
+        let stop = serving::stop_signal(None)?;
         let client = args.connection.client(environment).await?;
         examine(&client, output, stop).await
     })
@@ -75,17 +75,17 @@ fn own(engine: Option<String>, output: &Output) -> Result<(), Failure> {
         .prefix("caxton-doctor-")
         .tempdir()?;
     let mut flags = vec![
-        ("http.listen", "--listen", "127.0.0.1:0".to_owned()),
-        ("data", "--data", folder.path().display().to_string()),
-        ("log.filter", "--log", "error".to_owned()),
+        ("http.listen", "--listen", "127.0.0.1:0".into()),
+        ("data", "--data", folder.path().into()),
+        ("log.filter", "--log", "error".into()),
     ];
-    flags.extend(engine.map(|engine| ("engine.kind", "--engine", engine)));
+    flags.extend(engine.map(|engine| ("engine.kind", "--engine", engine.into())));
     let layers = Layers::read(None, &Environment::default(), &flags)
         .map_err(|error| Failure::usage(error.to_string().trim_end(), "give another --engine"))?;
     let config = NodeConfig::from_layers(&layers, folder.path().to_owned());
     let _logging = crate::logging::start(&config.log, &Environment::default())?;
     let examined = serving::runtime()?.block_on(async {
-        let stop = serving::stop_signal()?;
+        let stop = serving::stop_signal(Some(&config.data))?;
         let serving = Serving::start(&config).await?;
         let examined = examine(&serving.client()?, output, stop).await;
         serving.stop(GRACE).await;
@@ -145,8 +145,7 @@ fn print(mut examination: Examination, stopped: bool, output: &Output) -> Result
         ));
     }
     if stopped {
-        return Err(Failure::new(
-            Exit::Failed,
+        return Err(Failure::interrupted(
             "interrupted before everything was examined; what was deployed is removed",
             "run it again",
         ));

@@ -1,13 +1,19 @@
 //! `caxton events`: what happens on a node, as it happens.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 use caxton_client::{
     EventFilter,
     api::{EventBody, EventKind},
 };
 
-use crate::{connection::Connection, environment::Environment, failure::Failure, output::Output};
+use crate::{
+    commands::follow::{self, Followed},
+    connection::Connection,
+    environment::Environment,
+    failure::Failure,
+    output::{Output, json_line, one_line},
+};
 
 /// Which events.
 #[derive(Debug, clap::Args)]
@@ -37,30 +43,29 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let client = args.connection.client(environment).await?;
+    let node = Followed::find(&args.connection, environment, output).await?;
     let filter = EventFilter {
         kind: args.kind,
         agent: args.agent,
         conversation_id: args.conversation_id,
     };
-    let mut last = args.after;
     let mut left = args.count;
-    loop {
-        let mut stream = client.events(&filter, last.as_deref()).await?;
-        while let Some(event) = stream.next().await {
-            let event = event?;
-            last = event.id.or(last);
-            output.entry(&event.body, line)?;
-            left = left.map(|left| left.saturating_sub(1));
-            if left == Some(0) {
-                return Ok(());
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    follow::events(node, &filter, args.after, |event| {
+        output.entry(event, line)?;
+        left = left.map(|left| left.saturating_sub(1));
+        Ok(match left {
+            Some(0) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    })
+    .await
 }
 
 fn line(event: &EventBody) -> String {
+    one_line(&text(event))
+}
+
+fn text(event: &EventBody) -> String {
     match event {
         EventBody::Status {
             at,
@@ -81,7 +86,10 @@ fn line(event: &EventBody) -> String {
             deliveries,
             message,
         } => {
-            format!("{at} sent {id} to {deliveries} {}", message.json())
+            format!(
+                "{at} sent {id} to {deliveries} {}",
+                json_line(message.json())
+            )
         }
         EventBody::Fault {
             at,

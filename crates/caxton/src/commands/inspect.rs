@@ -2,10 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
+use caxton_package::{ModuleReport, VerifyError};
+
 use crate::{
     commands::agent::read_package,
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, one_line},
 };
 
 /// Which module.
@@ -20,18 +22,51 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let (path, _) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
     let report = caxton_package::inspect(&bytes);
-    output.value(&report, ToString::to_string)?;
+    output.value(&report, text)?;
     match report.reasons.as_slice() {
         [] => Ok(()),
         [reason] => Err(Failure::new(
             Exit::Refused,
-            reason.text.clone(),
-            reason.remedy.clone(),
+            one_line(&reason.text),
+            one_line(&reason.remedy),
         )),
         several => Err(Failure::new(
             Exit::Refused,
             format!("{} reasons to refuse the module", several.len()),
             "mend what is listed above, each with its own remedy",
         )),
+    }
+}
+
+/// The report for people. Its names and texts are the module's: each stays in its line.
+fn text(report: &ModuleReport) -> String {
+    let mut report = report.clone();
+    if let Some(component) = &mut report.component {
+        let names = component.imports.iter_mut().chain(&mut component.exports);
+        names.for_each(|name| *name = one_line(name));
+    }
+    let imports = report.imports.iter_mut();
+    let exports = report.exports.iter_mut().map(|export| &mut export.name);
+    let reasons = report.reasons.iter_mut();
+    imports
+        .flat_map(|import| [&mut import.module, &mut import.name])
+        .chain(exports)
+        .chain(reasons.flat_map(|reason| [&mut reason.text, &mut reason.remedy]))
+        .chain(&mut report.warnings)
+        .for_each(|text| *text = one_line(text));
+    report.to_string()
+}
+
+/// Why a module is refused, a line for each reason.
+pub(super) fn refused_text(error: &VerifyError) -> String {
+    match error {
+        VerifyError::Refused { report } => {
+            let reasons = report.reasons.iter();
+            let lines: Vec<_> = reasons
+                .map(|reason| one_line(&reason.to_string()))
+                .collect();
+            lines.join("\n")
+        }
+        other => one_line(&other.to_string()),
     }
 }

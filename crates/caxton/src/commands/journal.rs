@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     environment::Environment,
     failure::{Exit, Failure},
-    output::{Output, pairs},
+    output::{Output, json_line, pairs},
     start_failure::store_failure,
 };
 
@@ -103,9 +103,7 @@ pub(crate) fn run(
 
 /// The data directory, which must hold a journal.
 fn directory(given: Option<PathBuf>, environment: &Environment) -> Result<PathBuf, Failure> {
-    let data = given
-        .or_else(|| environment.get("CAXTON_DATA").map(PathBuf::from))
-        .unwrap_or_else(|| environment.data_directory());
+    let data = environment.data_directory(given.as_deref())?;
     let journal = data.join("journal");
     match std::fs::metadata(&journal) {
         Ok(found) if found.is_dir() => Ok(data),
@@ -220,7 +218,7 @@ fn show(args: ShowArgs, output: &Output, environment: &Environment) -> Result<()
             record: &entry.record,
         };
         output.entry(&shown, |shown| {
-            let record = serde_json::to_string(shown.record).unwrap_or_default();
+            let record = json_line(&serde_json::to_string(shown.record).unwrap_or_default());
             format!(
                 "{} {} shard {} {} {record}",
                 shown.place, shown.at, shown.shard, shown.kind

@@ -1,10 +1,10 @@
 //! `caxton man`: manual pages, one for each command.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use clap::CommandFactory as _;
 
-use crate::{cli::Cli, failure::Failure};
+use crate::{cli::Cli, failure::Failure, output::write_stdout};
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let command = Cli::command();
     match &args.dir {
-        None => Ok(std::io::stdout().lock().write_all(&page(command)?)?),
+        None => write_stdout(&page(command)?),
         Some(folder) => {
             fs::create_dir_all(folder).map_err(|error| Failure::file(folder, &error))?;
             clap_mangen::generate_to(command, folder).map_err(|error| Failure::file(folder, &error))

@@ -1,17 +1,22 @@
 //! `caxton messages`: what waits in a mailbox, or what is being said.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 use caxton_client::{
     EventFilter, MailFilter,
     api::{EventBody, MailEntry},
 };
-use caxton_model::Micros;
-use serde_json::Value;
+use caxton_model::{Message, Micros, Receiver};
 
 use crate::{
-    commands::agent::read_micros, connection::Connection, environment::Environment,
-    failure::Failure, output::Output,
+    commands::{
+        agent::read_micros,
+        follow::{self, Followed},
+    },
+    connection::Connection,
+    environment::Environment,
+    failure::Failure,
+    output::{Output, json_line, one_line},
 };
 
 /// Which messages.
@@ -45,10 +50,10 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let client = args.connection.client(environment).await?;
     if args.follow {
-        return follow(&args, &client, output).await;
+        return follow(&args, output, environment).await;
     }
+    let client = args.connection.client(environment).await?;
     let filter = MailFilter {
         receiver: args.receiver.clone(),
         conversation_id: args.conversation_id,
@@ -70,51 +75,42 @@ fn mail_text(messages: &[MailEntry]) -> String {
     }
     let lines = messages
         .iter()
-        .map(|mail| message_line(&mail.at, &mail.id, mail.message.json()));
+        .map(|mail| message_line(&mail.at, &mail.id, &mail.message));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 /// One message on one line: when, which, who to whom, what.
-fn message_line(at: &str, id: &str, json: &str) -> String {
-    let message: Value = serde_json::from_str(json).unwrap_or_default();
-    let field = |name: &str| match message.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
+fn message_line(at: &str, id: &str, message: &Message) -> String {
+    let receiver = match &message.receiver {
+        Receiver::One(name) => name.to_string(),
+        several => serde_json::to_string(several).unwrap_or_default(),
     };
-    format!(
-        "{at} {id} {} → {} {} {}",
-        field("sender"),
-        field("receiver"),
-        field("performative"),
-        field("content"),
-    )
+    // A text is shown as it reads, everything else as it was written.
+    let content = message.content.as_str();
+    let content = serde_json::from_str(content).unwrap_or_else(|_| json_line(content));
+    one_line(&format!(
+        "{at} {id} {} → {receiver} {} {content}",
+        message.sender, message.performative,
+    ))
 }
 
 /// Follows what is sent; after a break it goes on where it was.
-async fn follow(
-    args: &Args,
-    client: &caxton_client::CaxtonClient,
-    output: &Output,
-) -> Result<(), Failure> {
+async fn follow(args: &Args, output: &Output, environment: &Environment) -> Result<(), Failure> {
     let filter = EventFilter {
         kind: Some("sent".to_owned()),
         agent: args.receiver.clone(),
         conversation_id: args.conversation_id.clone(),
     };
-    let mut last: Option<String> = None;
-    loop {
-        let mut stream = client.events(&filter, last.as_deref()).await?;
-        while let Some(event) = stream.next().await {
-            let event = event?;
-            last = event.id.or(last);
-            if let EventBody::Sent {
+    let node = Followed::find(&args.connection, environment, output).await?;
+    follow::events(node, &filter, None, |event| {
+        match event {
+            EventBody::Sent {
                 at, id, message, ..
-            } = &event.body
-            {
-                output.entry(&event.body, |_| message_line(at, id, message.json()))?;
-            }
+            } => output.entry(event, |_| message_line(at, id, message))?,
+            EventBody::Gap(gap) => output.note(&format!("messages may be missing: {}", gap.reason)),
+            _ => {}
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, one_line},
 };
 
 #[path = "../../../../templates/index.rs"]
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     output.value(&laid, |laid| {
         format!(
             "made {folder}\n\n  cd {folder}\n  {test:<16} its tests\n  {build:<16} the module\n  {run:<16} once, without a node",
-            folder = laid.folder,
+            folder = one_line(&laid.folder),
             test = laid.test,
             build = "caxton build",
             run = "caxton run .",

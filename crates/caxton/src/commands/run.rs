@@ -7,14 +7,17 @@ use caxton_model::{EngineKind, EngineProfile, Fault, Grants, Kind, Limits, Micro
 use caxton_package::{Form, Verified};
 
 use crate::{
-    commands::{agent::read_package, guest_options::GuestOptions},
+    commands::{
+        agent::read_package, guest_options::GuestOptions, inspect::refused_text, until_interrupted,
+    },
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, one_line},
     start_failure::engine_failure,
 };
 
 mod agent;
 mod host;
+mod messages;
 mod processor;
 mod profile;
 
@@ -26,8 +29,8 @@ pub(crate) struct Args {
     /// For WASI commands: the arguments it is called with, behind `--`
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
-    /// For agents: a message as JSON; without a performative it is the content of a request.
-    /// Default: JSON lines from stdin until its end
+    /// For agents: a message as JSON; without a performative it is the content of a request. For
+    /// processors: an input. May be repeated. Default: JSON lines from stdin until its end
     #[arg(long, value_name = "JSON", conflicts_with = "input")]
     message: Vec<String>,
     /// For processors: the input; default: stdin. For extensions: JSON `{"action", "input"}`
@@ -82,7 +85,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             Failure::usage(texts.join("\n"), "correct the limits")
         })?;
     let verified = caxton_package::verify(bytes, limits.get(caxton_model::LimitName::ModuleBytes))
-        .map_err(|error| Failure::new(Exit::Refused, error.to_string(), ""))?;
+        .map_err(|error| Failure::new(Exit::Refused, refused_text(&error), ""))?;
     let form = verified.report().form;
     let from_manifest = manifest
         .as_ref()
@@ -104,9 +107,10 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     match form {
         Some(Form::AgentCore) => {
             if let Some(file) = &args.profile {
-                let ready = ready(verified, profile, limits, &grants, &args)?;
-                return crate::serving::runtime()?
-                    .block_on(profile::run(&args, file, ready, &path, output));
+                return block_on(async {
+                    let ready = ready(verified, profile, limits, grants, &args).await?;
+                    profile::run(&args, file, ready, &path, output).await
+                });
             }
             let deploy = agent::Deployment {
                 path,
@@ -116,16 +120,16 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
                 grants,
                 manifest,
             };
-            crate::serving::runtime()?.block_on(agent::run(&args, deploy, output))
+            block_on(agent::run(&args, deploy, output))
         }
         _ if args.profile.is_some() => Err(Failure::usage(
             "--profile samples agents only",
             "use --perf with `perf record`, which shows every guest's functions",
         )),
-        _ => {
-            let ready = ready(verified, profile, limits, &grants, &args)?;
-            crate::serving::runtime()?.block_on(processor::run(&args, ready, output))
-        }
+        _ => block_on(async {
+            let ready = ready(verified, profile, limits, grants, &args).await?;
+            processor::run(&args, ready, output).await
+        }),
     }
 }
 
@@ -153,17 +157,49 @@ fn refuse_command_options(args: &Args, form: Form) -> Result<(), Failure> {
     ))
 }
 
+/// Waits for a run; Ctrl-C ends it, also while it reads its input or compiles.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = crate::serving::runtime()?;
+    let told = "interrupted: the guest had not ended";
+    let result = runtime.block_on(until_interrupted(told, work));
+    // A read of stdin that is under way must not hold the program.
+    runtime.shutdown_background();
+    result
+}
+
+/// Does what blocks beside the run, so that Ctrl-C need not wait for it.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(std::io::Error::other(error).into()),
+    }
+}
+
+async fn ready(
+    verified: Verified,
+    profile: EngineProfile,
+    limits: Limits,
+    grants: Grants,
+    args: &Args,
+) -> Result<Ready, Failure> {
+    let (kind, perf_map) = (args.engine, args.perf);
+    beside(move || compile(verified, profile, limits, &grants, kind, perf_map)).await
+}
+
 /// Compiles and links.
-fn ready(
+fn compile(
     verified: Verified,
     profile: EngineProfile,
     limits: Limits,
     grants: &Grants,
-    args: &Args,
+    kind: EngineKind,
+    perf_map: bool,
 ) -> Result<Ready, Failure> {
     let options = EngineOptions {
-        kind: args.engine,
-        perf_map: args.perf,
+        kind,
+        perf_map,
         pool_slots: 4,
         agents_max: 4,
         ..EngineOptions::default()
@@ -190,11 +226,11 @@ fn ready(
 
 /// A fault as the end of the command: which limit or trap, where, and what to do.
 fn fault_failure(fault: &Fault) -> Failure {
-    let mut what = format!("{}: {}", fault.code, fault.text);
+    let mut what = format!("{}: {}", fault.code, one_line(&fault.text));
     for frame in &fault.backtrace {
-        what.push_str(&format!("\n  at {}", frame.function));
+        what.push_str(&format!("\n  at {}", one_line(&frame.function)));
         match &frame.source {
-            Some(source) => what.push_str(&format!(" ({source})")),
+            Some(source) => what.push_str(&format!(" ({})", one_line(source))),
             None => what.push_str(&format!(" (module offset {:#x})", frame.module_offset)),
         }
     }

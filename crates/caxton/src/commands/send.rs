@@ -1,20 +1,20 @@
 //! `caxton send`: one message, and its reply if it is waited for.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use caxton_client::{
-    FipaMessage,
     api::{SendOptions, SendResult},
+    new_message_id,
 };
-use caxton_model::Micros;
-use serde_json::Value;
+use caxton_model::{Micros, RawJson};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::agent::read_micros,
+    commands::{agent::read_micros, interrupted},
     connection::Connection,
     environment::Environment,
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, json_line, one_line},
 };
 
 /// Which message.
@@ -23,9 +23,14 @@ pub(crate) struct Args {
     /// Who it is for: an agent's name or id, or `capability:NAME`
     #[arg(required_unless_present = "message")]
     receiver: Option<String>,
-    /// Its content: JSON, or any other text as it is; `-` reads it from stdin
+    /// Its content, sent as written: JSON, or a text that does not begin like JSON; `-` reads it
+    /// from stdin
+    #[arg(allow_negative_numbers = true)]
     content: Option<String>,
-    /// The whole message as JSON; `@FILE` reads it from a file
+    /// Send the content as text, also if it is JSON or begins like it
+    #[arg(long, requires = "content")]
+    text: bool,
+    /// The whole message as JSON, sent as written; `@FILE` reads it from a file
     #[arg(long, value_name = "JSON|@FILE", conflicts_with_all = ["receiver", "content"])]
     message: Option<String>,
     /// What it does
@@ -43,11 +48,26 @@ pub(crate) struct Args {
     /// An id of your own: a retry with it is harmless
     #[arg(long, value_name = "ID")]
     message_id: Option<String>,
-    /// Wait for the reply, such as 5s
+    /// Wait for the reply, such as 5s; Ctrl-C ends the wait and says what was accepted
     #[arg(long, short, value_name = "DURATION", value_parser = read_micros)]
     wait: Option<Micros>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// The message as the node gets it; the content stays as written.
+#[derive(Serialize)]
+struct Outgoing<'a> {
+    performative: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    receiver: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<RawJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<&'a str>,
 }
 
 /// Does it.
@@ -56,66 +76,140 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let message = message(&args)?;
-    let options = SendOptions {
-        message_id: args.message_id.clone(),
-        wait_ms: args.wait.map(|wait| wait.0 / 1_000),
-    };
+    let message = message(&args).await?;
     let client = args.connection.client(environment).await?;
-    let sent = client.send_with(&message, &options).await?;
-    output.value(&sent, |sent| said(sent, args.wait.is_some()))?;
+    // With an id, the message can be sent again to wait on: so much is known of it at once.
+    let message_id = match (&args.message_id, args.wait) {
+        (None, Some(_)) => Some(new_message_id()),
+        (given, _) => given.clone(),
+    };
+    let options = SendOptions {
+        message_id: message_id.clone(),
+        wait_ms: args.wait.map(|_| 0),
+    };
+    let mut sent = client.send_json(&message, &options).await?;
+    if let (Some(wait), Some(id), None) = (args.wait, message_id, &sent.reply) {
+        let awaited = tokio::select! {
+            biased;
+            reply = client.await_reply(&message, &id, wait.duration()) => reply.map_err(Failure::from),
+            () = interrupted() => Err(cut_short(&sent)),
+        };
+        match awaited {
+            Ok(reply) => sent.reply = reply,
+            Err(failure) => {
+                output.value(&sent, said)?;
+                return Err(failure);
+            }
+        }
+    }
+    output.value(&sent, said)?;
     judge(&sent, args.wait)
 }
 
-fn message(args: &Args) -> Result<FipaMessage, Failure> {
+/// The wait was ended by Ctrl-C.
+fn cut_short(sent: &SendResult) -> Failure {
+    let reply_with = sent.reply_with.as_deref().unwrap_or_default();
+    Failure::interrupted(
+        format!(
+            "interrupted: message {} was accepted, and no reply came yet",
+            sent.id
+        ),
+        format!(
+            "read the reply later with `caxton messages --receiver NAME --in-reply-to {reply_with}`"
+        ),
+    )
+}
+
+async fn message(args: &Args) -> Result<RawJson, Failure> {
     if let Some(given) = &args.message {
         let text = match given.strip_prefix('@') {
             None => given.clone(),
             Some(path) => {
-                let path = PathBuf::from(path);
-                fs::read_to_string(&path).map_err(|error| Failure::file(&path, &error))?
+                fs::read_to_string(path).map_err(|error| Failure::file(path.as_ref(), &error))?
             }
         };
-        return serde_json::from_str(&text).map_err(|error| {
+        return RawJson::parse(&text).map_err(|error| {
             Failure::usage(
                 format!("the message is no JSON message: {error}"),
                 r#"write it as {"performative":"request","receiver":"NAME","content":{}}"#,
             )
         });
     }
-    let content = match args.content.as_deref() {
-        None => Value::Null,
-        Some("-") => value_of(&std::io::read_to_string(std::io::stdin())?),
-        Some(text) => value_of(text),
+    let given = match args.content.as_deref() {
+        Some("-") => Some(read_stdin().await?),
+        other => other.map(str::to_owned),
+    };
+    let content = match given {
+        None => None,
+        Some(text) if args.text => Some(text_content(&text)),
+        Some(text) => Some(content(&text)?),
     };
     let receiver = args.receiver.clone().unwrap_or_default();
-    Ok(FipaMessage {
-        performative: args.performative.clone(),
-        sender: args.sender.clone().unwrap_or_default(),
+    let message = Outgoing {
+        performative: &args.performative,
+        sender: args.sender.as_deref(),
         receiver: match receiver.strip_prefix("capability:") {
             Some(name) => serde_json::json!({ "capability": name }),
             None => receiver.into(),
         },
         content,
-        conversation_id: args.conversation_id.clone(),
-        in_reply_to: args.in_reply_to.clone(),
-        ..FipaMessage::default()
-    })
+        conversation_id: args.conversation_id.as_deref(),
+        in_reply_to: args.in_reply_to.as_deref(),
+    };
+    let text = serde_json::to_string(&message);
+    text.and_then(|text| RawJson::parse(&text))
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("the message can't be written as JSON: {error}"),
+                "report this with the message",
+            )
+        })
 }
 
-/// JSON if it is JSON, else the text itself.
-fn value_of(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.trim_end().to_owned()))
+/// All of stdin, read where Ctrl-C need not wait for its end.
+async fn read_stdin() -> Result<String, Failure> {
+    let read = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
+    match read.await {
+        Ok(text) => Ok(text?),
+        Err(error) => Err(std::io::Error::other(error).into()),
+    }
 }
 
-fn said(sent: &SendResult, waited: bool) -> String {
+/// A content as written: JSON, or a text that does not begin like JSON.
+fn content(text: &str) -> Result<RawJson, Failure> {
+    match RawJson::parse(text) {
+        Ok(json) => Ok(json),
+        Err(_) if !begins_like_json(text) => Ok(text_content(text)),
+        Err(error) => Err(Failure::usage(
+            format!("the content begins like JSON and is none: {error}"),
+            "correct it, or send it as text with --text",
+        )),
+    }
+}
+
+fn text_content(text: &str) -> RawJson {
+    RawJson::from(&serde_json::Value::from(text))
+}
+
+/// Whether the first sign or word is one that JSON begins with.
+fn begins_like_json(text: &str) -> bool {
+    let text = text.trim_ascii_start();
+    let word = text.split(|c: char| !c.is_alphanumeric()).next();
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    text.starts_with(['{', '[', '"'])
+        || unsigned.starts_with(|c: char| c.is_ascii_digit())
+        || matches!(word, Some("true" | "false" | "null"))
+}
+
+fn said(sent: &SendResult) -> String {
     let durable = serde_json::to_value(sent.acknowledged).unwrap_or_default();
     let again = if sent.duplicate {
         ", a retry: nothing was sent again"
     } else {
         ""
     };
-    let head = format!(
+    let head = one_line(&format!(
         "accepted {} for {} ({}{again}), conversation {}",
         sent.id,
         if sent.deliveries == 1 {
@@ -125,11 +219,19 @@ fn said(sent: &SendResult, waited: bool) -> String {
         },
         durable.as_str().unwrap_or_default(),
         sent.conversation_id.as_deref().unwrap_or("none"),
-    );
-    match (&sent.reply, waited) {
-        (Some(reply), _) => format!("{head}\n{}", reply.json()),
-        (None, _) => head,
+    ));
+    match &sent.reply {
+        Some(reply) => format!("{head}\n{}", json_line(reply.json())),
+        None => head,
     }
+}
+
+/// What a host says in the content of a `failure`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Told {
+    code: String,
+    error: Option<String>,
 }
 
 /// A reply that says no ends the command with 1, none in time too.
@@ -142,30 +244,19 @@ fn judge(sent: &SendResult, wait: Option<Micros>) -> Result<(), Failure> {
             "wait longer with --wait, or read it later with `caxton messages --receiver NAME`",
         ));
     };
-    let reply: Value = serde_json::from_str(reply.json()).unwrap_or_default();
-    let performative = reply
-        .get("performative")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let performative = reply.performative.as_str();
     if !matches!(performative, "failure" | "not-understood" | "refuse") {
         return Ok(());
     }
-    let content = reply.get("content").cloned().unwrap_or_default();
-    let code = content
-        .get("code")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let content = reply.content.as_str();
+    let told: Told = serde_json::from_str(content).unwrap_or_default();
     let registered = caxton_model::ErrorCode::ALL
         .iter()
-        .find(|known| known.as_str() == code);
-    let words = content
-        .get("error")
-        .and_then(Value::as_str)
-        .map(str::to_owned);
-    let what = format!(
-        "the reply is `{performative}`: {}",
-        words.unwrap_or(content.to_string())
-    );
+        .find(|known| known.as_str() == told.code);
+    let words = told
+        .error
+        .map_or_else(|| json_line(content), |words| one_line(&words));
+    let what = format!("the reply is `{performative}`: {words}");
     Err(match registered {
         Some(code) => Failure::of(*code, what),
         None => Failure::new(
@@ -181,9 +272,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_json_where_it_is_json() {
-        assert_eq!(value_of(r#"{"a":1}"#), serde_json::json!({"a": 1}));
-        assert_eq!(value_of("hello\n"), Value::String("hello".to_owned()));
-        assert_eq!(value_of("5"), serde_json::json!(5));
+    fn content_goes_as_it_was_written() {
+        for json in [
+            r#"{"n":123456789012345678901234567890}"#,
+            r#"{"a":1,"a":2, "b" : 1.10}"#,
+            r#"{"n":1e400}"#,
+            "-5",
+            "-1.50e-3",
+            "\"text\"",
+            "true",
+            "null",
+        ] {
+            assert_eq!(content(json).unwrap().as_str(), json);
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(content(&deep).unwrap().as_str(), deep);
+        for text in [
+            "hello",
+            " two  blanks \n",
+            "",
+            "truest",
+            "-x",
+            "- 5",
+            "NaN",
+            "+1",
+            "é",
+        ] {
+            let sent = content(text).unwrap();
+            assert_eq!(serde_json::from_str::<String>(sent.as_str()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_begins_like_json_and_is_none_is_refused_with_its_place() {
+        for (text, place) in [
+            (r#"{"a":1,}"#, "column 8"),
+            ("{\n\"a\" 1}", "line 2 column 5"),
+            ("[1,2", "column 4"),
+            ("\"open", "column 5"),
+            ("01", "column 2"),
+            ("-5x", "column 3"),
+            ("5 apples", "column 3"),
+            (" true story", "column 7"),
+            ("nullify this", ""),
+        ] {
+            match content(text) {
+                Ok(sent) => assert!(place.is_empty(), "{text}: {sent:?}"),
+                Err(failure) => {
+                    assert!(
+                        !place.is_empty() && failure.what.contains(place),
+                        "{failure:?}"
+                    );
+                    assert!(failure.help.contains("--text"), "{failure:?}");
+                    assert_eq!(failure.exit, Exit::Usage);
+                }
+            }
+        }
     }
 }

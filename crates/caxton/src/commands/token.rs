@@ -9,7 +9,7 @@ use crate::{
     connection::Connection,
     environment::Environment,
     failure::Failure,
-    output::{Output, table},
+    output::{Output, one_line, table},
 };
 
 /// What to do with tokens.
@@ -91,7 +91,7 @@ pub(crate) async fn run(
                 .delete_token(&id)
                 .await?;
             output.value(&BTreeMap::from([("revoked", &id)]), |_| {
-                format!("revoked {id}")
+                format!("revoked {}", one_line(&id))
             })
         }
     }

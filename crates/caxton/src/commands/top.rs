@@ -4,7 +4,7 @@
 //! write, so that nothing flickers.
 
 use std::{
-    io::{IsTerminal as _, Read as _, Write as _},
+    io::{IsTerminal as _, Read as _},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     connection::Connection,
     environment::Environment,
     failure::{Exit, Failure},
-    output::{Format, Output},
+    output::{Format, Output, write_stdout},
 };
 
 /// Between two pictures: the node takes its own measures as often.
@@ -78,7 +78,7 @@ pub(crate) async fn run(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let node = args.connection.name(environment);
+    let node = args.connection.name(environment)?;
     let client = args.connection.client(environment).await?;
     let limit = args.limit.map(usize::from);
     // Asked before the terminal is taken over: a wrong address or token is said as always.
@@ -162,7 +162,7 @@ impl Watch {
             text.push_str("\x1b[K");
         }
         text.push_str(END);
-        write(&text)
+        write_stdout(text.as_bytes())
     }
 }
 
@@ -171,12 +171,6 @@ fn size() -> (u16, u16) {
         .ok()
         .filter(|(width, height)| *width > 0 && *height > 0)
         .unwrap_or(SIZE)
-}
-
-fn write(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }
 
 /// What Ctrl-C is while the terminal hands on every key as it is.
@@ -223,7 +217,7 @@ impl Screen {
             )
         })?;
         let screen = Self;
-        write(ENTER)?;
+        write_stdout(ENTER.as_bytes())?;
         Ok(screen)
     }
 }
@@ -231,7 +225,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Both are tried whatever the other says: a terminal half given back is of no use.
-        let left = write(LEAVE);
+        let left = write_stdout(LEAVE.as_bytes());
         let cooked = terminal::disable_raw_mode();
         if left.is_err() || cooked.is_err() {
             tracing::debug!("the terminal is gone");

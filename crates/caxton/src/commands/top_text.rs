@@ -4,7 +4,7 @@ use caxton_client::api::{BusyAgent, KeptFor, TopSort, TopView};
 use caxton_model::ByteSize;
 use owo_colors::Style;
 
-use crate::output::table;
+use crate::output::{count, one_line, table};
 
 /// One line of it.
 pub(super) struct Line {
@@ -22,7 +22,7 @@ pub(super) fn lines(node: &str, view: &TopView, sort: TopSort, problem: Option<&
     lines.push(match problem {
         None => plain(String::new()),
         Some(problem) => Line {
-            text: format!("the node does not answer: {problem}"),
+            text: format!("the node does not answer: {}", one_line(problem)),
             style: Style::new().red().bold(),
         },
     });
@@ -70,10 +70,10 @@ fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
             sort.as_str()
         ),
         format!(
-            "mailboxes {} ({})  journal lag {} records, {:.1} ms{}",
+            "mailboxes {} ({})  journal lag {}, {:.1} ms{}",
             view.waiting.messages,
             ByteSize(view.waiting.bytes),
-            journal.lag_records,
+            count(journal.lag_records, "record"),
             millis(journal.lag_micros),
             if journal.durable {
                 ""

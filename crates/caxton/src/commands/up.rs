@@ -1,5 +1,7 @@
 //! `caxton up`: a node, until it is told to stop.
 
+use std::{ffi::OsString, path::PathBuf};
+
 use crate::{
     commands::config::FileArgs,
     config::{NodeConfig, layers::Flags},
@@ -20,10 +22,10 @@ pub(crate) struct Args {
     listen: Option<String>,
     /// The certificate chain, PEM
     #[arg(long, value_name = "FILE")]
-    tls_cert: Option<String>,
+    tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE")]
-    tls_key: Option<String>,
+    tls_key: Option<PathBuf>,
     /// What turns guest code into action: cranelift or pulley
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
@@ -40,11 +42,18 @@ pub(crate) struct Args {
 
 impl Args {
     fn flags(&self) -> Flags {
-        let flag = |path, name, value: &Option<String>| Some((path, name, value.clone()?));
+        let flag = |path, name, value: &Option<String>| {
+            let value = OsString::from(value.clone()?);
+            Some((path, name, value))
+        };
+        let file = |path, name, value: &Option<PathBuf>| {
+            let value = value.clone()?.into_os_string();
+            Some((path, name, value))
+        };
         [
             flag("http.listen", "--listen", &self.listen),
-            flag("tls.cert", "--tls-cert", &self.tls_cert),
-            flag("tls.key", "--tls-key", &self.tls_key),
+            file("tls.cert", "--tls-cert", &self.tls_cert),
+            file("tls.key", "--tls-key", &self.tls_key),
             flag("engine.kind", "--engine", &self.engine),
             flag("log.filter", "--log", &self.log),
             flag("log.format", "--log-format", &self.log_format),
@@ -61,19 +70,34 @@ pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Res
     for note in &layers.notes {
         output.note(note);
     }
-    let config = NodeConfig::from_layers(&layers, environment.data_directory());
+    let data = match layers.path("data") {
+        Some(data) => data,
+        None => environment.data_directory(None)?,
+    };
+    let config = NodeConfig::from_layers(&layers, data);
     let _logging = logging::start(&config.log, environment)?;
     serving::runtime()?.block_on(async {
-        let stop = serving::stop_signal()?;
+        let stop = serving::stop_signal(Some(&config.data))?;
         let serving = Serving::start(&config).await?;
-        if args.demo {
-            super::demo::deploy(&serving.client()?).await?;
+        if args.demo
+            && let Err(failure) = deploy_demo(&serving).await
+        {
+            serving.stop(config.shutdown_grace.duration()).await;
+            return Err(failure);
         }
-        output.line(&format!("listening on {}", serving.url()))?;
+        let listening = format!("listening on {}", serving.url());
+        if output.line(&listening).is_err() {
+            // Nobody reads stdout; the address stands in the data directory, too.
+            output.note(&format!("stdout can't be written; {listening}"));
+        }
         let reason = stop.await;
         tracing::info!(reason, "stopping");
         serving.stop(config.shutdown_grace.duration()).await;
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+async fn deploy_demo(serving: &Serving) -> Result<(), Failure> {
+    super::demo::deploy(&serving.client()?).await
 }

@@ -1,6 +1,11 @@
 //! Flags over environment over file over defaults, with every complaint at once.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fmt,
+    path::PathBuf,
+};
 
 use caxton_package::{DocumentError, DocumentReader, TableReader};
 
@@ -37,13 +42,13 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resolved {
     pub(crate) setting: Setting,
-    /// Accepted by the setting; empty where there is none.
-    pub(crate) text: String,
+    /// Accepted by the setting; empty where there is none. UTF-8 unless it is a path.
+    pub(crate) value: OsString,
     pub(crate) source: Source,
 }
 
-/// What flags say: the setting's path, the flag's name, the text.
-pub(crate) type Flags = Vec<(&'static str, &'static str, String)>;
+/// What flags say: the setting's path, the flag's name, the value.
+pub(crate) type Flags = Vec<(&'static str, &'static str, OsString)>;
 
 /// Something wrong outside the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,20 +108,20 @@ impl Layers {
         };
         let mut resolved = Vec::new();
         for setting in &settings {
-            let mut value = (setting.default.to_string(), Source::Default);
+            let mut value = (OsString::from(&*setting.default), Source::Default);
             if let Some((text, place)) = said_by_file.get(setting.path.as_ref()) {
-                value = (text.clone(), Source::File(place.clone()));
+                value = (text.into(), Source::File(place.clone()));
             }
             let variable = setting.variable();
-            if let Some(text) = environment.get(&variable) {
-                value = (text.to_owned(), Source::Environment(variable));
+            if let Some(given) = environment.get(&variable) {
+                value = (given.to_owned(), Source::Environment(variable));
             }
-            if let Some((_, flag, text)) = flags.iter().find(|(path, ..)| *path == setting.path) {
-                value = (text.clone(), Source::Flag(flag));
+            if let Some((_, flag, given)) = flags.iter().find(|(path, ..)| *path == setting.path) {
+                value = (given.clone(), Source::Flag(flag));
             }
-            let (text, source) = value;
+            let (value, source) = value;
             if matches!(source, Source::Environment(_) | Source::Flag(_))
-                && let Err(what) = setting.check(&text)
+                && let Err(what) = check(setting, &value)
             {
                 error.others.push(LayerProblem {
                     source: source.clone(),
@@ -125,12 +130,12 @@ impl Layers {
             }
             resolved.push(Resolved {
                 setting: setting.clone(),
-                text,
+                value,
                 source,
             });
         }
         let layers = Self {
-            notes: strange_variables(&settings, environment),
+            notes: notes(&settings, environment),
             resolved,
         };
         layers.check_together(&mut error);
@@ -141,31 +146,31 @@ impl Layers {
         }
     }
 
-    /// The text of a setting.
+    fn find(&self, path: &str) -> Option<&Resolved> {
+        let mut resolved = self.resolved.iter();
+        resolved.find(|resolved| resolved.setting.path == path)
+    }
+    /// The text of a setting that is no path.
     pub(crate) fn text(&self, path: &str) -> &str {
-        self.resolved
-            .iter()
-            .find(|resolved| resolved.setting.path == path)
-            .map_or("", |resolved| resolved.text.as_str())
+        self.find(path)
+            .and_then(|resolved| resolved.value.to_str())
+            .unwrap_or_default()
+    }
+    /// The path that a setting names, if it names one.
+    pub(crate) fn path(&self, path: &str) -> Option<PathBuf> {
+        let value = &self.find(path)?.value;
+        (!value.is_empty()).then(|| value.into())
     }
     fn source(&self, path: &str) -> Source {
-        let found = self
-            .resolved
-            .iter()
-            .find(|resolved| resolved.setting.path == path);
-        found.map_or(Source::Default, |resolved| resolved.source.clone())
+        self.find(path)
+            .map_or(Source::Default, |resolved| resolved.source.clone())
     }
 
     /// Rules that two settings must keep between them.
     fn check_together(&self, error: &mut ConfigError) {
-        let (cert, key) = (self.text("tls.cert"), self.text("tls.key"));
-        for (given, there, missing) in [(cert, "tls.cert", key), (key, "tls.key", cert)] {
-            if !given.is_empty() && missing.is_empty() {
-                let other = if there == "tls.cert" {
-                    "tls.key"
-                } else {
-                    "tls.cert"
-                };
+        let has = |path: &str| self.path(path).is_some();
+        for (there, other) in [("tls.cert", "tls.key"), ("tls.key", "tls.cert")] {
+            if has(there) && !has(other) {
                 error.others.push(LayerProblem {
                     source: self.source(there),
                     what: format!("`{there}` is set without `{other}`; set both, or none"),
@@ -176,7 +181,7 @@ impl Layers {
         let public = listen
             .parse::<std::net::SocketAddr>()
             .is_ok_and(|address| !address.ip().to_canonical().is_loopback());
-        if public && cert.is_empty() && self.text("http.public_without_tls") != "true" {
+        if public && !has("tls.cert") && self.text("http.public_without_tls") != "true" {
             error.others.push(LayerProblem {
                 source: self.source("http.listen"),
                 what: format!(
@@ -186,6 +191,15 @@ impl Layers {
                 ),
             });
         }
+    }
+}
+
+/// Checks a value. A path may have any bytes, everything else is text.
+fn check(setting: &Setting, value: &OsStr) -> Result<(), String> {
+    match value.to_str() {
+        Some(text) => setting.check(text),
+        None if setting.kind == SettingKind::Path => Ok(()),
+        None => Err(format!("`{}` is not UTF-8", value.display())),
     }
 }
 
@@ -252,8 +266,8 @@ fn take(
     }
 }
 
-/// Variables that begin like ours and are none of ours: most often a typo.
-fn strange_variables(settings: &[Setting], environment: &Environment) -> Vec<String> {
+/// Variables that begin like ours and are none of ours, most often a typo, and one that is ignored.
+fn notes(settings: &[Setting], environment: &Environment) -> Vec<String> {
     let known: Vec<String> = settings
         .iter()
         .map(Setting::variable)
@@ -266,5 +280,8 @@ fn strange_variables(settings: &[Setting], environment: &Environment) -> Vec<Str
         Some(near) => format!("environment {name} sets nothing; did you mean {near}?"),
         None => format!("environment {name} sets nothing"),
     };
-    strange.map(note).collect()
+    strange
+        .map(note)
+        .chain(environment.note_on_data_directory())
+        .collect()
 }

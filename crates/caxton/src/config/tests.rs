@@ -49,14 +49,17 @@ fn every_default_is_one_that_the_setting_itself_accepts() {
 fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let file = "shutdown_grace = \"1s\"\n[http]\nlisten = \"127.0.0.1:1\"\n";
     let environment = Environment::from([("CAXTON_HTTP_LISTEN", "127.0.0.1:2")]);
-    let flags = vec![("http.listen", "--listen", "127.0.0.1:3".to_owned())];
+    let flags = vec![("http.listen", "--listen", "127.0.0.1:3".into())];
     let listen = |layers: &Layers| {
         let found = layers
             .resolved
             .iter()
             .find(|r| r.setting.path == "http.listen")
             .unwrap();
-        (found.text.clone(), found.source.to_string())
+        (
+            found.value.to_str().unwrap().to_owned(),
+            found.source.to_string(),
+        )
     };
     let none = Environment::default();
     let said = |text: &str, source: &str| (text.to_owned(), source.to_owned());
@@ -85,7 +88,7 @@ fn all_that_is_wrong_is_said_at_once_whatever_layer_it_is_in() {
     let file = "shards = 0\nshutdown_grace = \"soon\"\n[htpp]\n[http]\nlisten = \"localhost\"\n\
                 [engine]\nkind = \"craneleft\"\n[ceilings]\nmemory = \"lots\"\ncpus = \"1s\"\n";
     let environment = Environment::from([("CAXTON_BUDGETS_AGENTS", "many")]);
-    let flags = vec![("log.format", "--log-format", "xml".to_owned())];
+    let flags = vec![("log.format", "--log-format", "xml".into())];
     let said = read(file, &environment, &flags).unwrap_err().to_string();
     for part in [
         "node.toml:1:10: `shards` can't be 0; use 1 to 1024",

@@ -10,11 +10,15 @@
 
 mod command;
 mod config;
+mod content;
 mod crash;
 mod directory;
 mod disk;
 mod doctor;
 mod flood;
+mod followers;
+mod formats;
+mod hostile;
 mod node;
 mod offline;
 mod old_data;
@@ -23,5 +27,6 @@ mod power;
 mod process;
 mod run_alone;
 mod run_command;
+mod signals;
 mod telemetry;
 mod top;

@@ -108,8 +108,12 @@ impl NodeProcess {
     }
     /// SIGTERM; the number it ends with.
     pub(crate) fn terminate(self) -> i32 {
+        self.end_by("-TERM")
+    }
+    /// A signal; the number it ends with.
+    pub(crate) fn end_by(self, signal: &str) -> i32 {
         let pid = self.child.id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(killed.success());
         self.ended()
     }

@@ -14,6 +14,9 @@ fn without_a_command_it_says_what_there_is() {
 fn a_typo_is_answered_with_its_neighbour() {
     caxton(&["agnet"]).fails(2, &["agent"]);
     caxton(&["agent", "lst"]).fails(2, &["list"]);
+    caxton(&["nwe"]).fails(2, &["'new'"]);
+    caxton(&["rnu", "x"]).fails(2, &["'run'"]);
+    assert!(!caxton(&["zzzzzz"]).fails(2, &[]).stderr.contains("similar"));
     caxton(&["up", "--lisen", "x"]).fails(2, &["--listen"]);
     caxton(&["run", "x", "--limit", "memmory=1"]).fails(2, &["did you mean `memory`"]);
     caxton(&["run", "x", "--limit", "cpu=fast"]).fails(2, &["250ms"]);

@@ -49,6 +49,54 @@ fn a_node_stops_at_sigterm_and_starts_again_with_all_it_had() {
 }
 
 #[test]
+fn a_data_directory_may_have_any_name_and_is_the_one_that_was_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let odd = home.path().join(std::ffi::OsStr::from_bytes(b"nd\xff"));
+    let node = NodeProcess::start_in(&odd, &[]);
+    node.caxton(&["agent", "list"]).ok();
+    let by_variable = |args: &[&str]| {
+        let mut command = program(home.path());
+        run(command.env("CAXTON_DATA", &odd).args(args), b"")
+    };
+    by_variable(&["agent", "list"]).ok();
+    let shown = by_variable(&["config", "show"]).ok();
+    assert!(shown.stdout.contains("/nd\u{fffd}"), "{shown:#?}");
+    assert_eq!(node.terminate(), 0);
+    by_variable(&["journal", "verify"]).ok();
+    by_variable(&["cache", "stats"]).ok();
+    let entries = std::fs::read_dir(home.path()).unwrap();
+    assert_eq!(entries.count(), 1, "another directory was made");
+    let without = |name: &str, value: &std::ffi::OsStr, args: &[&str]| {
+        let mut command = program(home.path());
+        run(
+            command
+                .env_remove("XDG_DATA_HOME")
+                .env_remove("HOME")
+                .env(name, value)
+                .args(args),
+            b"",
+        )
+    };
+    let not_text = std::ffi::OsStr::from_bytes(b"x\xff");
+    let nowhere = std::ffi::OsStr::new("");
+    without("CAXTON_URL", not_text, &["agent", "list"]).fails(2, &["CAXTON_URL is not UTF-8"]);
+    without("CAXTON_TOKEN", not_text, &["agent", "list"]).fails(2, &["CAXTON_TOKEN is not UTF-8"]);
+    without(
+        "CAXTON_HTTP_LISTEN",
+        not_text,
+        &["config", "check", "--data", "/nowhere"],
+    )
+    .fails(2, &["CAXTON_HTTP_LISTEN", "is not UTF-8"]);
+    without("HOME", nowhere, &["up"]).fails(2, &["HOME is not set", "--data"]);
+    let mut relative = program(home.path());
+    relative
+        .env("XDG_DATA_HOME", "data")
+        .args(["config", "check"]);
+    run(&mut relative, b"").fails(0, &["note: XDG_DATA_HOME is the relative path `data`"]);
+}
+
+#[test]
 fn damage_in_the_journal_is_found_and_refuses_the_start() {
     let home = tempfile::tempdir().unwrap();
     let node = NodeProcess::start_in(home.path(), &[]);

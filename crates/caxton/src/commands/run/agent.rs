@@ -2,29 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    io::BufRead as _,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use caxton_kernel::{NodeEvent, Post, Refusal};
 use caxton_model::{
-    AskedLimits, Durability, EngineProfile, Fault, Fields, Grants, LimitName, Limits, Performative,
-    RawJson, is_reserved_name,
+    AskedLimits, Durability, EngineProfile, Fault, Fields, Grants, LimitName, Limits, Message,
+    MessageKey, Receiver,
 };
 use caxton_node::{Deploy, Node, NodeOptions};
 use caxton_package::{Manifest, Verified};
-use serde_json::Value;
 
-use super::{Args, fault_failure};
+use super::{Args, fault_failure, messages::Messages};
 use crate::{
-    commands::agent::name_of_file,
+    commands::{agent::name_of_file, interrupted},
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, count, json_line, write_guest_log},
 };
 
-/// Under which name messages are sent.
-const SENDER: &str = "operator";
+/// The name of an agent whose file's name can be none: nobody else is there to confuse it with.
+const UNNAMED: &str = "agent";
 
 /// What is deployed.
 pub(super) struct Deployment {
@@ -55,14 +54,28 @@ pub(super) async fn run(
     let node = Node::start(options)
         .await
         .map_err(|error| crate::start_failure::start_failure(&error))?;
+    let name = match &deployment.manifest {
+        Some((manifest, _)) => manifest.name.as_str().to_owned(),
+        None => name_of_file(&deployment.path).unwrap_or_else(|_| UNNAMED.to_owned()),
+    };
     let mut session = Session {
         node: &node,
         output,
+        name,
         lines: 0,
         events: 0,
+        client: Arc::default(),
+        accepted: 0,
         last_fault: None,
     };
-    let result = session.run(args, deployment).await;
+    let result = tokio::select! {
+        biased;
+        result = session.run(args, deployment) => result,
+        () = interrupted() => match session.print_sent().await {
+            Ok(_) => Err(session.cut_short()),
+            Err(failure) => Err(failure),
+        },
+    };
     session.print_logs();
     node.shutdown(Duration::from_secs(1)).await;
     result
@@ -71,18 +84,28 @@ pub(super) async fn run(
 struct Session<'a> {
     node: &'a Node,
     output: &'a Output,
+    /// The agent's name.
+    name: String,
     /// The last log line and the last event that were looked at.
     lines: u64,
     events: u64,
+    /// Under which name the last message was sent.
+    client: Arc<str>,
+    /// Messages that the agent's node took.
+    accepted: u64,
     last_fault: Option<Fault>,
+}
+
+/// The events since the last look: messages that were delivered, and keys of those that were not.
+#[derive(Default)]
+struct Seen {
+    sent: Vec<Message>,
+    dead: Vec<MessageKey>,
 }
 
 impl Session<'_> {
     async fn run(&mut self, args: &Args, deployment: Deployment) -> Result<(), Failure> {
-        let name = match &deployment.manifest {
-            Some((manifest, _)) => manifest.name.as_str().to_owned(),
-            None => name_of_file(&deployment.path)?,
-        };
+        let name = self.name.clone();
         let limits = Limits::for_kind(caxton_model::Kind::Agent)
             .asked(&deployment.asked, &Limits::unlimited())
             .map_err(|_| Failure::usage("the limits can't be used", "correct them"))?;
@@ -94,10 +117,11 @@ impl Session<'_> {
                 None => refused(&refusal),
             });
         }
-        let mut no_reply = 0;
-        for fields in messages(args, &name, limits.get(LimitName::MessageBytes))? {
+        let mut no_reply = 0_u64;
+        let mut messages = Messages::of(args, &name, limits.get(LimitName::MessageBytes))?;
+        while let Some(fields) = messages.next().await {
             let replied = self.ask(&name, fields?, args.wait.duration()).await?;
-            no_reply += u32::from(!replied);
+            no_reply += u64::from(!replied);
         }
         self.judge(&name, no_reply).await
     }
@@ -123,12 +147,13 @@ impl Session<'_> {
         })
     }
 
-    /// Sends one message and prints the reply. Stops waiting when none can come any more: the turn
-    /// is over and no timer runs.
+    /// Sends one message and prints what the agent sends. Stops waiting when no reply can come any
+    /// more: the turn is over and no timer runs.
     async fn ask(&mut self, name: &str, fields: Fields, wait: Duration) -> Result<bool, Failure> {
         let before = self.finished_turns(name).await?;
+        self.client = Arc::clone(&fields.sender);
         let post = Post {
-            client: SENDER.into(),
+            client: Arc::clone(&fields.sender),
             namespace: None,
             message_id: None,
             fields,
@@ -138,32 +163,65 @@ impl Session<'_> {
             .post(post, None)
             .await
             .map_err(|refusal| refused(&refusal))?;
+        self.accepted += 1;
         let until = Instant::now() + wait;
         let mut replied = false;
         loop {
             let silent = self.is_silent(name, before).await?;
-            let replies = self
-                .node
-                .replies(SENDER)
-                .await
-                .map_err(|refusal| refused(&refusal))?;
-            for reply in &replies {
-                replied |= reply.message.in_reply_to == posted.message.reply_with
-                    || reply.message.conversation_id == posted.message.conversation_id;
-                let value: Value = serde_json::from_str(reply.message.json()).unwrap_or_default();
-                self.output
-                    .entry(&value, |_| reply.message.json().to_owned())?;
-            }
-            let keys = replies.iter().map(|reply| reply.key).collect();
-            self.node
-                .drop_replies(SENDER, keys)
-                .map_err(|refusal| refused(&refusal))?;
+            let sent = self.print_sent().await?;
+            replied |= sent.iter().any(|sent| answers(sent, &posted.message));
+            self.empty_mailbox().await?;
             self.print_logs();
             if replied || silent || Instant::now() > until {
                 return Ok(replied);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Prints what the agent sent since the last look, whoever it is for, and what others answered.
+    async fn print_sent(&mut self) -> Result<Vec<Message>, Failure> {
+        let Seen { mut sent, dead } = self.look_at_events();
+        if !dead.is_empty() {
+            let letters = self.node.dead_letters(usize::MAX).await;
+            let letters = letters.map_err(|refusal| refused(&refusal))?;
+            let mut missed: Vec<Message> = letters
+                .into_iter()
+                .rev()
+                .filter(|letter| dead.contains(&letter.key))
+                .map(|letter| letter.message)
+                .collect();
+            // A message to several stands once, wherever it went.
+            missed.dedup();
+            missed.retain(|message| !sent.contains(message));
+            sent.extend(missed);
+        }
+        sent.retain(|message| *message.sender == *self.name || is_for(message, &self.client));
+        for message in &sent {
+            self.output
+                .entry(message, |message| json_line(message.json()))?;
+        }
+        Ok(sent)
+    }
+
+    /// Takes what waits for whoever asked: a long run must not fill its mailbox.
+    async fn empty_mailbox(&self) -> Result<(), Failure> {
+        let client = &*self.client;
+        let waiting = self.node.replies(client).await;
+        let waiting = waiting.map_err(|refusal| refused(&refusal))?;
+        let keys = waiting.iter().map(|mail| mail.key).collect();
+        self.node
+            .drop_replies(client, keys)
+            .map_err(|refusal| refused(&refusal))
+    }
+
+    /// The run was ended by Ctrl-C.
+    fn cut_short(&self) -> Failure {
+        let accepted = count(self.accepted, "message");
+        Failure::interrupted(
+            format!("interrupted: {accepted} reached the agent; what it sent stands above"),
+            "",
+        )
     }
 
     async fn finished_turns(&self, name: &str) -> Result<u64, Failure> {
@@ -189,24 +247,33 @@ impl Session<'_> {
     }
 
     fn print_logs(&mut self) {
-        use std::io::Write as _;
         for line in self.node.logs(None, self.lines, usize::MAX) {
             self.lines = line.number;
-            // A closed stderr must not end the run.
-            let _ = writeln!(std::io::stderr(), "{:5} {}", line.level, line.text);
+            write_guest_log(line.level, &line.text);
         }
     }
-    fn look_at_events(&mut self) {
+    fn look_at_events(&mut self) -> Seen {
+        let mut seen = Seen::default();
         for event in self.node.events_after(self.events) {
+            let missed = event.number - self.events - 1;
+            if missed > 0 {
+                let events = count(missed, "event");
+                self.output
+                    .note(&format!("{events} came too fast to be shown"));
+            }
             self.events = event.number;
-            if let NodeEvent::Fault { fault, .. } = event.event {
-                self.last_fault = Some(fault);
+            match event.event {
+                NodeEvent::Fault { fault, .. } => self.last_fault = Some(fault),
+                NodeEvent::Sent { message, .. } => seen.sent.push(message),
+                NodeEvent::DeadLetter { key, .. } => seen.dead.push(key),
+                NodeEvent::Status { .. } | NodeEvent::HostBytes { .. } => {}
             }
         }
+        seen
     }
 
     /// The end of the command: a fault, an error, or all is well.
-    async fn judge(&mut self, name: &str, no_reply: u32) -> Result<(), Failure> {
+    async fn judge(&mut self, name: &str, no_reply: u64) -> Result<(), Failure> {
         let detail = self
             .node
             .agent(name)
@@ -223,118 +290,30 @@ impl Session<'_> {
             return Err(Failure::new(
                 Exit::Failed,
                 format!(
-                    "the agent returned an error from {} of its turns",
-                    detail.state.errors
+                    "the agent returned an error from {}",
+                    count(detail.state.errors, "turn")
                 ),
                 "read its replies and log lines",
             ));
         }
         if no_reply > 0 {
             self.output
-                .note(&format!("{no_reply} messages got no reply"));
+                .note(&format!("{} got no reply", count(no_reply, "message")));
         }
         Ok(())
     }
 }
 
-/// The messages one after the other: flags, a file, or lines of stdin.
-pub(super) fn messages<'a>(
-    args: &'a Args,
-    name: &'a str,
-    bytes_max: u64,
-) -> Result<Box<dyn Iterator<Item = Result<Fields, Failure>> + 'a>, Failure> {
-    let read = move |text: &str| read_message(text, name, bytes_max);
-    if !args.message.is_empty() {
-        return Ok(Box::new(args.message.iter().map(move |text| read(text))));
-    }
-    if let Some(path) = &args.input {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        return Ok(Box::new(
-            lines
-                .into_iter()
-                .filter_map(move |line| line_message(&line, read)),
-        ));
-    }
-    let lines = std::io::stdin().lock().lines();
-    Ok(Box::new(lines.filter_map(move |line| match line {
-        Ok(line) => line_message(&line, read),
-        Err(error) => Some(Err(error.into())),
-    })))
+/// Whether a message answers another: by what it refers to, or by who it is for.
+fn answers(message: &Message, asked: &Message) -> bool {
+    let refers = asked.reply_with.is_some() && message.in_reply_to == asked.reply_with;
+    refers || is_for(message, asked.answer_to())
 }
 
-fn line_message(
-    line: &str,
-    read: impl Fn(&str) -> Result<Fields, Failure>,
-) -> Option<Result<Fields, Failure>> {
-    if line.trim().is_empty() {
-        None
-    } else {
-        Some(read(line))
-    }
-}
-
-/// Reads one message, for the one agent there is unless it is for the host's own; bare content
-/// becomes a request.
-fn read_message(text: &str, name: &str, bytes_max: u64) -> Result<Fields, Failure> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        Failure::usage(
-            format!("a message is no JSON: {error}"),
-            r#"write it as {"performative":"request","content":{}}"#,
-        )
-    })?;
-    let is_message = value.get("performative").is_some();
-    if !is_message {
-        let content = RawJson::from(&value);
-        let mut fields = Fields::new(Performative::Request, SENDER, name, &Value::Null);
-        fields.content = content;
-        return Ok(fields);
-    }
-    let mut value = value;
-    if let Some(object) = value.as_object_mut()
-        && !object
-            .get("receiver")
-            .and_then(Value::as_str)
-            .is_some_and(is_reserved_name)
-    {
-        object.insert("receiver".to_owned(), name.into());
-    }
-    Fields::parse(value.to_string().as_bytes(), bytes_max)
-        .map_err(|error| Failure::of(error.code(), error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bare_content_becomes_a_request_and_a_message_keeps_what_it_says() {
-        let name = "greeter";
-        let fields = read_message(r#"{"action":"greet"}"#, name, 1_000).unwrap();
-        assert_eq!(fields.performative, Performative::Request);
-        assert_eq!(fields.content.as_str(), r#"{"action":"greet"}"#);
-        let fields = read_message(r#"{"performative":"inform","content":1}"#, name, 1_000).unwrap();
-        assert_eq!(fields.performative, Performative::Inform);
-        assert_eq!(
-            fields.receiver,
-            caxton_model::Receiver::One("greeter".into())
-        );
-        for (written, meant) in [("somebody", "greeter"), ("df", "df")] {
-            let text = format!(r#"{{"performative":"inform","receiver":"{written}"}}"#);
-            let fields = read_message(&text, name, 1_000).unwrap();
-            assert_eq!(fields.receiver, caxton_model::Receiver::One(meant.into()));
-        }
-    }
-
-    #[test]
-    fn what_is_no_message_says_how_one_looks() {
-        let failure = read_message("hello", "a", 1_000).unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage);
-        assert!(failure.help.contains("performative"));
-        let failure = read_message(r#"{"performative":"shout"}"#, "a", 1_000).unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage);
-        let failure =
-            read_message(r#"{"performative":"inform","content":"xxxx"}"#, "a", 9).unwrap_err();
-        assert_eq!(failure.exit, Exit::Failed);
+fn is_for(message: &Message, party: &Arc<str>) -> bool {
+    match &message.receiver {
+        Receiver::One(name) => name == party,
+        Receiver::List(names) => names.contains(party),
+        Receiver::Capability(_) => false,
     }
 }

@@ -1,16 +1,16 @@
 //! The host's side of a guest that runs alone: state in memory, messages kept, log to stderr.
 
-use std::{
-    any::Any,
-    collections::BTreeMap,
-    io::{self, Write as _},
-    time::Instant,
-};
+use std::{any::Any, collections::BTreeMap, time::Instant};
 
 use bytes::Bytes;
 use caxton_engine::{Fetch, HostCalls, LogLevel, LogRate, LogVerdict, MetricKind};
 use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Limits, Micros, Timestamp};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    failure::Failure,
+    output::{write_guest_log, write_guest_output},
+};
 
 /// Metrics a guest may have; as many as a node shows.
 const METRICS_MAX: usize = 100;
@@ -31,7 +31,7 @@ pub(super) struct RunHost {
     random: StdRng,
     /// Whether a command's output is written to stdout as it comes, and how that failed.
     streams: bool,
-    pub(super) stream_error: Option<io::Error>,
+    pub(super) stream_error: Option<Failure>,
     timers: i32,
     limits: Limits,
     log: LogRate,
@@ -113,9 +113,7 @@ impl Drop for RunHost {
 }
 
 fn write_line(level: LogLevel, text: &str) {
-    let level = format!("{level:?}").to_lowercase();
-    // A closed stderr must not end the guest.
-    let _ = writeln!(io::stderr(), "{level:5} {text}");
+    write_guest_log(&format!("{level:?}").to_lowercase(), text);
 }
 
 impl HostCalls for RunHost {
@@ -193,9 +191,7 @@ impl HostCalls for RunHost {
         if !self.streams || self.stream_error.is_some() {
             return;
         }
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(part).and_then(|()| stdout.flush());
-        self.stream_error = written.err();
+        self.stream_error = write_guest_output(part).err();
     }
     fn log(&mut self, level: LogLevel, text: &str) {
         let per_second = self.limits.get(LimitName::LogLinesPerSecond);

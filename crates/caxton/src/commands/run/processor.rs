@@ -1,19 +1,16 @@
 //! Runs a processor on bytes, or an extension on an action.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-};
+use std::{fs, io::Read as _, path::PathBuf};
 
-use caxton_engine::Arguments;
+use caxton_engine::{Arguments, Usage};
 use caxton_model::{ByteSize, Fault, LimitName};
 use caxton_package::Form;
 use serde::Serialize;
 
-use super::{Args, Ready, fault_failure, host::RunHost};
+use super::{Args, Ready, beside, fault_failure, host::RunHost};
 use crate::{
     failure::{Exit, Failure},
-    output::{Format, Output},
+    output::{Format, Output, write_guest_output},
 };
 
 /// The result with its measures, as printed.
@@ -42,8 +39,37 @@ struct Measures {
     fuel: u64,
 }
 
-/// Does it.
+impl From<&Usage> for Measures {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            cpu_micros: usage.cpu_nanos / 1_000,
+            wall_micros: usage.wall_nanos() / 1_000,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            host_calls: usage.host_calls,
+            allocations: usage.allocations,
+            fuel: usage.fuel,
+        }
+    }
+}
+
+/// Does it: each input in its turn.
 pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<(), Failure> {
+    let inputs = inputs(args, ready.limits.get(LimitName::PayloadBytes)).await?;
+    let is_one = inputs.len() == 1;
+    for input in inputs {
+        run_once(args, &ready, input, is_one, output).await?;
+    }
+    Ok(())
+}
+
+/// Runs on one input and prints the result; of several, each is an entry of a list.
+async fn run_once(
+    args: &Args,
+    ready: &Ready,
+    input: Vec<u8>,
+    is_one: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     let Ready {
         engine,
         verified,
@@ -51,7 +77,6 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         profile,
         limits,
     } = ready;
-    let input = input(args, limits.get(LimitName::PayloadBytes))?;
     let arguments = Arguments::new(&args.arguments).map_err(|fault| {
         Failure::usage(
             fault.text,
@@ -61,19 +86,19 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
     let is_command = linked.form() == Form::WasiCommand;
     let streams = is_command && output.format == Format::Table;
     let config = &args.guest.config;
-    let host = RunHost::new(false, config, profile, &input, &limits);
+    let host = RunHost::new(false, config, *profile, &input, limits);
     let host = Box::new(if streams { host.streaming() } else { host });
     let mut done = match linked.form() {
-        Form::ExtensionCore => linked.call_extension(&input, &limits, host).await,
+        Form::ExtensionCore => linked.call_extension(&input, limits, host).await,
         _ => {
             let content_type = args.content_type.as_deref();
             linked
-                .process_with(input.into(), arguments, content_type, &limits, host)
+                .process_with(input.into(), arguments, content_type, limits, host)
                 .await
         }
     };
     let failure = done.result.as_mut().err().map(|fault| {
-        engine.symbolise(&verified, fault);
+        engine.symbolise(verified, fault);
         failure_of(fault, done.exit_code.filter(|_| args.passthrough_exit_code))
     });
     let ended = failure.map_or(Ok(()), Err);
@@ -81,12 +106,12 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
     let mut host = done.host.as_any().downcast::<RunHost>().ok();
     if let Some(error) = host.as_mut().and_then(|host| host.stream_error.take()) {
         ended?;
-        return Err(error.into());
+        return Err(error);
     }
     if output.format == Format::Table {
         ended?;
         if !streams {
-            std::io::stdout().lock().write_all(&bytes)?;
+            write_guest_output(&bytes)?;
         }
         return Ok(());
     }
@@ -95,19 +120,16 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
         output_digest: caxton_model::Digest::of(&bytes).to_string(),
         output: String::from_utf8(bytes).ok(),
         exit_code: done.exit_code,
-        measures: Measures {
-            cpu_micros: done.usage.cpu_nanos / 1_000,
-            wall_micros: done.usage.wall_nanos() / 1_000,
-            memory_peak_bytes: done.usage.memory_peak_bytes,
-            host_calls: done.usage.host_calls,
-            allocations: done.usage.allocations,
-            fuel: done.usage.fuel,
-        },
+        measures: Measures::from(&done.usage),
         metrics: host
             .map(|mut host| std::mem::take(&mut host.metrics))
             .unwrap_or_default(),
     };
-    output.value(&ran, |_| String::new())?;
+    if is_one {
+        output.value(&ran, |_| String::new())?;
+    } else {
+        output.entry(&ran, |_| String::new())?;
+    }
     ended
 }
 
@@ -121,19 +143,27 @@ fn failure_of(fault: &Fault, exit_code: Option<i32>) -> Failure {
     failure
 }
 
-/// The input; one byte over the limit is enough to refuse it.
-fn input(args: &Args, most: u64) -> Result<Vec<u8>, Failure> {
-    if let Some(message) = args.message.first() {
-        return Ok(message.clone().into_bytes());
+/// The inputs: those of `--message`, else the one of a file or stdin.
+async fn inputs(args: &Args, most: u64) -> Result<Vec<Vec<u8>>, Failure> {
+    if !args.message.is_empty() {
+        let messages = args.message.iter();
+        return Ok(messages.map(|text| text.clone().into_bytes()).collect());
     }
+    let path = args.input.clone();
+    let input = beside(move || input(path, most)).await?;
+    Ok(vec![input])
+}
+
+/// One input; one byte over the limit is enough to refuse it.
+fn input(path: Option<PathBuf>, most: u64) -> Result<Vec<u8>, Failure> {
     let bound = most.saturating_add(1);
     let mut bytes = Vec::new();
-    match &args.input {
+    match path {
         Some(path) => {
-            let file = fs::File::open(path).map_err(|error| Failure::file(path, &error))?;
+            let file = fs::File::open(&path).map_err(|error| Failure::file(&path, &error))?;
             file.take(bound)
                 .read_to_end(&mut bytes)
-                .map_err(|error| Failure::file(path, &error))?;
+                .map_err(|error| Failure::file(&path, &error))?;
         }
         None => {
             std::io::stdin()

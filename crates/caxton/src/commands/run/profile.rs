@@ -3,12 +3,12 @@
 use std::{fs, path::Path};
 
 use caxton_engine::{Call, HostCalls, Instance, Returned};
-use caxton_model::{Fields, LimitName};
+use caxton_model::LimitName;
 
-use super::{Args, Ready, agent::messages, fault_failure, host::RunHost};
+use super::{Args, Ready, fault_failure, host::RunHost, messages::Messages};
 use crate::{
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, count, json_line},
 };
 
 /// Does it: init and each message, then the profile.
@@ -40,13 +40,10 @@ pub(super) async fn run(
     })?;
     let mut calls = vec![Call::Init];
     let size = ready.limits.get(LimitName::MessageBytes);
-    for fields in messages(args, &name, size)? {
-        let fields = Fields {
-            sender: "operator".into(),
-            ..fields?
-        };
+    let mut messages = Messages::of(args, &name, size)?;
+    while let Some(fields) = messages.next().await {
         calls.push(Call::Message(
-            fields.seal().json().as_bytes().to_vec().into(),
+            fields?.seal().json().as_bytes().to_vec().into(),
         ));
     }
     let mut errors = 0;
@@ -68,7 +65,7 @@ pub(super) async fn run(
     fs::write(file, profile).map_err(|error| Failure::file(file, &error))?;
     if let Ok(host) = host.as_any().downcast::<RunHost>() {
         for sent in &host.sent {
-            output.line(sent)?;
+            output.line(&json_line(sent))?;
         }
     }
     output.note(&format!(
@@ -84,7 +81,7 @@ fn judge(errors: u32) -> Result<(), Failure> {
         0 => Ok(()),
         errors => Err(Failure::new(
             Exit::Failed,
-            format!("{errors} turns returned non-zero"),
+            format!("{} returned non-zero", count(errors, "turn")),
             "read the agent's log lines and replies",
         )),
     }
