@@ -17,15 +17,24 @@ const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 /// File in which the owner of the directory writes its process id.
 const LOCK_FILE: &str = "lock";
-/// Names by which a directory is recognised as a node's.
-const OWN: [&str; 6] = [
-    LOCK_FILE,
+/// What a node's directory holds, and what an operator puts there before the first start.
+const OWN: [&str; 13] = [
     "journal",
     "checkpoint",
+    "checkpoint.rebuilt",
+    "checkpoint.unusable",
     "blobs",
     "cache",
+    LOCK_FILE,
+    "address",
+    "api.sock",
     "admin-token",
+    "tokens.json",
+    "node.toml",
+    "policy.toml",
 ];
+/// What a file system puts into the root of a volume.
+const VOLUME: &str = "lost+found";
 
 /// A data directory that this process holds. Dropping it gives the directory back.
 #[derive(Debug)]
@@ -57,6 +66,9 @@ impl DataDirectory {
         let root = fs::canonicalize(path).map_err(failed("find"))?;
         let mode = mode_of(&root)?;
         narrow(&root)?;
+        for name in OWN {
+            narrow_all(&root.join(name))?;
+        }
         // What lies below a closed directory was out of others' reach.
         if mode & OTHERS != 0 {
             notices.push(format!(
@@ -157,23 +169,23 @@ pub(crate) fn private_file() -> OpenOptions {
     options
 }
 
-/// Refuses a folder that others use as well and that no node has used: `/tmp`, say.
+/// Refuses a folder that others use as well and that is no node's: `/tmp`, say, or `/var`.
 fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     let mode = mode_of(path)?;
-    let is_own = OWN.iter().any(|name| path.join(name).exists());
-    if mode & OTHERS == 0 || is_own {
+    if mode & OTHERS == 0 || path.join("journal/head").exists() {
         return Ok(());
     }
-    match fs::read_dir(path)
-        .map_err(OpenError::io(format!("can't list {}", path.display())))?
-        .next()
-    {
-        None => Ok(()),
-        Some(_) => Err(OpenError::Foreign {
-            path: path.to_owned(),
-            mode,
-        }),
+    let failed = || OpenError::io(format!("can't list {}", path.display()));
+    for entry in fs::read_dir(path).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name();
+        if !OWN.iter().chain([&VOLUME]).any(|own| name == **own) {
+            return Err(OpenError::Foreign {
+                path: path.to_owned(),
+                mode,
+            });
+        }
     }
+    Ok(())
 }
 
 fn mode_of(path: &Path) -> Result<u32, OpenError> {
@@ -182,13 +194,13 @@ fn mode_of(path: &Path) -> Result<u32, OpenError> {
     Ok(metadata.permissions().mode() & 0o7777)
 }
 
-/// Takes the rights of others away from a path and from everything below it.
-fn narrow(path: &Path) -> Result<(), OpenError> {
+/// Takes the rights of others away from a path; answers whether it is a folder.
+fn narrow(path: &Path) -> Result<bool, OpenError> {
     let failed = |what: &str| OpenError::io(format!("can't {what} {}", path.display()));
     let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => return Ok(()),
+        Ok(metadata) if metadata.is_symlink() => return Ok(false),
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed("read the rights of")(error)),
     };
     let mode = metadata.permissions().mode() & 0o7777;
@@ -196,9 +208,15 @@ fn narrow(path: &Path) -> Result<(), OpenError> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode & FOLDER_MODE))
             .map_err(failed("take other users' rights away from"))?;
     }
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path).map_err(failed("list"))? {
-            narrow(&entry.map_err(failed("list"))?.path())?;
+    Ok(metadata.is_dir())
+}
+
+/// The same for everything below it, too.
+fn narrow_all(path: &Path) -> Result<(), OpenError> {
+    if narrow(path)? {
+        let failed = || OpenError::io(format!("can't list {}", path.display()));
+        for entry in fs::read_dir(path).map_err(failed())? {
+            narrow_all(&entry.map_err(failed())?.path())?;
         }
     }
     Ok(())

@@ -89,6 +89,30 @@ fn a_folder_that_others_use_is_not_taken() {
 }
 
 #[test]
+fn what_an_operator_or_a_volume_puts_there_first_is_no_stranger() {
+    let home = tempfile::tempdir().unwrap();
+    chmod(home.path(), 0o755);
+    fs::write(home.path().join("node.toml"), b"").unwrap();
+    fs::create_dir(home.path().join("lost+found")).unwrap();
+    let (store, recovered) = Store::open(home.path(), StoreOptions::default()).unwrap();
+    assert!(recovered.notices[0].contains("0755"), "{recovered:?}");
+    store.close();
+    let mode = fs::metadata(home.path().join("node.toml"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // As in `/var`: some names are a node's, the folder is not.
+    let other = tempfile::tempdir().unwrap();
+    chmod(other.path(), 0o755);
+    for name in ["cache", "lock", "log"] {
+        fs::create_dir(other.path().join(name)).unwrap();
+    }
+    let error = Store::open(other.path(), StoreOptions::default()).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+}
+
+#[test]
 fn no_file_can_be_removed_to_let_a_second_node_in() {
     let dir = tempfile::tempdir().unwrap();
     assert!(!is_in_use(dir.path()).unwrap());
