@@ -24,7 +24,9 @@ fn open(name: &str) -> (TempDir, Store, Recovered) {
     assert!(status.success(), "tar can't unpack {name}");
     verify(home.path()).unwrap();
     let (store, recovered) = Store::open(home.path(), StoreOptions::default()).unwrap();
-    assert_eq!(recovered.notices, Vec::<String>::new());
+    // Those versions left the directory open to others.
+    let said = |notice: &String| !notice.contains("other users had rights");
+    assert_eq!(recovered.notices.iter().find(|notice| said(notice)), None);
     (home, store, recovered)
 }
 
