@@ -59,7 +59,8 @@ pub(super) fn find(prefix: &Path, pins: &RustPins) -> anyhow::Result<Tool> {
 
 /// Finds or installs the lowest compiler that the SDK is for. The tool is cargo, as in [`find`].
 pub(super) fn find_lowest(prefix: &Path, pins: &DebianPins) -> anyhow::Result<Tool> {
-    let remedy = "the check of the SDK's `rust-version` needs this release of Debian's compiler";
+    let remedy =
+        "the check of the SDK's `rust-version` needs the package sources of Debian 12 in /etc/apt";
     let dir = prefix.join("lowest-rust");
     once(&dir, &pins.wanted(), "lowest rust", || {
         debian::unpack(prefix, pins, remedy, &dir)
