@@ -119,17 +119,15 @@ pub(crate) struct Session {
     env: Vec<(String, String)>,
     /// In place of [`SHOWN_URL`].
     url: String,
-    /// Both end with the session.
-    _node: Option<Node>,
-    _home: tempfile::TempDir,
+    /// The node and its home; both end with the session.
+    _node: Option<(Node, tempfile::TempDir)>,
 }
 
 impl Session {
-    /// In a folder that is there, with the environment of a tool and without a node.
+    /// In a folder that is there, with the environment of a tool and without a node. The home is the
+    /// user's, since it may configure the package managers.
     pub(crate) fn in_folder(root: &Path, folder: &Path, tool: &Tool) -> anyhow::Result<Self> {
-        let home = tempfile::tempdir()?;
-        let folder = folder.to_owned();
-        Self::new(root, home, folder, None, Some(tool))
+        Self::new(root, folder.to_owned(), None, Some(tool))
     }
 
     /// In an empty folder, beside a node in the home's usual data directory.
@@ -140,14 +138,13 @@ impl Session {
         // The pages name the guests as from the repository's root.
         std::os::unix::fs::symlink(root.join("guests"), folder.join("guests"))?;
         let node = Node::start(root, &home.path().join(".local/share/caxton"))?;
-        Self::new(root, home, folder, Some(node), tool)
+        Self::new(root, folder, Some((node, home)), tool)
     }
 
     fn new(
         root: &Path,
-        home: tempfile::TempDir,
         folder: PathBuf,
-        node: Option<Node>,
+        node: Option<(Node, tempfile::TempDir)>,
         tool: Option<&Tool>,
     ) -> anyhow::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -168,21 +165,20 @@ impl Session {
         for (name, value) in [
             ("RUSTUP_HOME", rustup.context("no home folder is known")?),
             ("CARGO_HOME", cargo_home()?),
-            ("HOME", home.path().to_owned()),
         ] {
             env.push((name.to_owned(), value.display().to_string()));
         }
         env.push(("PATH".to_owned(), path));
-        let url = node
-            .as_ref()
-            .map(|node| node.url.clone())
-            .unwrap_or_default();
+        let mut url = String::new();
+        if let Some((node, home)) = &node {
+            env.push(("HOME".to_owned(), home.path().display().to_string()));
+            url.clone_from(&node.url);
+        }
         Ok(Self {
             folder,
             env,
             url,
             _node: node,
-            _home: home,
         })
     }
 
