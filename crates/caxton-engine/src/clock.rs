@@ -35,7 +35,7 @@ impl WasiClock {
 pub(crate) struct GuestClock {
     /// The virtual time of the turn; `None`: not read yet.
     virtual_now: Option<Duration>,
-    /// The first time that was shown, and the last monotonic one. Unit: nanoseconds.
+    /// The first monotonic time that was read, and the last that was shown. Unit: nanoseconds.
     first_nanos: Option<u64>,
     monotonic_nanos: u64,
 }
@@ -52,14 +52,19 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Ctx {
-    /// The time since the Unix epoch. Under `deterministic` it is the host's at the turn's first
-    /// reading, and each reading moves it by a microsecond.
-    fn time(&mut self) -> Duration {
+    /// The time since the Unix epoch, or since any moment for the monotonic clock. Under
+    /// `deterministic` both are the host's at the turn's first reading, and each reading moves them by
+    /// a microsecond.
+    fn time(&mut self, clock: WasiClock) -> Duration {
         if let Some(now) = self.clock.virtual_now {
             self.clock.virtual_now = Some(now.saturating_add(READING));
             return now;
         }
-        let now = Duration::from_micros(u64::try_from(self.host.now().0).unwrap_or(0));
+        let now = match clock {
+            WasiClock::Real => self.host.now(),
+            WasiClock::Monotonic => self.host.steady(),
+        };
+        let now = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
         if self.deterministic {
             self.clock.virtual_now = Some(now.saturating_add(READING));
         }
@@ -67,16 +72,16 @@ impl Ctx {
     }
     /// The time that the host's own functions show.
     pub(crate) fn timestamp(&mut self) -> Timestamp {
-        let micros = self.time().as_micros();
+        let micros = self.time(WasiClock::Real).as_micros();
         Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
     }
     /// What a clock of WASI shows; the monotonic one starts with its first reading.
     pub(crate) fn clock_nanos(&mut self, clock: WasiClock) -> u64 {
-        let now = nanos(self.time());
-        let first = *self.clock.first_nanos.get_or_insert(now);
+        let now = nanos(self.time(clock));
         if clock == WasiClock::Real {
             return now;
         }
+        let first = *self.clock.first_nanos.get_or_insert(now);
         let since = now
             .saturating_sub(first)
             .saturating_add(MONOTONIC_START_NANOS);
@@ -85,7 +90,7 @@ impl Ctx {
     }
     /// Moves a virtual clock over a sleep that takes no time.
     pub(crate) fn skip(&mut self, slept: Duration) {
-        let now = self.time();
+        let now = self.time(WasiClock::Real);
         self.clock.virtual_now = Some(now.saturating_add(slept));
     }
 }

@@ -96,8 +96,12 @@ pub trait HostCalls: Send {
     fn set_timer(&mut self, delay: Micros) -> Result<i32, HostCode>;
     /// Records that a timer is cancelled.
     fn cancel_timer(&mut self, id: i32) -> Result<(), HostCode>;
-    /// The time the guest sees.
+    /// The time the guest sees: the wall clock's.
     fn now(&mut self) -> Timestamp;
+    /// The time of a clock that no step of the wall clock moves.
+    fn steady(&mut self) -> Timestamp {
+        self.now()
+    }
     /// The next number of the turn's seeded generator.
     fn random_u32(&mut self) -> u32;
     /// A line of the guest's log; at most 8 KiB. Rate limits are the implementor's.

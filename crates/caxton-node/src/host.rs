@@ -126,6 +126,14 @@ impl TurnHost {
         Ok(())
     }
 
+    /// What the guest reads from a clock is in the turn's record.
+    fn note_clock(&mut self, read: Timestamp) -> Timestamp {
+        if let Some(ctx) = &mut self.ctx {
+            ctx.note_clock(read);
+        }
+        read
+    }
+
     fn ctx(&mut self) -> Result<&mut TurnCtx, HostCode> {
         self.ctx.as_deref_mut().ok_or(HostCode::Unavailable)
     }
@@ -199,11 +207,10 @@ impl HostCalls for TurnHost {
         self.ctx()?.cancel_timer(id)
     }
     fn now(&mut self) -> Timestamp {
-        let now = clock::wall();
-        if let Some(ctx) = &mut self.ctx {
-            ctx.note_clock(now);
-        }
-        now
+        self.note_clock(clock::wall())
+    }
+    fn steady(&mut self) -> Timestamp {
+        self.note_clock(clock::now())
     }
     fn random_u32(&mut self) -> u32 {
         self.ctx.as_deref_mut().map_or(0, TurnCtx::random_u32)

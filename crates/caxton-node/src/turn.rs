@@ -135,6 +135,7 @@ fn say_how_late(guest: &mut Guest, id: i32, due: Timestamp) {
     let late = clock::now().since(due);
     if let Some(host) = guest.host.as_mut().filter(|_| late >= TIMER_LATE) {
         let late = Micros(late.0 / 1_000 * 1_000);
+        let due = clock::shown(due);
         let text = format!("timer {id} was due at {due} and fires {late} late");
         host.log(LogLevel::Warn, &text);
     }

@@ -19,6 +19,7 @@ mod flood;
 mod followers;
 mod formats;
 mod hostile;
+mod kept;
 mod node;
 mod offline;
 mod old_data;
