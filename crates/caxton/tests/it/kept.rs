@@ -142,6 +142,7 @@ fn whatever_is_accepted_is_read_back_after_a_kill_and_from_the_journal_alone() {
         &odd,
     ]);
     deploy(&[&quiet, "--name", &long]);
+    deploy(&[&quiet, "--name", "acme/keeps"]);
     deploy(&[&answers, "--name", "says", "--set", &says]);
     deploy(&[&guest("counter-c"), "--name", "counter"]);
 
@@ -173,7 +174,7 @@ fn whatever_is_accepted_is_read_back_after_a_kill_and_from_the_journal_alone() {
             accepted += u32::from(status < 300);
         }
     }
-    assert!(accepted >= 20, "{accepted} were accepted");
+    assert!(accepted >= 25, "{accepted} were accepted");
     // A guest's messages, with the trace of what it answers.
     node.caxton(&["send", "says", "1", "--sender", "one"]).ok();
     // A descriptor, and what the directory says of it, which nests it deeper.

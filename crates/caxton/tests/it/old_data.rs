@@ -48,7 +48,7 @@ fn a_node_goes_on_with_a_directory_of_format_1() {
     assert_eq!(letters.matches("nobody").count(), 4, "{letters}");
     // Its `migrate` runs now.
     said(&["agent", "start", "moves"]);
-    said(&["agent", "rollback", "counter"]);
+    said(&["agent", "rollback", "moves"]);
     assert_eq!(node.terminate(), 0);
     let done = crate::command::run(
         crate::command::program(home.path())
