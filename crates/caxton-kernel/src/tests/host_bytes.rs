@@ -205,17 +205,31 @@ fn a_reply_by_in_a_far_year_times_out_after_seven_days() {
 #[test]
 fn subscriptions_to_the_directory_are_charged_and_refused_at_the_limit() {
     let mut run = Script::new(1);
-    for n in 0..40 {
-        let name = "s".repeat(900_000);
-        let json = format!(
-            r#"{{"performative":"subscribe","receiver":"df","conversation_id":"c-{n}",
-                "content":{{"description":{{"name":"{name}"}}}}}}"#
-        );
-        post(&mut run, "evil", &json).unwrap();
-    }
-    let kept = run.world.kernels[0].state().df_subscriptions.len();
-    assert!((2..=9).contains(&kept), "{kept}");
-    assert!(used(&run, "evil") <= CLIENT_HOST_BYTES);
+    run.line("deploy evil host_bytes=100KiB");
+    post(
+        &mut run,
+        "c",
+        r#"{"performative":"inform","receiver":"evil","content":1}"#,
+    )
+    .unwrap();
+    let (now, id) = (
+        run.world.now,
+        run.world.directory.resolve("evil").unwrap().spec.id,
+    );
+    let protocols: Vec<String> = (0..60).map(|n| format!("{n:0>250}")).collect();
+    run.world.end_turn(id, |ctx, _| {
+        for n in 0..10 {
+            let json = serde_json::json!({
+                "performative": "subscribe", "receiver": "df", "conversation_id": format!("c-{n}"),
+                "content": { "description": { "protocols": protocols } },
+            });
+            ctx.send_message(now, json.to_string().as_bytes()).unwrap();
+        }
+        Ok(0)
+    });
+    // Each costs 15 KB in both copies of the state.
+    assert_eq!(run.world.kernels[0].state().df_subscriptions.len(), 3);
+    assert!(used(&run, "evil") <= 100 << 10);
     check(&run);
 }
 
