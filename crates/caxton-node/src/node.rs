@@ -97,7 +97,7 @@ impl Node {
             shards: handles,
             tickets: Tickets::default(),
             waiters: Waiters::default(),
-            events: Ring::for_events(),
+            events: Ring::for_events(options.memory_bytes_max),
             lines: Ring::for_lines(),
             meters: Meters::default(),
             budget,

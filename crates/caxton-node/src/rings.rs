@@ -35,6 +35,7 @@ pub(crate) struct Ring<T> {
     inner: Mutex<Inner<T>>,
     watch: broadcast::Sender<T>,
     max: usize,
+    bytes_max: u64,
     weight: fn(&T) -> u64,
 }
 
@@ -46,11 +47,17 @@ struct Inner<T> {
 }
 
 impl Ring<NumberedEvent> {
-    pub(crate) fn for_events() -> Self {
-        Self::new(EVENTS_MAX, |item| match &item.event {
+    /// Under a small memory budget it keeps less: a sixteenth of it.
+    pub(crate) fn for_events(memory_budget: Option<u64>) -> Self {
+        let part = memory_budget.map_or(BYTES_MAX, |budget| budget / 16);
+        let ring = Self::new(EVENTS_MAX, |item| match &item.event {
             NodeEvent::Sent { message, .. } => message.bytes(),
             _ => 0,
-        })
+        });
+        Self {
+            bytes_max: BYTES_MAX.min(part),
+            ..ring
+        }
     }
 }
 
@@ -70,6 +77,7 @@ impl<T: Clone> Ring<T> {
             }),
             watch: broadcast::channel(WATCH_MAX).0,
             max,
+            bytes_max: BYTES_MAX,
             weight,
         }
     }
@@ -86,7 +94,7 @@ impl<T: Clone> Ring<T> {
             inner.last += 1;
             let item = make(inner.last, one);
             inner.bytes += ITEM_WEIGHT + (self.weight)(&item);
-            while inner.items.len() >= self.max || inner.bytes > BYTES_MAX {
+            while inner.items.len() >= self.max || inner.bytes > self.bytes_max {
                 let Some(oldest) = inner.items.pop_front() else {
                     break;
                 };

@@ -299,3 +299,19 @@ fn a_start_over_a_state_beyond_the_limits_brings_it_within_them() {
     let again = split(state, &run.world.directory);
     assert_eq!(miscounted(&again[0]), None);
 }
+
+#[test]
+fn a_namespace_above_its_share_makes_room_in_itself() {
+    let mut run = Script::new(1);
+    run.line("deploy a mailbox=10000 mailbox_bytes=1GiB");
+    run.world.directory.host_shares().set_share(4 * MIB);
+    post(&mut run, "acme/n", &to_nobodies("a", 3, 900_000)).unwrap();
+    for n in 0..60 {
+        let evil = format!("evil-{}", n % 3);
+        post(&mut run, &evil, &to_nobodies("a", 3, 500_000)).unwrap();
+    }
+    let evils: u64 = (0..3).map(|n| used(&run, &format!("evil-{n}"))).sum();
+    assert!((MIB..=4 * MIB).contains(&evils), "{evils}");
+    assert_eq!(letters_of(&run, "acme/n"), 3);
+    check(&run);
+}

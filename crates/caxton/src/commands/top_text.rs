@@ -96,7 +96,7 @@ fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
 fn tables(view: &TopView) -> String {
     let mut text = agents(&view.busiest);
     if !view.kept.is_empty() {
-        text.push('\n');
+        text.push_str("\n\n");
         text.push_str(&kept(&view.kept));
     }
     text
@@ -235,7 +235,10 @@ mod tests {
             resident 3 GiB; guests 3 MiB, packed 9 KiB, stacks 16 KiB, code 512 bytes, page tables 1 MiB
 
             NAME         STATUS   CPU %  TURNS/S  FAULTS/S  MAILBOX  MEMORY
-            acme/worker  running  42.0   1234     0.5       7        64 KiB"#]]
+            acme/worker  running  42.0   1234     0.5       7        64 KiB
+
+            KEPT BY THE HOST FOR  BYTES  PEAK   LIMIT
+            acme/worker           3 KiB  5 MiB  8 MiB"#]]
         .assert_eq(&plain("http://127.0.0.1:8080", &view(), TopSort::Cpu));
     }
 
