@@ -2,6 +2,7 @@
 //!
 //! Parses hostile input; knows no engine and runs nothing.
 
+mod component_wit;
 mod features_used;
 mod guest_result;
 mod import_origins;
@@ -21,6 +22,7 @@ mod report_text;
 mod signature;
 mod verify;
 
+pub use component_wit::component_wit;
 pub use guest_result::{CStringFault, FreedBy, ProcessorInfo, c_string};
 pub use manifest::{ActionSection, AgentSection, Manifest, PackageName, read_limits};
 pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};

@@ -23,6 +23,9 @@ pub struct ComponentReport {
     pub module_bytes: Vec<usize>,
     /// The components in it, at any depth.
     pub components: usize,
+    /// Its world as WIT text, where [`crate::component_wit`] made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wit: Option<String>,
 }
 
 /// Notes what the component is, and refuses it.

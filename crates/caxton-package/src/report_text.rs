@@ -175,6 +175,10 @@ fn fmt_component(f: &mut fmt::Formatter<'_>, component: &ComponentReport) -> fmt
     }
     fmt_more(f, component.module_bytes.len())?;
     writeln!(f, "components {}", component.components)?;
+    if let Some(wit) = &component.wit {
+        writeln!(f, "wit")?;
+        wit.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+    }
     Ok(())
 }
 

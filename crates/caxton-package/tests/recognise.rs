@@ -8,7 +8,9 @@
 )]
 
 use caxton_model::{EngineProfile, ErrorCode, Kind, Permission};
-use caxton_package::{Form, ModuleReport, OFFERED, VerifyError, WASI_P1, inspect, verify};
+use caxton_package::{
+    Form, ModuleReport, OFFERED, VerifyError, WASI_P1, component_wit, inspect, verify,
+};
 
 fn report(text: &str) -> ModuleReport {
     let mut bytes = wat::parse_str(text).unwrap();
@@ -156,8 +158,9 @@ fn a_component_has_its_most_specific_form_and_is_refused_for_now() {
 #[test]
 fn a_component_shows_its_world_and_nothing_that_is_not_known() {
     let bytes = component(&["wasi:cli/run@0.2.3", "wasi:http/handler@0.3.0"]);
-    let report = inspect(&bytes);
-    let found = report.component.as_ref().unwrap();
+    let mut report = inspect(&bytes);
+    let wit = component_wit(&bytes).unwrap();
+    let found = report.component.as_mut().unwrap();
     assert_eq!(found.imports, ["wasi:cli/environment@0.2.3"]);
     assert_eq!(
         found.exports,
@@ -165,8 +168,22 @@ fn a_component_shows_its_world_and_nothing_that_is_not_known() {
     );
     assert!(found.wasi_versions.iter().eq(["0.2.3", "0.3.0"]));
     assert_eq!((found.module_bytes.len(), found.components), (2, 1));
+    for words in [
+        "import wasi:cli/environment@0.2.3;",
+        "export wasi:cli/run@0.2.3;",
+        "package wasi:cli@0.2.3 {",
+        "run: func();",
+    ] {
+        assert!(wit.contains(words), "{wit}");
+    }
+    found.wit = Some(wit);
     let shown = report.to_string();
-    for words in ["wasi       0.2.3, 0.3.0", "imports    1", "exports    2"] {
+    for words in [
+        "wasi       0.2.3, 0.3.0",
+        "imports    1",
+        "exports    2",
+        "run: func();",
+    ] {
         assert!(shown.contains(words), "{shown}");
     }
     let json = serde_json::to_value(&report).unwrap();
@@ -175,6 +192,36 @@ fn a_component_shows_its_world_and_nothing_that_is_not_known() {
         assert!(json.get(unknown).is_none(), "{unknown}: {json}");
         let in_both = ["imports", "exports"].contains(&unknown);
         assert!(in_both || !shown.contains(&word), "{shown}");
+    }
+}
+
+#[test]
+fn the_types_of_a_world_are_written_as_wit_writes_them() {
+    let text = r#"(component
+        (import "test:api/types@1.0.0" (instance $types
+          (export "blob" (type $blob (sub resource)))
+          (type $point (record (field "x" u32) (field "y" (option string))))
+          (export "point" (type $p (eq $point)))
+          (type $kind (enum "small" "large")) (export "kind" (type $k (eq $kind)))
+          (type $rights (flags "read" "write")) (export "rights" (type (eq $rights)))
+          (type $shape (variant (case "none") (case "some" $p))) (export "shape" (type $s (eq $shape)))
+          (type $list (list u8)) (type $own (own $blob)) (type $borrow (borrow $blob))
+          (export "[constructor]blob" (func (param "init" $list) (result $own)))
+          (export "[method]blob.read" (func (param "self" $borrow) (param "n" u64) (result (result $list (error $k)))))
+          (export "measure" (func (param "of" $s) (result (tuple f32 char)))))))"#;
+    let wit = component_wit(&wat::parse_str(text).unwrap()).unwrap();
+    for words in [
+        "import test:api/types@1.0.0;",
+        "package test:api@1.0.0 {\n  interface types {\n",
+        "resource blob {\n      constructor(init: list<u8>);",
+        "read: func(n: u64) -> result<list<u8>, kind>;",
+        "record point { x: u32, y: option<string> }",
+        "enum kind { small, large }",
+        "flags rights { read, write }",
+        "variant shape { none, some(point) }",
+        "measure: func(of: shape) -> tuple<f32, char>;",
+    ] {
+        assert!(wit.contains(words), "{words} in {wit}");
     }
 }
 

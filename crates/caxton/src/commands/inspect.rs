@@ -1,6 +1,6 @@
 //! `caxton inspect`: what a module is, without running it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
 use caxton_package::{ModuleReport, VerifyError};
 
@@ -21,7 +21,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let (path, _) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
-    let report = caxton_package::inspect(&bytes);
+    let mut report = caxton_package::inspect(&bytes);
+    if let Some(component) = &mut report.component {
+        match wit_of(bytes) {
+            Ok(wit) => component.wit = Some(wit),
+            Err(reason) => report
+                .warnings
+                .push(format!("its world can't be shown as WIT text: {reason}")),
+        }
+    }
     output.value(&report, text)?;
     match report.reasons.as_slice() {
         [] => Ok(()),
@@ -44,6 +52,11 @@ fn text(report: &ModuleReport) -> String {
     if let Some(component) = &mut report.component {
         let names = component.imports.iter_mut().chain(&mut component.exports);
         names.for_each(|name| *name = one_line(name));
+        let lines = component
+            .wit
+            .as_deref()
+            .map(|wit| wit.lines().map(one_line));
+        component.wit = lines.map(|lines| lines.collect::<Vec<_>>().join("\n"));
     }
     let imports = report.imports.iter_mut();
     let exports = report.exports.iter_mut().map(|export| &mut export.name);
@@ -69,4 +82,17 @@ pub(super) fn refused_text(error: &VerifyError) -> String {
         }
         other => one_line(&other.to_string()),
     }
+}
+
+/// Stack of the thread that decodes a component. Unit: bytes. Only what is used is in memory.
+const WIT_STACK_BYTES: usize = 256 << 20;
+
+/// The world of a component, decoded on a thread of its own: the decoder recurses deeply.
+fn wit_of(bytes: Vec<u8>) -> Result<String, String> {
+    thread::Builder::new()
+        .stack_size(WIT_STACK_BYTES)
+        .spawn(move || caxton_package::component_wit(&bytes))
+        .map_err(|error| error.to_string())?
+        .join()
+        .unwrap_or_else(|_| Err("the decoder failed".to_owned()))
 }
