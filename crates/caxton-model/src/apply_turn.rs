@@ -79,7 +79,7 @@ fn apply_timers(agent: &mut AgentState, turn: &TurnRecord, by_init: bool) {
 fn apply_registrations(agent: &mut AgentState, turn: &TurnRecord, by_init: bool) {
     agent
         .subscriptions
-        .retain(|s| !(by_init && s.by_init) && !turn.unsubscribed.contains(&s.id));
+        .retain(|s| !(turn.unsubscribed.contains(&s.id) || by_init && s.by_init));
     for subscription in &turn.subscribed {
         agent.next_subscription = agent
             .next_subscription
