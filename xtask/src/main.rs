@@ -7,6 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+mod api_clients;
 mod bench;
 mod check;
 mod crash;
@@ -57,6 +58,8 @@ enum Chore {
     },
     /// Kill a loaded node again and again, and count what became of every acknowledged message.
     Crash(crash::Args),
+    /// Drive a node with a client that a generator made from its OpenAPI document.
+    ApiClients,
     /// Hold a node's answers against its OpenAPI document, with Schemathesis.
     Schemathesis(schemathesis::Args),
     /// Look for inputs on which a parser of outside bytes breaks its word.
@@ -92,6 +95,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Crash(args) => crash::run(&root, &args),
         Chore::Fuzz(args) => fuzz::run(&root, &args),
+        Chore::ApiClients => api_clients::run(&root),
         Chore::Schemathesis(args) => schemathesis::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    check, crash, fuzz, guests, pages, schemathesis, sim,
+    api_clients, check, crash, fuzz, guests, pages, schemathesis, sim,
     step::{Steps, cargo},
     toolchains,
 };
@@ -37,6 +37,7 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
     }
     check::get_tools(&mut steps, root);
     let packages = schemathesis::get_tools(&mut steps, root);
+    let generators = api_clients::get_tools(&mut steps, root);
     steps.run("build", || {
         cargo(root, &["build", "--release", "--workspace"])
     });
@@ -66,6 +67,7 @@ pub(crate) fn run(root: &Path, args: &Args, in_ci: bool) -> anyhow::Result<()> {
         cargo(root, &test)
     });
     schemathesis::add(&mut steps, root, packages.as_deref());
+    api_clients::add(&mut steps, root, generators.as_deref());
     steps.run("tests", || {
         cargo(
             root,

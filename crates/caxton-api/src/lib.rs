@@ -12,6 +12,7 @@ mod event;
 mod message;
 mod node;
 mod openapi;
+mod openapi_bodies;
 mod page;
 mod problem;
 mod route;

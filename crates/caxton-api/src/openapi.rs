@@ -11,7 +11,7 @@ use crate::{
     ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
     MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready,
     Registration, Route, Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken,
-    TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig,
+    TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -48,6 +48,10 @@ pub fn openapi() -> Value {
     }
     if let Some(root) = document.as_object_mut() {
         root.insert("paths".to_owned(), Value::Object(paths));
+        root.insert(
+            "servers".to_owned(),
+            json!([{ "url": "/", "description": "The node that serves this document." }]),
+        );
         root.insert("security".to_owned(), json!([{ "token": [] }]));
     }
     if let Some(components) = document
@@ -59,7 +63,9 @@ pub fn openapi() -> Value {
             json!({ "token": { "type": "http", "scheme": "bearer" } }),
         );
         if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
-            schemas.extend(written_by_hand());
+            schemas.extend(openapi_bodies::schemas());
+            refer_to_items(schemas);
+            name_the_events(schemas);
             if let Some(token) = schemas.get_mut("NewToken").and_then(Value::as_object_mut) {
                 token.insert("not".to_owned(), admin_of_a_namespace());
             }
@@ -67,6 +73,55 @@ pub fn openapi() -> Value {
         }
     }
     document
+}
+
+/// Makes each page refer to its entries' schema, so that clients have one type for an entry.
+fn refer_to_items(schemas: &mut Map<String, Value>) {
+    for (name, page) in schemas {
+        if let Some(item) = name.strip_prefix("Page_")
+            && let Some(items) = page.pointer_mut("/properties/items/items")
+        {
+            *items = reference(item);
+        }
+    }
+}
+
+/// Makes each kind of event a component, composed of nothing: what generators of clients do not
+/// understand they leave out.
+fn name_the_events(schemas: &mut Map<String, Value>) {
+    let Some(mut events) = schemas.remove("EventBody") else {
+        return;
+    };
+    for member in events["oneOf"].as_array_mut().into_iter().flatten() {
+        let event = match member.get("allOf").and_then(Value::as_array) {
+            Some(parts) => merged(parts, schemas),
+            None => member.clone(),
+        };
+        let kind = event.pointer("/properties/kind/enum/0");
+        let name = match kind.and_then(Value::as_str).unwrap_or_default() {
+            "status" => "StatusEvent",
+            "sent" => "SentEvent",
+            "fault" => "FaultEvent",
+            "dead-letter" => "DeadLetterEvent",
+            _ => "GapEvent",
+        };
+        schemas.insert(name.to_owned(), event);
+        *member = reference(name);
+    }
+    schemas.insert("EventBody".to_owned(), events);
+}
+
+/// One object with the properties of all these; a component among them is in it and nowhere else.
+fn merged(parts: &[Value], schemas: &mut Map<String, Value>) -> Value {
+    let (mut required, mut properties) = (Vec::new(), Map::new());
+    for part in parts {
+        let named = part.get("$ref").and_then(Value::as_str);
+        let named = named.and_then(|path| schemas.remove(path.rsplit('/').next()?));
+        let part = named.as_ref().unwrap_or(part);
+        required.extend(part["required"].as_array().into_iter().flatten().cloned());
+        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+    }
+    json!({ "type": "object", "required": required, "properties": properties })
 }
 
 /// What no token can be: the scope admin knows no namespaces.
@@ -86,157 +141,6 @@ pub fn openapi_text() -> String {
     let mut text = serde_json::to_string_pretty(&openapi()).unwrap_or_default();
     text.push('\n');
     text
-}
-
-/// A message: read by rules of its own, which keep what they do not know.
-fn message() -> Value {
-    let text = json!({ "type": ["string", "null"], "maxLength": 1024 });
-    let mut fields = Map::new();
-    fields.insert(
-        "performative".to_owned(),
-        json!({
-            "type": "string",
-            "enum": caxton_model::Performative::ALL.map(caxton_model::Performative::as_str),
-            "description": "One of the 22 of FIPA; other spellings of them by case, `_` and `-` are read too.",
-            "example": "request",
-        }),
-    );
-    fields.insert(
-        "sender".to_owned(),
-        json!({
-            "type": ["string", "null"],
-            "pattern": "^(([A-Za-z][A-Za-z0-9_.-]{0,62}/)?[A-Za-z][A-Za-z0-9_.-]{0,62})?$",
-            "description": "A client's own name; absent or empty: the token's.",
-        }),
-    );
-    fields.insert(
-        "reply_by".to_owned(),
-        json!({
-            "description": "Until when a reply is wanted: a time, or microseconds since 1970.",
-            "oneOf": [
-                { "type": "string", "format": "date-time" },
-                { "type": "integer", "minimum": -62_167_219_200_000_000_i64, "maximum": 253_402_300_799_999_999_i64 },
-                { "type": "null" },
-            ],
-        }),
-    );
-    fields.insert("receiver".to_owned(), json!({
-        "description": "An agent's id or name, a list of them, or a capability.",
-        "oneOf": [
-            { "type": "string", "minLength": 1, "maxLength": 1024 },
-            { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "type": "string", "minLength": 1, "maxLength": 1024 } },
-            { "type": "object", "required": ["capability"], "properties": { "capability": { "type": "string", "minLength": 1 } }, "additionalProperties": false },
-        ],
-    }));
-    fields.insert(
-        "content".to_owned(),
-        json!({ "description": "Any JSON; under `encoding: base64` a text of base64." }),
-    );
-    for name in [
-        "conversation_id",
-        "reply_with",
-        "in_reply_to",
-        "reply_to",
-        "protocol",
-        "ontology",
-        "language",
-        "encoding",
-    ] {
-        fields.insert(name.to_owned(), text.clone());
-    }
-    json!({
-        "type": "object",
-        "description": "A FIPA ACL message. Fields that FIPA does not know are kept.",
-        "required": ["performative", "receiver"],
-        "properties": fields,
-        "additionalProperties": true,
-    })
-}
-
-/// Schemas of bodies that are read by other rules than serde's.
-fn written_by_hand() -> Map<String, Value> {
-    [
-        ("FipaMessage", message()),
-        (
-            "SendRequest",
-            json!({ "allOf": [reference("FipaMessage"), reference("SendOptions")] }),
-        ),
-        (
-            "DeployRequest",
-            json_form(
-                "A module and how it is to be deployed; a name is needed.",
-                &["wasm_module", "name"],
-            ),
-        ),
-        (
-            "UpdateRequest",
-            json_form(
-                "A module and its new settings; a name is ignored.",
-                &["wasm_module"],
-            ),
-        ),
-        (
-            "DeployForm",
-            json!({ "anyOf": [
-                form(&["module", "config"], &named()),
-                form(&["module", "manifest"], &reference("AgentConfig")),
-            ] }),
-        ),
-        ("UpdateForm", form(&["module"], &reference("AgentConfig"))),
-    ]
-    .into_iter()
-    .map(|(name, schema)| (name.to_owned(), schema))
-    .collect()
-}
-
-/// Settings that have a name.
-fn named() -> Value {
-    json!({ "allOf": [reference("AgentConfig"), { "type": "object", "required": ["name"] }] })
-}
-
-/// A deployment as JSON.
-fn json_form(what: &str, needed: &[&str]) -> Value {
-    let module = json!({
-        "type": "string",
-        "contentEncoding": "base64",
-        "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
-        "description": "The module's bytes in base64.",
-    });
-    json!({
-        "description": format!("{what} The settings stand beside `wasm_module`, or as a whole under `config`."),
-        "anyOf": [
-            { "type": "object", "required": needed, "properties": beside(&module), "additionalProperties": false },
-            { "type": "object", "required": ["wasm_module", "config"], "properties": {
-                "wasm_module": module, "config": named(),
-            }, "additionalProperties": false },
-        ],
-    })
-}
-
-/// A deployment as a form.
-fn form(needed: &[&str], config: &Value) -> Value {
-    json!({
-        "type": "object",
-        "required": needed,
-        "properties": {
-            "module": { "type": "string", "contentMediaType": "application/wasm", "description": "The module's bytes." },
-            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
-            "config": config,
-        },
-        "additionalProperties": false,
-    })
-}
-
-/// The properties of the flat JSON form of a deployment: the settings' own and the module.
-fn beside(module: &Value) -> Map<String, Value> {
-    let settings =
-        serde_json::to_value(<AgentConfig as utoipa::PartialSchema>::schema()).unwrap_or_default();
-    let mut properties = Map::new();
-    properties.insert("wasm_module".to_owned(), module.clone());
-    if let Some(own) = settings.get("properties").and_then(Value::as_object) {
-        properties.extend(own.clone());
-    }
-    properties
 }
 
 fn operation(route: &Route) -> Value {
@@ -294,7 +198,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         .collect()
 }
 
-fn reference(schema: &str) -> Value {
+pub(crate) fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
@@ -351,6 +255,15 @@ fn responses(route: &Route) -> Map<String, Value> {
     responses
 }
 
+fn stream_of(each: &str) -> Value {
+    json!({
+        "type": "string",
+        "description": format!("Server-sent events; the data of each is JSON of {each}."),
+        "contentMediaType": "application/json",
+        "contentSchema": reference(each),
+    })
+}
+
 fn response(status: u16, answer: Answer) -> Value {
     let description = match status {
         201 => "Made.",
@@ -361,12 +274,10 @@ fn response(status: u16, answer: Answer) -> Value {
     let content = match answer {
         Answer::Empty => return json!({ "description": description }),
         Answer::Json(schema) => json!({ "application/json": { "schema": reference(schema) } }),
-        Answer::Events(schema) => {
-            json!({ "text/event-stream": { "schema": { "type": "string", "description": format!("Server-sent events; the data of each is JSON of {schema}.") } } })
-        }
+        Answer::Events(each) => json!({ "text/event-stream": { "schema": stream_of(each) } }),
         Answer::PageOrEvents(page, each) => json!({
             "application/json": { "schema": reference(page) },
-            "text/event-stream": { "schema": { "type": "string", "description": format!("Server-sent events; the data of each is JSON of {each}.") } },
+            "text/event-stream": { "schema": stream_of(each) },
         }),
         Answer::Raw("application/json") => {
             json!({ "application/json": { "schema": { "type": "object" } } })
@@ -403,5 +314,48 @@ mod tests {
         let document = openapi();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         walk(&document, &document);
+    }
+
+    #[test]
+    fn every_component_is_referred_to() {
+        let document = openapi();
+        let text = document.to_string();
+        for name in document["components"]["schemas"]
+            .as_object()
+            .unwrap()
+            .keys()
+        {
+            let reference = format!("\"#/components/schemas/{name}\"");
+            assert!(text.contains(&reference), "`{name}` is unused");
+        }
+        assert_eq!(document["servers"][0]["url"], "/");
+    }
+
+    #[test]
+    fn only_a_component_is_composed_of_several_schemas() {
+        fn inner(value: &Value, at: &str) {
+            assert!(value.get("allOf").is_none(), "{at} is composed: {value}");
+            match value {
+                Value::Object(fields) => fields
+                    .iter()
+                    .for_each(|(name, value)| inner(value, &format!("{at}/{name}"))),
+                Value::Array(items) => items.iter().for_each(|value| inner(value, at)),
+                _ => {}
+            }
+        }
+        let document = openapi();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            let Some(fields) = schema.as_object() else {
+                continue;
+            };
+            for (key, value) in fields {
+                // A component may itself be `allOf` of other components.
+                match (key.as_str(), value.as_array()) {
+                    ("allOf", Some(parts)) => parts.iter().for_each(|part| inner(part, name)),
+                    _ => inner(value, name),
+                }
+            }
+        }
+        inner(&document["paths"], "paths");
     }
 }

@@ -39,8 +39,7 @@ pub(crate) const LOG_LINE: &str = r#"{"type":"string","pattern":"^([0-9a-f]{8}-)
 pub(crate) const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
 pub(crate) const TOP_SORT: &str =
     r#"{"type":"string","enum":["cpu","turns","mailbox","memory","faults"],"default":"cpu"}"#;
-pub(crate) const KIND: &str =
-    r#"{"type":"string","enum":["status","sent","fault","dead-letter","gap"]}"#;
+pub(crate) const KIND: &str = r##"{"$ref":"#/components/schemas/EventKind"}"##;
 
 pub(crate) const AGENT: Param = path("id", "The agent's id or name; `/` in a name as `%2F`.");
 pub(crate) const LETTER: Param = path("id", "The dead letter's id.");
@@ -52,6 +51,11 @@ pub(crate) const CURSOR: Param = query(
 pub(crate) const AGENT_CURSOR: Param = query(
     "cursor",
     r#"{"type":"string","pattern":"^a-[0-9a-f]{16}$"}"#,
+    "Where the page begins: `next_cursor` of the one before.",
+);
+pub(crate) const FAULT_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^[0-9]{1,19}$"}"#,
     "Where the page begins: `next_cursor` of the one before.",
 );
 pub(crate) const MESSAGE_CURSOR: Param = query(

@@ -7,7 +7,7 @@ use crate::{
     Method::{Delete, Get, Post},
     Route, RouteId, Scope,
     route_params::{
-        AGENT, AGENT_CURSOR, CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, LOG_LINE,
+        AGENT, AGENT_CURSOR, CURSOR, FAULT_CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, LOG_LINE,
         MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT, WAIT, needed, path,
         query,
     },
@@ -136,7 +136,7 @@ pub const ROUTES: &[Route] = &[
         summary: "Starts an agent that was stopped or has failed.",
         params: &[AGENT],
         answers: &[(200, Answer::Json("AgentSummary"))],
-        errors: &[E::NotFound, E::InitFailed, E::DiskFull],
+        errors: &[E::NotFound, E::InitFailed, E::NodeBudget, E::DiskFull],
         ..AGENTS
     },
     Route {
@@ -159,7 +159,7 @@ pub const ROUTES: &[Route] = &[
         summary: "Switches an agent back to what it was before its last update.",
         params: &[AGENT],
         answers: &[(200, Answer::Json("AgentSummary"))],
-        errors: &[E::NotFound, E::InitFailed, E::DiskFull],
+        errors: &[E::NotFound, E::InitFailed, E::NodeBudget, E::DiskFull],
         ..AGENTS
     },
     Route {
@@ -231,7 +231,7 @@ pub const ROUTES: &[Route] = &[
         id: RouteId::AgentFaults,
         path: "/api/v1/agents/{id}/faults",
         summary: "The agent's last faults, newest first.",
-        params: &[AGENT, LIMIT],
+        params: &[AGENT, LIMIT, FAULT_CURSOR],
         answers: &[(200, Answer::Json("Page_AgentFault"))],
         ..AGENTS
     },
@@ -290,6 +290,7 @@ pub const ROUTES: &[Route] = &[
             ),
             WAIT,
             LIMIT,
+            MESSAGE_CURSOR,
         ],
         answers: &[(200, Answer::Json("Page_MailEntry"))],
         errors: &[E::NotFound, E::InvalidName, E::ReservedName],

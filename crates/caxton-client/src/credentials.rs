@@ -77,7 +77,10 @@ fn is_loopback(url: &Url) -> bool {
         return false;
     };
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 #[allow(
@@ -99,6 +102,8 @@ mod tests {
             ("http://127.0.0.1:1", true),
             ("http://127.9.9.9", true),
             ("http://[::1]:8080", true),
+            ("http://[::ffff:127.0.0.1]:8080", true),
+            ("http://[::ffff:10.0.0.1]:8080", false),
             ("http://10.0.0.1", false),
             ("http://localhost.example.com", false),
             ("https://127.0.0.1.example.com", false),

@@ -161,25 +161,32 @@ impl CaxtonClient {
     /// Reads messages; those to a client outside stay until they are dropped or 15 minutes old.
     pub async fn messages(&self, filter: &MailFilter) -> Result<Vec<MailEntry>, ClientError> {
         let until = Instant::now() + filter.wait.unwrap_or_default();
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let begun = Instant::now();
-            let asked = until.saturating_duration_since(begun).min(WAIT_MAX);
+            // Only the first page may have to be waited for: the others are there.
+            let wait = filter.wait.filter(|_| cursor.is_none());
+            let left = until.saturating_duration_since(begun).min(WAIT_MAX);
+            let asked = wait.map_or(Duration::ZERO, |_| left);
             let wait_ms = millis(asked).to_string();
             let query = [
                 ("receiver", filter.receiver.as_deref()),
                 ("conversation_id", filter.conversation_id.as_deref()),
                 ("in_reply_to", filter.in_reply_to.as_deref()),
-                ("wait_ms", filter.wait.map(|_| wait_ms.as_str())),
+                ("wait_ms", wait.map(|_| wait_ms.as_str())),
                 ("limit", Some("1000")),
+                ("cursor", cursor.as_deref()),
             ];
             let request = self.request(Method::GET, self.api(&["messages"], &query));
             let page: Page<MailEntry> = self
                 .json_within(request, asked + Duration::from_secs(30))
                 .await?;
-            if !page.items.is_empty() || asked.is_zero() {
-                return Ok(page.items);
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() && (!items.is_empty() || asked.is_zero()) {
+                return Ok(items);
             }
-            if begun.elapsed() < asked {
+            if cursor.is_none() && begun.elapsed() < asked {
                 tokio::time::sleep_until(until.min(Instant::now() + PAUSE)).await;
             }
         }

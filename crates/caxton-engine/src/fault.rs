@@ -43,7 +43,12 @@ fn without_stack(error: &wasmtime::Error, ctx: &Ctx) -> Fault {
             .refused_fault()
             .unwrap_or_else(|| Fault::new(code, format!("{exit}; {}", code.remedy())));
     }
-    if error.is::<PoolConcurrencyLimitError>() || format!("{error:#}").contains(raw::SLAB_FULL) {
+    let text = format!("{error:#}");
+    let short = [raw::SLAB_FULL, raw::NO_ADDRESS_SPACE];
+    if let Some(cause) = short.into_iter().find(|cause| text.contains(cause)) {
+        return Fault::new(ErrorCode::NodeBudget, cause);
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
         let text = format!(
             "too many guests at once: {error}; {}",
             ErrorCode::ConcurrencyLimit.remedy()

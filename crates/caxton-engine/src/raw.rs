@@ -123,15 +123,18 @@ impl Slab {
             held_bytes: AtomicU64::new(0),
         })
     }
-    fn take(self: &Arc<Self>) -> Option<Slot> {
+    /// A slot.
+    ///
+    /// Errors: [`SLAB_FULL`], [`NO_ADDRESS_SPACE`].
+    fn take(self: &Arc<Self>) -> Result<Slot, &'static str> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.free.is_empty() {
             let count = CHUNK_SLOTS.min(self.slots_max.saturating_sub(state.slots));
             if count == 0 {
-                return None;
+                return Err(SLAB_FULL);
             }
-            let len = count.checked_mul(self.stride)?.checked_add(TABLE_SPAN)?;
-            let chunk = Mapping::new(len)?;
+            let len = count.saturating_mul(self.stride).saturating_add(TABLE_SPAN);
+            let chunk = Mapping::new(len).ok_or(NO_ADDRESS_SPACE)?;
             let first = chunk.base.next_multiple_of(TABLE_SPAN);
             state
                 .free
@@ -139,8 +142,8 @@ impl Slab {
             state.slots += count;
             state.chunks.push(chunk);
         }
-        let base = state.free.pop()?;
-        Some(Slot {
+        let base = state.free.pop().ok_or(SLAB_FULL)?;
+        Ok(Slot {
             slab: self.clone(),
             base,
         })
@@ -302,7 +305,7 @@ unsafe impl MemoryCreator for Memories {
                 "unexpected reservation {reserved:?} or guard {guard}"
             ));
         }
-        let slot = self.0.take().ok_or(SLAB_FULL)?;
+        let slot = self.0.take()?;
         let mut memory = Memory {
             slot: Some(slot),
             own: None,
@@ -315,7 +318,12 @@ unsafe impl MemoryCreator for Memories {
 }
 
 /// What a full slab answers; the engine tells it from other failures by this text.
-pub(crate) const SLAB_FULL: &str = "all places for live agents are taken";
+pub(crate) const SLAB_FULL: &str =
+    "as many agents are live as this node takes; remove some, or raise `budgets.agents`";
+/// The same where the system refuses the mapping.
+pub(crate) const NO_ADDRESS_SPACE: &str = "the system gives this process no address space for the \
+     memories and stacks of agents, of which it takes 64 GiB at a time; start the node without a \
+     limit of virtual memory (`ulimit -v unlimited`)";
 
 /// Makes an agent's memory all zero and gives its pages back, and with them its page table (Linux
 /// 6.14).
@@ -447,10 +455,7 @@ unsafe impl StackCreator for Stacks {
         if size > FIBER_BYTES {
             return Err(wasmtime::Error::msg("unexpected stack size"));
         }
-        let slot = self
-            .slab
-            .take()
-            .ok_or_else(|| wasmtime::Error::msg(SLAB_FULL))?;
+        let slot = self.slab.take().map_err(wasmtime::Error::msg)?;
         let stack = Stack { slot };
         NEW_STACK.set(stack.bottom_address());
         let guard = (stack.bottom_address() - PAGE) as *mut libc::c_void;

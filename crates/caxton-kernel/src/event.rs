@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentId, AgentSpec, Capabilities, Delivery, Fault, Fields, MessageKey, Micros, Namespace,
+    AgentId, AgentSpec, Capabilities, Delivery, Digest, Fault, Fields, MessageKey, Micros,
+    Namespace,
 };
 
 use crate::TurnEffects;
@@ -142,6 +143,25 @@ pub struct Post {
     /// The message; the sender is set to the client's name, absent `reply_with` and
     /// `conversation_id` are filled in.
     pub fields: Fields,
+}
+
+impl Post {
+    /// Fills in the names by which an answer finds the message, where the client gave none.
+    ///
+    /// They follow from the message's id, if it has one, so that a retry has the same.
+    pub fn fill_names(&mut self, other: impl FnOnce() -> Arc<str>) {
+        let name = self.name_by_id().unwrap_or_else(other);
+        let fields = &mut self.fields;
+        fields.reply_with.get_or_insert_with(|| Arc::clone(&name));
+        fields.conversation_id.get_or_insert(name);
+    }
+    /// What [`Self::fill_names`] takes for a message with an id.
+    pub(crate) fn name_by_id(&self) -> Option<Arc<str>> {
+        let id = self.message_id.as_ref()?;
+        let digest = Digest::of(format!("{} {id}", self.client).as_bytes()).to_string();
+        let end = digest.get(digest.len().saturating_sub(24)..)?;
+        Some(format!("c-{end}").into())
+    }
 }
 
 /// How a turn ended, as the node saw it.

@@ -46,14 +46,14 @@ impl Kernel {
             let text = format!("`{client}` is an agent's or a reserved name; send under another");
             return Err(Refusal::new(ErrorCode::ReservedName, text));
         }
+        let message = self.complete(&post);
         if let Some(seen) = message_id
             .as_ref()
-            .and_then(|id| self.seen_before(client, id))
+            .and_then(|id| self.seen_before(&post, id, &message))
             .filter(|_| !is_planted(Planted::SkipDedupe))
         {
             return seen;
         }
-        let message = self.complete(&post);
         self.may_open(&message)?;
         let to = self.route_post(&post, &message)?;
         let lives_on =
@@ -110,14 +110,32 @@ impl Kernel {
         names
     }
 
-    /// The first answer once more, if this client used this id before.
-    fn seen_before(&self, client: &Arc<str>, id: &Arc<str>) -> Option<Result<Done, Refusal>> {
+    /// The first answer once more, if this client used this id before; a refusal if it used it for
+    /// another message.
+    fn seen_before(
+        &self,
+        post: &Post,
+        id: &Arc<str>,
+        message: &Message,
+    ) -> Option<Result<Done, Refusal>> {
+        let client = &post.client;
         let known = self.state.posts.get(&(Arc::clone(client), Arc::clone(id)));
         let Some(seen) = known else {
             return self.spent_before(client, id).map(Err);
         };
         if self.now.since(seen.at) >= POST_ID_KEPT {
             let text = format!("message id `{id}` was used at {}", self.to_wall(seen.at));
+            return Some(Err(Refusal::new(ErrorCode::DuplicateMessage, text)));
+        }
+        if !is_retry(post, message, &seen.message) {
+            let text = format!(
+                "message id `{id}` belongs to {}, a {} to {}, and this {} to {} is another message",
+                seen.key,
+                seen.message.performative,
+                written(&seen.message.receiver),
+                message.performative,
+                written(&message.receiver)
+            );
             return Some(Err(Refusal::new(ErrorCode::DuplicateMessage, text)));
         }
         let deliveries = match &seen.message.receiver {
@@ -155,11 +173,10 @@ impl Kernel {
 
     /// The message as it travels: with its true sender, and with names to answer by.
     fn complete(&self, post: &Post) -> Message {
-        let mut fields = post.fields.clone();
+        let mut post = post.clone();
+        post.fill_names(|| format!("c-{}-{}", self.options.shard, self.next_seq()).into());
+        let mut fields = post.fields;
         fields.sender = Arc::clone(&post.client);
-        let name: Arc<str> = format!("c-{}-{}", self.options.shard, self.next_seq()).into();
-        fields.reply_with.get_or_insert_with(|| Arc::clone(&name));
-        fields.conversation_id.get_or_insert(name);
         let receivers = route::names(&fields.receiver);
         if receivers.iter().any(|to| route::built_in(to).is_some()) {
             fields.extra.retain(|(name, _)| &**name != NAMESPACE_FIELD);
@@ -327,6 +344,34 @@ fn outside(post: &Post, name: &str) -> Refusal {
         .map_or(EVERYWHERE, Namespace::as_str);
     let text = format!("`{name}` is outside the namespace `{own}` of your token");
     Refusal::new(ErrorCode::Forbidden, text)
+}
+
+/// Whether a message is the one that was kept for retries under its id.
+fn is_retry(post: &Post, message: &Message, kept: &Message) -> bool {
+    // A version that kept no digest left nothing to compare.
+    if kept.content == RawJson::default() {
+        return true;
+    }
+    let mut again = message.for_retry().fields().clone();
+    again.sender = Arc::clone(&kept.sender);
+    // Names that the client did not give are no part of what it asks for.
+    let by_id = post.name_by_id();
+    if again.reply_with == by_id {
+        again.reply_with.clone_from(&kept.reply_with);
+    }
+    if again.conversation_id == by_id {
+        again.conversation_id.clone_from(&kept.conversation_id);
+    }
+    again == *kept.fields()
+}
+
+/// The receiver as an error shows it.
+fn written(receiver: &Receiver) -> String {
+    match receiver {
+        Receiver::One(name) => format!("`{name}`"),
+        Receiver::List(names) => format!("{} receivers", names.len()),
+        Receiver::Capability(name) => format!("an agent that offers `{name}`"),
+    }
 }
 
 fn takes(listing: &Listing, bytes: u64) -> Result<(), Refusal> {

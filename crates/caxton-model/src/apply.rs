@@ -100,7 +100,7 @@ impl State {
                     let seen = PostSeen {
                         at: entry.at,
                         key,
-                        message: without_content(&first.message),
+                        message: first.message.for_retry(),
                         durable,
                     };
                     self.remember_post(client, id, seen);
@@ -471,7 +471,7 @@ fn watched(message: &Message) -> Message {
 }
 
 /// The names of a message, for an answer to a retry.
-fn without_content(message: &Message) -> Message {
+pub(crate) fn without_content(message: &Message) -> Message {
     crate::Fields {
         content: RawJson::default(),
         encoding: None,

@@ -110,7 +110,7 @@ errors! {
     NotFound "CX4005" "not-found" Caller 404 Some(HostCode::NotFound), None, "check the name; `caxton agent list` shows what there is";
     NameTaken "CX4006" "name-taken" Caller 409 None, None, "choose another name, remove the other agent, or update it";
     Conflict "CX4007" "conflict" Caller 409 None, None, "read the present state and try again";
-    DuplicateMessage "CX4008" "duplicate-message" Caller 409 None, None, "use a new `message_id`: this one is too old to be told from a retry";
+    DuplicateMessage "CX4008" "duplicate-message" Caller 409 None, None, "use a new `message_id` for a new message, or repeat the first message as it was";
     MethodNotAllowed "CX4009" "method-not-allowed" Caller 405 None, None, "use one of the methods in the `Allow` header";
     PermissionRequired "CX4010" "permission-required" Denied 403 None, None, "grant the permission that the error names, or remove the import";
     // 5xxx: delivery.

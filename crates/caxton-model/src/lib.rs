@@ -25,6 +25,7 @@ pub mod planted;
 mod profile;
 mod raw_json;
 mod record;
+mod retry;
 mod spec;
 mod spent_ids;
 mod stable_hash;

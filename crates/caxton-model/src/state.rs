@@ -155,7 +155,7 @@ pub struct PostSeen {
     pub at: Timestamp,
     /// What it became: the first delivery.
     pub key: MessageKey,
-    /// The message as sealed, without its content: a retry needs only its names.
+    /// The message with a digest in place of its content: [`Message::for_retry`].
     pub message: Message,
     /// Whether the acceptance survives a power loss.
     pub durable: bool,

@@ -37,7 +37,7 @@ impl Timestamp {
     /// Reads `2026-01-31T12:00:00.5Z` (UTC or with an offset), or the FIPA form `20260131T120000000Z`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        parse_date(text)
+        parse_date(text).filter(|_| is_well_formed(text))
     }
 }
 
@@ -144,6 +144,28 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp(secs * 1_000_000 + micros)).filter(|at| at.has_date())
 }
 
+/// Whether the separators stand where the two forms have them, and the offset is one of the clock.
+fn is_well_formed(text: &str) -> bool {
+    let Some((date, time)) = text.trim().split_once(['T', 't', ' ']) else {
+        return false;
+    };
+    let (clock, offset) = match time.rfind(['+', '-']).map(|at| time.split_at(at)) {
+        Some((clock, offset)) => (clock, offset.get(1..).unwrap_or_default().replace(':', "")),
+        None => (time, "0000".to_owned()),
+    };
+    let below = |text: Option<&str>, end: u32| {
+        text.and_then(|text| text.parse::<u32>().ok())
+            .is_some_and(|number| number < end)
+    };
+    let separated = |text: &str, by: char, at: [usize; 2]| {
+        text.match_indices(by).map(|(found, _)| found).eq(at) || !text.contains(by)
+    };
+    separated(date, '-', [4, 7])
+        && separated(clock, ':', [2, 5])
+        && below(offset.get(0..2), 24)
+        && below(offset.get(2..), 60)
+}
+
 fn split_offset(time: &str) -> Option<(&str, i64)> {
     if let Some(clock) = time.strip_suffix(['Z', 'z']) {
         return Some((clock, 0));
@@ -204,6 +226,38 @@ mod tests {
             "20é60101T0",
             "0000-01-01T00:00:00+01:00",
             "9999-12-31T23:59:59-01:00",
+        ] {
+            assert_eq!(Timestamp::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_one_of_the_calendar() {
+        for good in [
+            "2026-01-31T12:00:00Z",
+            "20260131T120000000Z",
+            "20260131T120000",
+            "2024-02-29T00:00:00Z",
+            "2000-02-29t23:59:60z",
+            "2026-12-31 23:59:59.999+14:00",
+            "2026-01-31T12:00:00-0330",
+        ] {
+            assert!(Timestamp::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "2026-02-30T00:00:00Z",
+            "20260230T000000Z",
+            "2026-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-06-31T12:00:00+01:00",
+            "2026-00-10T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "202-601-31T00:00:00Z",
+            "2026-01-31T1:2:0000Z",
+            "2026-01-31T00:00:00+24:00",
+            "2026-01-31T00:00:00+01:60",
+            "2026-01-31",
         ] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }

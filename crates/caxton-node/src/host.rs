@@ -242,7 +242,7 @@ impl HostCalls for TurnHost {
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode> {
         self.shared
             .meters
-            .guest_metric(&self.spec, kind, name, value)
+            .guest_metric(self.spec.id, kind, name, value)
     }
     fn memory_is(&mut self, bytes: u64) {
         self.memory().guest_bytes = bytes;

@@ -6,6 +6,7 @@ mod budget;
 mod clock;
 mod counted;
 mod gauge;
+mod guest_metrics;
 mod host;
 pub mod journal;
 mod memory;
@@ -28,6 +29,7 @@ pub use activity::{Activity, Census, Footprint, Pulse};
 pub use caxton_engine::EngineError;
 pub use caxton_store::{File, Files, OpenError, RealFiles, StoreOptions};
 pub use clock::shown;
+pub use guest_metrics::{GuestHistogram, GuestMetric, GuestMetrics};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

@@ -8,6 +8,7 @@ use std::{
 
 use caxton_kernel::{Done, Event, Post, Reach, Refusal, shard_of_client};
 use caxton_model::{ConversationLine, DeadLetter, ErrorCode, MessageKey, Micros, Pending};
+use tokio::sync::oneshot;
 
 use crate::{node::Node, request::Posted, shard::ShardMessage, waiters::Wanted};
 
@@ -17,26 +18,35 @@ impl Node {
     /// When this returns, what was accepted is as durable as the answer says.
     /// Cancel: an accepted message stays accepted; a reply stays in the client's mailbox.
     /// Errors: the message is refused, and nothing was recorded.
-    pub async fn post(&self, mut post: Post, wait: Option<Duration>) -> Result<Posted, Refusal> {
-        if let Some(refusal) = self.shared.budget.refuses_bytes() {
-            return Err(refusal);
+    pub async fn post(&self, post: Post, wait: Option<Duration>) -> Result<Posted, Refusal> {
+        match wait {
+            Some(wait) => self.post_until(post, wait, std::future::pending()).await,
+            None => {
+                self.check_room()?;
+                let shard = shard_of_client(&post.client, self.shared.directory.shards());
+                let ask = self.ask(shard, |ticket| Event::Post { ticket, post });
+                posted(ask.await?)
+            }
         }
+    }
+
+    fn check_room(&self) -> Result<(), Refusal> {
+        self.shared.budget.refuses_bytes().map_or(Ok(()), Err)
+    }
+
+    /// The same, waiting for the reply no longer than until `ended`.
+    pub async fn post_until(
+        &self,
+        mut post: Post,
+        wait: Duration,
+        ended: impl Future<Output = ()>,
+    ) -> Result<Posted, Refusal> {
+        self.check_room()?;
         let client = Arc::clone(&post.client);
         let shard = shard_of_client(&client, self.shared.directory.shards());
-        let Some(wait) = wait else {
-            return posted(
-                self.ask(shard, |ticket| Event::Post { ticket, post })
-                    .await?,
-            );
-        };
         // Known before the message is sent, so that no reply can come before the wait has begun.
         let number = self.shared.next_name.fetch_add(1, Ordering::Relaxed);
-        post.fields
-            .reply_with
-            .get_or_insert_with(|| format!("r-{number:x}").into());
-        post.fields
-            .conversation_id
-            .get_or_insert_with(|| format!("c-{number:x}").into());
+        post.fill_names(|| format!("r-{number:x}").into());
         let wanted = Wanted::first(&post.fields);
         let (number, reply) = self.shared.waiters.begin(&client, wanted).ok_or_else(|| {
             Refusal::new(
@@ -57,15 +67,15 @@ impl Node {
             })
             .await?,
         )?;
+        let enough = async {
+            let _ended = tokio::time::timeout(wait, ended).await;
+        };
         if posted.duplicate {
             drop(waiting);
             let wanted = Wanted::again(&posted.message);
-            posted.reply = self.wait_reply(&client, wanted, wait).await?;
+            posted.reply = self.wait_reply(&client, wanted, enough).await?;
         } else {
-            posted.reply = tokio::time::timeout(wait, reply)
-                .await
-                .ok()
-                .and_then(Result::ok);
+            posted.reply = until(reply, enough).await;
         }
         Ok(posted)
     }
@@ -75,7 +85,7 @@ impl Node {
         &self,
         client: &Arc<str>,
         wanted: Wanted,
-        wait: Duration,
+        enough: impl Future<Output = ()>,
     ) -> Result<Option<Pending>, Refusal> {
         let Some((number, reply)) = self.shared.waiters.begin(client, wanted.clone()) else {
             return Ok(None);
@@ -92,10 +102,7 @@ impl Node {
         {
             return Ok(Some(found));
         }
-        Ok(tokio::time::timeout(wait, reply)
-            .await
-            .ok()
-            .and_then(Result::ok))
+        Ok(until(reply, enough).await)
     }
 
     /// A client's replies, oldest first; all of them are durable.
@@ -185,6 +192,18 @@ impl Node {
             }
         }
         Ok(all)
+    }
+}
+
+/// The reply, unless it is not there when `enough` ends.
+async fn until(
+    reply: oneshot::Receiver<Pending>,
+    enough: impl Future<Output = ()>,
+) -> Option<Pending> {
+    tokio::select! {
+        biased;
+        reply = reply => reply.ok(),
+        () = enough => None,
     }
 }
 

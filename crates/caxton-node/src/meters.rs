@@ -11,12 +11,7 @@ use caxton_engine::{MetricKind, Usage};
 use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
 use crossbeam_utils::CachePadded;
 
-use crate::activity::Activity;
-
-/// Names of metrics one guest may have.
-///
-/// Each is a time series for whoever scrapes; 100 is what the contract promises.
-const GUEST_METRICS_MAX: usize = 100;
+use crate::{activity::Activity, guest_metrics::GuestMetrics};
 
 /// Parts of what is known of agents, each with a lock.
 const PARTS: usize = 32;
@@ -35,7 +30,7 @@ struct AgentMeters {
     used: [(u64, u64); LimitName::ALL.len()],
     /// Limits that were reached, and when last: few ever are.
     breaches: Vec<(LimitName, Timestamp)>,
-    guest_metrics: Vec<String>,
+    guest_metrics: GuestMetrics,
 }
 
 impl AgentMeters {
@@ -204,44 +199,22 @@ impl Meters {
         known.agents.remove(&agent);
         known.recent.remove(&agent);
     }
-    /// Passes on a guest's own metric, as `caxton_guest_NAME{agent}`.
+    /// Takes a value of a guest's own metric.
     pub(crate) fn guest_metric(
         &self,
-        spec: &AgentSpec,
+        agent: AgentId,
         kind: MetricKind,
         name: &str,
         value: f64,
     ) -> Result<(), HostCode> {
-        let fits = !name.is_empty()
-            && name.len() <= 100
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !fits || !value.is_finite() {
-            return Err(HostCode::Malformed);
-        }
-        {
-            let mut known = self.known(spec.id);
-            let names = &mut known.agents.entry(spec.id).or_default().guest_metrics;
-            if !names.iter().any(|known| known == name) {
-                if names.len() >= GUEST_METRICS_MAX {
-                    return Err(HostCode::QuotaReached);
-                }
-                names.push(name.to_owned());
-            }
-        }
-        let full = format!("caxton_guest_{name}");
-        let agent = spec.name.as_str().to_owned();
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a counter grows by whole steps; negative steps are none"
-        )]
-        match kind {
-            MetricKind::Counter => {
-                metrics::counter!(full, "agent" => agent).increment(value.max(0.0) as u64);
-            }
-            MetricKind::Gauge => metrics::gauge!(full, "agent" => agent).set(value),
-            MetricKind::Histogram => metrics::histogram!(full, "agent" => agent).record(value),
-        }
-        Ok(())
+        let mut known = self.known(agent);
+        let meters = known.agents.entry(agent).or_default();
+        meters.guest_metrics.record(kind, name, value)
+    }
+    /// What a guest has recorded about itself.
+    pub(crate) fn guest_metrics(&self, agent: AgentId) -> Option<GuestMetrics> {
+        let known = self.known(agent);
+        let metrics = &known.agents.get(&agent)?.guest_metrics;
+        metrics.iter().next().is_some().then(|| metrics.clone())
     }
 }

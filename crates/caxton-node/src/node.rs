@@ -21,6 +21,7 @@ use crate::{
     activity::{Footprint, Pulse},
     budget::{self, Budget},
     clock,
+    guest_metrics::GuestMetrics,
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
@@ -320,6 +321,15 @@ impl Node {
     /// Memory of agents after their last turn, into the second of each pair. Unit: bytes.
     pub fn memory_bytes(&self, agents: &mut [(caxton_model::AgentId, u64)]) {
         self.shared.meters.memory_bytes(agents);
+    }
+    /// Agents whose guests have recorded metrics of their own, with those.
+    #[must_use]
+    pub fn guest_metrics(&self) -> Vec<(Listing, GuestMetrics)> {
+        let recorded = |listing: Listing| {
+            let metrics = self.shared.meters.guest_metrics(listing.spec.id)?;
+            Some((listing, metrics))
+        };
+        self.agents().into_iter().filter_map(recorded).collect()
     }
     /// Where the process's memory is; `None`: the runtime is going down.
     pub async fn footprint(&self) -> Option<Footprint> {

@@ -8,7 +8,8 @@ use caxton_node::Node;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    ServerLimits, auth::Tokens, body::Bodies, edge, idempotency::Idempotency, metrics::Metrics,
+    ServerLimits, auth::Tokens, body_room::BodyRoom, edge, idempotency::Idempotency,
+    metrics::Metrics,
 };
 
 /// What all requests share.
@@ -17,7 +18,7 @@ pub(crate) struct App {
     pub(crate) limits: ServerLimits,
     pub(crate) tokens: Tokens,
     pub(crate) idempotency: Idempotency,
-    pub(crate) bodies: Bodies,
+    pub(crate) bodies: BodyRoom,
     pub(crate) metrics: Metrics,
     /// A permit for each stream.
     pub(crate) streams: Arc<Semaphore>,

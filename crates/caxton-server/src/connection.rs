@@ -3,7 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -11,13 +16,15 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     ServerLimits,
     app::closed,
+    connections::{Connection, Connections},
+    descriptors,
     stall::Stall,
     tasks::{self, Task},
 };
@@ -36,6 +43,9 @@ content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\
 \"detail\":\"the node has as many connections as it takes\",\"remedy\":\"try again, with fewer connections\",\
 \"request_id\":\"none\",\"retry_after_secs\":1}                   ";
 
+/// How long accepting pauses after the system has refused a connection.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Everything a connection needs.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
@@ -43,82 +53,114 @@ pub(crate) struct Door {
     pub(crate) router: Router,
     pub(crate) limits: ServerLimits,
     pub(crate) closing: watch::Receiver<bool>,
-    /// A permit for each connection; all of them are back when all connections have ended.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) connections: Connections,
 }
 
 impl Door {
     /// Takes connections until the server is closing.
     pub(crate) async fn accept(mut self) {
+        let mut paused = false;
         loop {
             let taken = tokio::select! {
                 taken = self.listener.accept() => taken,
                 () = closed(&mut self.closing) => return,
             };
             match taken {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((stream, peer)) => {
+                    paused = false;
+                    self.admit(stream, peer).await;
+                }
                 Err(error) => {
-                    // Mostly no file descriptors left: others must end before another can begin.
-                    tracing::warn!(%error, "taking a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    // Mostly no file descriptors are left: one of a stranger's is given back.
+                    if !std::mem::replace(&mut paused, true) {
+                        tracing::warn!(%error, "no connection can be taken; trying again");
+                    }
+                    self.connections.close_oldest_stranger().await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let is_full = !self.connections.has_room() || descriptors::is_needed(&stream);
+        if is_full && !self.connections.close_oldest_stranger().await {
             // The socket is new, so its buffer takes this at once; if not, closing says enough.
             let _ = stream.try_write(BUSY);
             return;
-        };
+        }
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "switching Nagle's algorithm off");
         }
-        let (tls, router) = (self.tls.clone(), self.router.clone());
-        let (limits, closing) = (self.limits.clone(), self.closing.clone());
-        tasks::start(Task::Connection, async move {
-            match tls {
-                None => serve(stream, router, &limits, closing).await,
-                Some(tls) => match tokio::time::timeout(limits.head_timeout, tls.accept(stream))
-                    .await
-                {
-                    Ok(Ok(stream)) => serve(stream, router, &limits, closing).await,
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
-                    Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
-                },
+        let connection = self.connections.enter();
+        let number = connection.number();
+        let serving = Serving {
+            router: self.router.clone(),
+            limits: self.limits.clone(),
+            connection,
+        };
+        let (tls, mut closing) = (self.tls.clone(), self.closing.clone());
+        let head_timeout = self.limits.head_timeout;
+        let task = tasks::start(Task::Connection, async move {
+            let Some(tls) = tls else {
+                return serving.serve(stream, closing).await;
+            };
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(head_timeout, tls.accept(stream)) => shaken,
+                () = closed(&mut closing) => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => serving.serve(stream, closing).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             }
-            drop(permit);
         });
+        self.connections.keep_task(number, task);
     }
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve<S>(
-    stream: S,
-    router: Router,
-    limits: &ServerLimits,
-    mut closing: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let stream = TokioIo::new(Stall::new(stream, limits.write_pause_max));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_headers(HEADERS_PARSED_MAX)
-        .max_buf_size(HEAD_BUFFER_BYTES)
-        .serve_connection(stream, TowerToHyperService::new(router));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = closed(&mut closing) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// What serves one connection.
+pub(crate) struct Serving {
+    pub(crate) router: Router,
+    pub(crate) limits: ServerLimits,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl Serving {
+    /// Serves it until it ends.
+    pub(crate) async fn serve<S>(self, stream: S, mut closing: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = TokioIo::new(Stall::new(stream, self.limits.write_pause_max));
+        let router = TowerToHyperService::new(self.router);
+        let own = Arc::clone(&self.connection);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            own.asks();
+            request.extensions_mut().insert(Arc::clone(&own));
+            router.call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head_timeout)
+            .max_headers(HEADERS_PARSED_MAX)
+            .max_buf_size(HEAD_BUFFER_BYTES)
+            .serve_connection(stream, service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = closed(&mut closing) => {
+                if !self.connection.has_asked() {
+                    // Half a request is nothing to wait for.
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 

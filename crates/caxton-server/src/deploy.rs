@@ -8,14 +8,14 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use caxton_api::{AgentConfig, Problem};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentName, AgentSpec, AskedLimits, ErrorCode};
+use caxton_model::{AgentName, AgentSpec, AskedLimits, Digest, ErrorCode};
 use caxton_node::Deploy;
 use caxton_package::Manifest;
-use http::header;
+use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
 use crate::{
-    body::{explain, media_type, read_json},
+    body::{explain, media_type, must_be_plain, read_json},
     call::Call,
     manifest, names,
     query::unknown,
@@ -29,10 +29,40 @@ const VERSION_BYTES_MAX: usize = 128;
 /// Capabilities one deployment may declare.
 const DECLARED_MAX: usize = 1_000;
 
-struct Given {
+/// A deployment as it was asked for, in either form.
+pub(crate) struct Given {
     module: Bytes,
     config: AgentConfig,
-    manifest: Option<Manifest>,
+    /// The text of `caxton.toml`.
+    manifest: Option<Bytes>,
+}
+
+impl Given {
+    /// Reads it.
+    pub(crate) async fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Failure> {
+        match media_type(headers).eq_ignore_ascii_case("multipart/form-data") {
+            true => read_form(headers, body.clone()).await,
+            false => read_body(body),
+        }
+    }
+    /// The same for every request that asks for the same, however it is written.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let settings = serde_json::to_vec(&self.config).unwrap_or_default();
+        let parts = [
+            Digest::of(&self.module),
+            Digest::of(&settings),
+            Digest::of(self.manifest.as_deref().unwrap_or_default()),
+        ];
+        Digest::of(&parts.map(|part| *part.as_bytes()).concat())
+    }
+    fn manifest(&self) -> Result<Option<Manifest>, Failure> {
+        let Some(bytes) = &self.manifest else {
+            return Ok(None);
+        };
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| Refusal::new(ErrorCode::InvalidManifest, "the manifest is not UTF-8"))?;
+        manifest::read(text).map(Some)
+    }
 }
 
 /// Reads what is to be deployed. `updates`: the agent it takes the place of; `None`: a new one.
@@ -42,16 +72,9 @@ pub(crate) async fn read(
     call: &Call,
     updates: Option<&AgentSpec>,
 ) -> Result<(Deploy, Vec<String>), Failure> {
-    let multipart = media_type(&call.headers).eq_ignore_ascii_case("multipart/form-data");
-    let given = match multipart {
-        true => read_form(call).await?,
-        false => read_body(&call.body)?,
-    };
-    let Given {
-        module,
-        config,
-        manifest,
-    } = given;
+    let given = Given::read(&call.headers, &call.body).await?;
+    let manifest = given.manifest()?;
+    let Given { module, config, .. } = given;
     let name = match updates {
         Some(spec) => spec.name.clone(),
         None => new_name(call, &config, manifest.as_ref())?,
@@ -176,13 +199,13 @@ fn read_body(body: &[u8]) -> Result<Given, Failure> {
 }
 
 /// The form: parts `module`, `config` (JSON) and `manifest` (TOML).
-async fn read_form(call: &Call) -> Result<Given, Failure> {
+async fn read_form(headers: &HeaderMap, body: Bytes) -> Result<Given, Failure> {
     const PARTS: [&str; 3] = ["module", "config", "manifest"];
     let wrong = |error: axum::extract::multipart::MultipartError| {
         Failure::malformed(format!("the form: {}", error.body_text()))
     };
-    let mut request = Request::new(Body::from(call.body.clone()));
-    if let Some(media_type) = call.headers.get(header::CONTENT_TYPE) {
+    let mut request = Request::new(Body::from(body));
+    if let Some(media_type) = headers.get(header::CONTENT_TYPE) {
         request
             .headers_mut()
             .insert(header::CONTENT_TYPE, media_type.clone());
@@ -201,6 +224,7 @@ async fn read_form(call: &Call) -> Result<Given, Failure> {
             "manifest" => &mut text,
             other => return Err(unknown(other, PARTS.into_iter(), "part of the form")),
         };
+        must_be_plain(part.headers())?;
         let bytes = part.bytes().await.map_err(wrong)?;
         if name != "module" && bytes.len() > PART_BYTES_MAX {
             let detail = format!("part `{name}` has at most {PART_BYTES_MAX} bytes");
@@ -208,7 +232,7 @@ async fn read_form(call: &Call) -> Result<Given, Failure> {
         }
         if slot.replace(bytes).is_some() {
             return Err(Failure::malformed(format!(
-                "part `{name}` stands there twice"
+                "the form contains the part `{name}` twice"
             )));
         }
     }
@@ -217,19 +241,10 @@ async fn read_form(call: &Call) -> Result<Given, Failure> {
         Some(bytes) => read_json(&bytes)?,
         None => AgentConfig::default(),
     };
-    let manifest = match text {
-        Some(bytes) => {
-            let text = std::str::from_utf8(&bytes).map_err(|_| {
-                Refusal::new(ErrorCode::InvalidManifest, "the manifest is not UTF-8")
-            })?;
-            Some(manifest::read(text)?)
-        }
-        None => None,
-    };
     Ok(Given {
         module,
         config,
-        manifest,
+        manifest: text,
     })
 }
 

@@ -1,22 +1,28 @@
 //! What every request passes, in this order: a name, headers, route, method, token, query, body,
 //! idempotency key; then its route, within a time-out; then log and metrics.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
-use caxton_api::{IDEMPOTENCY_KEY, Method, REQUEST_ID, ROUTES, Route, RouteId};
+use bytes::Bytes;
+use caxton_api::{
+    IDEMPOTENCY_KEY, Method, NewToken, REQUEST_ID, ROUTES, Registration, Route, RouteId,
+    StopRequest,
+};
 use caxton_model::{Digest, ErrorCode};
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts, uri::Authority};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    app::{App, Group},
+    app::{App, Group, closed},
     auth::Caller,
-    body::{ReadBody, media_type, must_be_json},
+    body::{self, BodyMax, ReadBody, media_type, must_be_json, must_be_plain, read_json},
     call::Call,
-    idempotency::Begun,
+    connections::Connection,
+    deploy,
+    idempotency::{Asked, Begun},
     query::{Query, path_parameters},
     refuse::{Answered, Failure},
     routes,
@@ -46,7 +52,7 @@ pub(crate) async fn answer(app: Arc<App>, group: Option<Group>, request: Request
     let shared = Arc::clone(&app);
     let work = async {
         let route = found?;
-        pass(shared, route, parts, body, trace).await
+        pass(shared, route, parts, body, trace, &request_id).await
     };
     let answered = AssertUnwindSafe(work)
         .catch_unwind()
@@ -91,6 +97,7 @@ fn find(group: Option<&Group>, parts: &Parts) -> Result<&'static Route, Failure>
             "path and query have at most {TARGET_BYTES_MAX} bytes"
         )));
     }
+    check_host(parts)?;
     let Some(group) = group else {
         return Err(unknown_path(parts.uri.path()));
     };
@@ -113,6 +120,37 @@ fn find(group: Option<&Group>, parts: &Parts) -> Result<&'static Route, Failure>
         parts.uri.path()
     );
     Err(Failure::new(ErrorCode::MethodNotAllowed, detail).with_header(header::ALLOW, &allowed))
+}
+
+/// Source: RFC 9112, section 3.2: one `Host` with a host in it, which HTTP/1.0 alone may leave out.
+fn check_host(parts: &Parts) -> Result<(), Failure> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let wrong = match (hosts.next(), hosts.next()) {
+        (None, _) if parts.version < Version::HTTP_11 => return Ok(()),
+        (None, _) => "the request has no header `Host`".to_owned(),
+        (Some(_), Some(_)) => "the request has more than one header `Host`".to_owned(),
+        (Some(host), None) if is_host(host.as_bytes()) => return Ok(()),
+        (Some(host), None) => {
+            let shown = String::from_utf8_lossy(host.as_bytes());
+            let shown: String = shown.chars().take(100).collect();
+            format!("the header `Host` is `{shown}`, which is no host with an optional port")
+        }
+    };
+    let mut failure = Failure::malformed(wrong);
+    "send one header `Host` with the node's host and port".clone_into(&mut failure.problem.remedy);
+    Err(failure)
+}
+
+/// Whether this is a host with an optional port. It may be empty: a target may have no host.
+fn is_host(bytes: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(bytes) else {
+        return bytes.is_empty();
+    };
+    let host = authority.host();
+    // A name before the host, or a port that is no number, is neither.
+    let rest = authority.as_str().strip_prefix(host);
+    !host.is_empty()
+        && rest.is_some_and(|rest| matches!(rest, "" | ":") || authority.port_u16().is_some())
 }
 
 fn unknown_path(path: &str) -> Failure {
@@ -140,6 +178,20 @@ fn check_headers(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Who asks, and whether it may ask this; its connection is its own from now on.
+fn caller_of(app: &App, route: &Route, parts: &Parts) -> Result<Caller, Failure> {
+    match route.scope {
+        None => Ok(Caller::nobody()),
+        Some(scope) => {
+            let caller = app.tokens.caller(&parts.headers)?;
+            if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+                connection.belongs_to(&caller)?;
+            }
+            caller.with(scope)
+        }
+    }
+}
+
 /// Everything between the route and its answer.
 async fn pass(
     app: Arc<App>,
@@ -147,24 +199,34 @@ async fn pass(
     parts: Parts,
     body: Body,
     trace: TraceContext,
+    request_id: &str,
 ) -> Answered {
     check_headers(&app, &parts.headers)?;
-    let caller = match route.scope {
-        None => Caller::nobody(),
-        Some(scope) => app.tokens.caller(&parts.headers)?.with(scope)?,
-    };
+    let caller = caller_of(&app, route, &parts)?;
     let query = Query::read(route, parts.uri.query().unwrap_or_default())?;
-    let ReadBody { bytes, room } = read_body(&app, route, &parts.headers, body).await?;
-    let key = route
-        .takes_idempotency_key()
-        .then(|| key_of(&parts.headers))
-        .transpose()?
-        .flatten();
+    let mut closing = app.closing.clone();
+    let ReadBody { bytes, room } = tokio::select! {
+        biased;
+        read = read_body(&app, route, &caller, &parts.headers, body) => read?,
+        () = closed(&mut closing) => {
+            let detail = "the server is shutting down, and the body was not there in full";
+            return Err(Failure::new(ErrorCode::ShuttingDown, detail));
+        }
+    };
+    let path = path_parameters(route.path, parts.uri.path());
+    let key = match route.takes_idempotency_key() {
+        true => key_of(&parts.headers)?,
+        false => None,
+    };
     let claim = match key {
         // A message's key is its `message_id`, which the journal remembers.
         Some(key) if route.id != RouteId::SendMessage => {
-            let fingerprint = fingerprint(&parts, &bytes);
-            match app.idempotency.begin(&caller, &key, fingerprint)? {
+            let asked = Asked {
+                fingerprint: fingerprint(route, &path, &query, &parts.headers, &bytes).await?,
+                what: format!("{} {}", parts.method, parts.uri.path()),
+                request_id: request_id.to_owned(),
+            };
+            match app.idempotency.begin(&caller, &key, asked)? {
                 Begun::Again(response) => return Ok(response),
                 Begun::First(claim) => Some(claim),
             }
@@ -172,7 +234,7 @@ async fn pass(
         _ => None,
     };
     let call = Call {
-        path: path_parameters(route.path, parts.uri.path()),
+        path,
         app: Arc::clone(&app),
         route,
         caller,
@@ -196,10 +258,8 @@ async fn pass(
     match (claim, answered) {
         (None, answered) => answered,
         (Some(claim), Ok(response)) => Ok(claim.finish(response).await),
-        (Some(claim), Err(failure)) => {
-            drop(claim);
-            Err(failure)
-        }
+        // The claim is given up: the key is free again.
+        (Some(_), Err(failure)) => Err(failure),
     }
 }
 
@@ -215,6 +275,7 @@ fn asked_wait(app: &App, call: &Call) -> Duration {
 async fn read_body(
     app: &App,
     route: &'static Route,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<ReadBody, Failure> {
@@ -238,14 +299,17 @@ async fn read_body(
     if bytes_max == 0 {
         // Whatever was sent is left to the connection, which drops it.
         return Ok(ReadBody {
-            bytes: bytes::Bytes::new(),
+            bytes: Bytes::new(),
             room: None,
         });
     }
-    let read = app
-        .bodies
-        .read(headers, body, bytes_max, code, limits)
-        .await?;
+    must_be_plain(headers)?;
+    let max = BodyMax {
+        bytes: bytes_max,
+        code,
+    };
+    let room = app.bodies.begin(&caller.id);
+    let read = body::read(headers, body, room, max, limits).await?;
     match route.body {
         Takes::OptionalJson(_) if read.bytes.is_empty() => {}
         Takes::Module(..) if multipart => {}
@@ -265,9 +329,28 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     }
 }
 
-fn fingerprint(parts: &Parts, body: &[u8]) -> Digest {
-    let head = format!("{} {}\n", parts.method, parts.uri);
-    let mut all = head.into_bytes();
-    all.extend_from_slice(Digest::of(body).as_bytes());
-    Digest::of(&all)
+/// The same for every request that asks a route for the same, however it is written.
+async fn fingerprint(
+    route: &'static Route,
+    path: &BTreeMap<&'static str, Vec<u8>>,
+    query: &Query,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Digest, Failure> {
+    let body = match route.id {
+        RouteId::DeployAgent | RouteId::UpdateAgent => {
+            deploy::Given::read(headers, body).await?.fingerprint()
+        }
+        RouteId::StopAgent if body.is_empty() => parsed(&StopRequest::default()),
+        RouteId::StopAgent => parsed(&read_json::<StopRequest>(body)?),
+        RouteId::RegisterAgent => parsed(&read_json::<Registration>(body)?),
+        RouteId::CreateToken => parsed(&read_json::<NewToken>(body)?),
+        _ => Digest::of(body),
+    };
+    let place = format!("{:?} {path:?} {query:?}", route.id);
+    Ok(Digest::of(&[place.as_bytes(), body.as_bytes()].concat()))
+}
+
+fn parsed<T: serde::Serialize>(body: &T) -> Digest {
+    Digest::of(&serde_json::to_vec(body).unwrap_or_default())
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 /// The server's limits.
 #[derive(Debug, Clone)]
 pub struct ServerLimits {
-    /// Connections at the same time; more are answered 503 and closed.
+    /// Connections at the same time; fewer where the process may not open as many files.
     ///
-    /// Each takes a file descriptor and some 10 KiB; most systems allow 1,024 descriptors or more
-    /// and the node needs some for itself.
+    /// Where there are as many, the oldest one that has shown no token is closed for the next; if
+    /// all have shown one, the next is answered 503. One token may have three quarters of what the
+    /// other tokens leave. Each connection takes a file descriptor and some 10 KiB.
     pub connections_max: usize,
     /// Event and log streams at the same time; more are answered 429.
     ///
@@ -21,9 +22,11 @@ pub struct ServerLimits {
     pub header_bytes_max: usize,
     /// How long a client may take for the head of a request, and may stay idle between two.
     pub head_timeout: Duration,
-    /// How long a client may take for the body.
-    pub body_timeout: Duration,
-    /// How long a client may send nothing in the middle of a body.
+    /// How fast a body must come, on average. Slower: 408. Unit: bytes a second.
+    ///
+    /// What has arrived takes memory until the rest is there. A phone on a bad line is faster.
+    pub body_rate_min: usize,
+    /// How long a client may send nothing in the middle of a body; once, beyond what the rate allows.
     pub body_pause_max: Duration,
     /// How long a client may leave bytes of an answer unread.
     pub write_pause_max: Duration,
@@ -35,7 +38,8 @@ pub struct ServerLimits {
     pub json_bytes_max: usize,
     /// Bytes of a body with a module: 32 MiB and room for the settings; a third more in base64.
     pub module_bytes_max: usize,
-    /// Bytes of all bodies that are being read or worked on.
+    /// Bytes of all bodies that are being read or worked on. One caller may hold as many as are
+    /// free beside it.
     pub bodies_bytes_max: usize,
     /// The longest that a request may wait for a message.
     pub wait_max: Duration,
@@ -51,7 +55,7 @@ impl Default for ServerLimits {
             headers_max: 100,
             header_bytes_max: 32 << 10,
             head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(120),
+            body_rate_min: 16 << 10,
             body_pause_max: Duration::from_secs(10),
             write_pause_max: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),

@@ -7,7 +7,6 @@ use std::{
     io,
     os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -15,19 +14,20 @@ use axum::Router;
 use caxton_api::SOCKET_FILE;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, watch},
+    sync::watch,
 };
 
 use crate::{
     ServeError, ServerLimits,
     app::closed,
-    connection::{BUSY, serve},
+    connection::{BUSY, Serving},
+    connections::Connections,
     tasks::{self, Task},
 };
 
 /// Connections over the socket at the same time. They are not counted with those of the network, so
 /// that the operator gets in while the network's are all taken.
-const CONNECTIONS_MAX: u32 = 64;
+const CONNECTIONS_MAX: usize = 64;
 /// The longest path that the system takes for a socket. Unit: bytes.
 const PATH_BYTES_MAX: usize = 107;
 /// How long accepting pauses after the system has refused a connection.
@@ -40,7 +40,7 @@ pub(crate) struct LocalDoor {
     router: Router,
     limits: ServerLimits,
     closing: watch::Receiver<bool>,
-    room: Arc<Semaphore>,
+    connections: Connections,
 }
 
 impl LocalDoor {
@@ -64,7 +64,7 @@ impl LocalDoor {
             router,
             limits,
             closing,
-            room: Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)),
+            connections: Connections::new(CONNECTIONS_MAX),
         })
     }
 
@@ -85,21 +85,24 @@ impl LocalDoor {
         }
         // The next client finds no socket of a node that is gone.
         let _ = fs::remove_file(&self.path);
-        let _ = self.room.acquire_many(CONNECTIONS_MAX).await;
+        self.connections.all_ended().await;
     }
 
     fn admit(&self, stream: UnixStream) {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+        if !self.connections.has_room() {
             // The socket is new, so its buffer takes this at once; if not, closing says enough.
             let _ = stream.try_write(BUSY);
             return;
         };
-        let (router, limits) = (self.router.clone(), self.limits.clone());
-        let closing = self.closing.clone();
-        tasks::start(Task::Connection, async move {
-            serve(stream, router, &limits, closing).await;
-            drop(permit);
-        });
+        let serving = Serving {
+            router: self.router.clone(),
+            limits: self.limits.clone(),
+            connection: self.connections.enter(),
+        };
+        tasks::start(
+            Task::Connection,
+            serving.serve(stream, self.closing.clone()),
+        );
     }
 }
 

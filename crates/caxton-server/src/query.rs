@@ -17,19 +17,24 @@ impl Query {
     /// Errors: `unknown-field` with the nearest name, `malformed-request` for a name given twice.
     pub(crate) fn read(route: &'static Route, text: &str) -> Result<Self, Failure> {
         let mut query = Self::default();
+        // Checked first: the reader of pairs replaces what is not UTF-8, and the replacement is a
+        // character that a query may contain.
+        if percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .is_err()
+        {
+            return Err(Failure::malformed(
+                "the query is not UTF-8 after its percent-encoding is undone",
+            ));
+        }
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             let known = route.query_names().find(|known| *known == name);
             let Some(known) = known else {
                 return Err(unknown(&name, route.query_names(), "query parameter"));
             };
-            if value.contains('\u{fffd}') {
-                return Err(Failure::malformed(format!(
-                    "query parameter `{known}` is not UTF-8"
-                )));
-            }
             if query.0.insert(known, value.into_owned()).is_some() {
                 return Err(Failure::malformed(format!(
-                    "query parameter `{known}` stands there twice"
+                    "the query contains the parameter `{known}` twice"
                 )));
             }
         }
@@ -140,6 +145,33 @@ mod tests {
         }
         let none = Query::read(route(RouteId::GetJournal), "x=1").unwrap_err();
         assert!(none.problem.detail.contains("there are none"));
+    }
+
+    #[test]
+    fn only_bytes_that_are_no_utf_8_are_called_so() {
+        let agents = route(RouteId::ListAgents);
+        for (query, value) in [
+            ("name=%EF%BF%BD", "\u{fffd}"),
+            ("name=a\u{fffd}b", "a\u{fffd}b"),
+            ("name=%F0%9F%A6%80+%2B%26", "🦀 +&"),
+            ("&&name=a%3Db=c&", "a=b=c"),
+            ("name", ""),
+            ("na%6De=x", "x"),
+            ("name=100%", "100%"),
+        ] {
+            let read = Query::read(agents, query).unwrap();
+            assert_eq!(read.get("name"), Some(value), "{query}");
+        }
+        for bad in [
+            "name=%FF",
+            "name=%ED%A0%80",
+            "name=%C0%AF",
+            "name=%F0%9F%A6",
+            "%FF=x",
+        ] {
+            let error = Query::read(agents, bad).unwrap_err();
+            assert!(error.problem.detail.contains("not UTF-8"), "{bad}");
+        }
     }
 
     #[test]

@@ -10,11 +10,13 @@ use tokio::{
 };
 
 use crate::{
-    ServeError, ServerOptions,
+    ServeError, ServerLimits, ServerOptions,
     app::{App, router},
     auth::Tokens,
-    body::Bodies,
+    body_room::BodyRoom,
     connection::Door,
+    connections::Connections,
+    descriptors,
     idempotency::Idempotency,
     local_door::LocalDoor,
     metrics::Metrics,
@@ -28,11 +30,18 @@ pub struct Server {
     scheme: &'static str,
     app: Arc<App>,
     closing: watch::Sender<bool>,
-    room: Arc<Semaphore>,
-    connections_max: u32,
+    connections: Connections,
     accepting: JoinHandle<()>,
     local: Option<JoinHandle<()>>,
     upkeep: JoinHandle<()>,
+}
+
+/// Whether others than this machine can reach a server at this address.
+///
+/// An IPv4 address that is written as IPv6 (`[::ffff:127.0.0.1]`) is judged as the IPv4 address.
+#[must_use]
+pub fn is_public(listen: SocketAddr) -> bool {
+    !listen.ip().to_canonical().is_loopback()
 }
 
 /// Serves a node over HTTP.
@@ -46,7 +55,7 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         allow_plain_public,
         limits,
     } = options;
-    if tls.is_none() && !allow_plain_public && !listen.ip().is_loopback() {
+    if tls.is_none() && !allow_plain_public && is_public(listen) {
         return Err(ServeError::PlainPublic { listen });
     }
     let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
@@ -55,19 +64,18 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
     let listener = TcpListener::bind(listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
     let (closing, closed) = watch::channel(false);
-    let connections_max = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
+    let connections = Connections::new(connections_max(&limits, &listener));
     let app = Arc::new(App {
         node,
         tokens,
         idempotency: Idempotency::default(),
-        bodies: Bodies::new(limits.bodies_bytes_max),
+        bodies: BodyRoom::new(limits.bodies_bytes_max),
         metrics: Metrics::install(),
         streams: Arc::new(Semaphore::new(limits.streams_max)),
         boot: format!("{:08x}", rand::random::<u32>()),
         closing: closed.clone(),
         limits: limits.clone(),
     });
-    let room = Arc::new(Semaphore::new(limits.connections_max));
     let local = match &app.node.options().data {
         Some(data) => Some(LocalDoor::open(
             data,
@@ -83,7 +91,7 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         router: router(&app),
         limits,
         closing: closed,
-        room: Arc::clone(&room),
+        connections: connections.clone(),
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(%address, scheme, "listening");
@@ -92,13 +100,26 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
         address,
         scheme,
         closing,
-        room,
-        connections_max,
+        connections,
         accepting: tasks::start(Task::Accept, door.accept()),
         local: local.map(|door| tasks::start(Task::Accept, door.accept())),
         upkeep: tasks::start(Task::Upkeep, async move { keeper.metrics.keep().await }),
         app,
     })
+}
+
+/// As many connections as are allowed, and as the process has file descriptors for.
+fn connections_max(limits: &ServerLimits, listener: &TcpListener) -> usize {
+    let room = descriptors::room_behind(listener);
+    if room < limits.connections_max {
+        tracing::warn!(
+            wanted = limits.connections_max,
+            taken = room,
+            "fewer connections are taken than `connections_max` says, because this process may \
+             open too few files; raise its limit (`ulimit -n`)"
+        );
+    }
+    room.min(limits.connections_max)
 }
 
 impl Server {
@@ -125,9 +146,8 @@ impl Server {
         self.upkeep.abort();
         // It ends at once; that it did is all there is to know.
         let _ = self.accepting.await;
-        let all = self.room.acquire_many(self.connections_max);
         let ended = async {
-            let _ = all.await;
+            self.connections.all_ended().await;
             if let Some(local) = self.local {
                 let _ = local.await;
             }

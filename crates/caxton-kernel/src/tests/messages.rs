@@ -74,16 +74,16 @@ fn a_retry_with_the_same_id_is_harmless_for_a_day() {
             deploy a
             post c -> a request id=one {"n": 1}
               journal 0-4 posted [request agent:10]
-              answer 2: posted m-0-4-0 conv=c-0-4 to 1 durable
-              run a 2 message c -> a request {"n": 1} conv=c-0-4
+              answer 2: posted m-0-4-0 conv=c-97d70630906e3d739782a136 to 1 durable
+              run a 2 message c -> a request {"n": 1} conv=c-97d70630906e3d739782a136
             turn a ok
               journal 0-5 turn 2 returned 0
             post c -> a request id=one {"n": 1}
-              answer 3: posted m-0-4-0 conv=c-0-4 to 1 durable duplicate
+              answer 3: posted m-0-4-0 conv=c-97d70630906e3d739782a136 to 1 durable duplicate
             post d -> a request id=one {"n": 1}
               journal 0-6 posted [request agent:10]
-              answer 4: posted m-0-6-0 conv=c-0-6 to 1 durable
-              run a 3 message d -> a request {"n": 1} conv=c-0-6
+              answer 4: posted m-0-6-0 conv=c-79818e87dc80da13a1325aef to 1 durable
+              run a 3 message d -> a request {"n": 1} conv=c-79818e87dc80da13a1325aef
             turn a ok
               journal 0-7 turn 3 returned 0
             tick 24h
@@ -91,8 +91,8 @@ fn a_retry_with_the_same_id_is_harmless_for_a_day() {
               answer 5: refused duplicate-message: message id `one` was used at 2026-01-01T00:00:00.000000Z
             post c -> a request id=two {"n": 1}
               journal 0-8 posted [request agent:10]
-              answer 6: posted m-0-8-0 conv=c-0-8 to 1 durable
-              run a 4 message c -> a request {"n": 1} conv=c-0-8
+              answer 6: posted m-0-8-0 conv=c-be135e8eb3cdb5eceae1fcfa to 1 durable
+              run a 4 message c -> a request {"n": 1} conv=c-be135e8eb3cdb5eceae1fcfa
         "#]],
     );
 }

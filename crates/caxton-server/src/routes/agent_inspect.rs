@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::agents::{meant, meant_id};
 use crate::{
     call::Call,
+    paging::page_behind,
     refuse::{Answered, Failure, json, with_type},
     views,
 };
@@ -25,15 +26,8 @@ pub(super) async fn messages(call: Call) -> Answered {
         .query
         .parsed("cursor", "the `next_cursor` of the page before")?;
     let mailbox = call.app.node.mailbox(&id).await?;
-    // The order is that of arrival, so the cursor is a place in it, not a number to compare with.
-    let begin = cursor
-        .and_then(|cursor| mailbox.iter().position(|mail| mail.key == cursor))
-        .map_or(0, |at| at + 1);
-    let rest = mailbox.get(begin..).unwrap_or_default();
-    let items: Vec<_> = rest.iter().take(limit).map(views::mail).collect();
-    let more = rest.len() > items.len();
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
-    json(StatusCode::OK, &Page { items, next_cursor })
+    let page = page_behind(&mailbox, cursor, limit, |mail| mail.key, views::mail);
+    json(StatusCode::OK, &page)
 }
 
 pub(super) async fn state(call: Call) -> Answered {
@@ -78,13 +72,15 @@ pub(super) async fn state_value(call: Call) -> Answered {
 
 pub(super) async fn faults(call: Call) -> Answered {
     let (listing, limit) = (meant(&call)?, call.query.limit()?);
+    let before: Option<u64> = call
+        .query
+        .parsed("cursor", "the `next_cursor` of the page before")?;
     let id = listing.spec.id;
-    let mut items: Vec<AgentFault> = call
-        .app
-        .node
-        .events_after(0)
+    let events = call.app.node.events_after(0);
+    let mut found = events
         .iter()
         .rev()
+        .filter(|numbered| before.is_none_or(|before| numbered.number < before))
         .filter_map(|numbered| match &numbered.event {
             NodeEvent::Fault {
                 at,
@@ -92,12 +88,15 @@ pub(super) async fn faults(call: Call) -> Answered {
                 turn,
                 fault,
                 ..
-            } if *agent == id => Some(views::fault(*at, Some(*turn), fault)),
+            } if *agent == id => Some((numbered.number, views::fault(*at, Some(*turn), fault))),
             _ => None,
-        })
-        .take(limit)
-        .collect();
-    if items.is_empty() {
+        });
+    let page: Vec<(u64, AgentFault)> = found.by_ref().take(limit).collect();
+    let more = found.next().is_some();
+    let last = page.last().filter(|_| more);
+    let next_cursor = last.map(|(number, _)| number.to_string());
+    let mut items: Vec<AgentFault> = page.into_iter().map(|(_, fault)| fault).collect();
+    if items.is_empty() && before.is_none() {
         // From before the node was started, or older than the events it keeps.
         let detail = call.app.node.agent(&id.to_string()).await?;
         items.extend(
@@ -108,5 +107,5 @@ pub(super) async fn faults(call: Call) -> Answered {
                 .map(|(at, fault)| views::fault(*at, None, fault)),
         );
     }
-    json(StatusCode::OK, &Page::all(items))
+    json(StatusCode::OK, &Page { items, next_cursor })
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use caxton_api::{AgentSummary, Deployed, Page, StopRequest};
 use caxton_kernel::Listing;
-use caxton_model::{AgentId, AgentStatus, Micros, Namespace, glob};
+use caxton_model::{AgentId, AgentStatus, ErrorCode, Micros, Namespace, glob};
 use http::StatusCode;
 
 use crate::{
+    app::closed,
     body::read_json,
     call::Call,
     deploy, names,
@@ -68,7 +69,15 @@ pub(super) async fn stop(call: Call) -> Answered {
         return Err(Failure::malformed(detail));
     }
     let grace = Micros(u64::try_from(grace.as_micros()).unwrap_or(u64::MAX));
-    let listing = call.app.node.stop(&id, asked.drain, grace).await?;
+    let mut closing = call.app.closing.clone();
+    let listing = tokio::select! {
+        biased;
+        listing = call.app.node.stop(&id, asked.drain, grace) => listing?,
+        () = closed(&mut closing) => {
+            let detail = "the agent was told to stop, and the node is shutting down before it has";
+            return Err(Failure::new(ErrorCode::ShuttingDown, detail));
+        }
+    };
     json(StatusCode::OK, &views::summary(&listing))
 }
 

@@ -1,6 +1,6 @@
 //! Messages that could not be delivered.
 
-use caxton_api::{Page, Taken};
+use caxton_api::Taken;
 use caxton_kernel::Reach;
 use caxton_model::{DEAD_LETTERS_MAX, DeadLetter, MessageKey};
 use http::StatusCode;
@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::{
     call::Call,
     names,
+    paging::page_behind,
     refuse::{Answered, Failure, done, json},
     views,
 };
@@ -26,15 +27,13 @@ pub(super) async fn list(call: Call) -> Answered {
     let all = call.caller.namespace.is_none() && cursor.is_none();
     let wanted = if all { limit + 1 } else { DEAD_LETTERS_MAX };
     let letters = call.app.node.dead_letters(wanted).await?;
-    let begin = cursor
-        .and_then(|cursor| letters.iter().position(|letter| letter.key == cursor))
-        .map_or(0, |at| at + 1);
-    let rest = letters.get(begin..).unwrap_or_default();
-    let mut seen = rest.iter().filter(|letter| sees(&call, letter));
-    let items: Vec<_> = seen.by_ref().take(limit).map(views::dead_letter).collect();
-    let more = seen.next().is_some();
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
-    json(StatusCode::OK, &Page { items, next_cursor })
+    let seen: Vec<_> = letters
+        .iter()
+        .filter(|letter| sees(&call, letter))
+        .collect();
+    let view = |letter: &&DeadLetter| views::dead_letter(letter);
+    let page = page_behind(&seen, cursor, limit, |letter| letter.key, view);
+    json(StatusCode::OK, &page)
 }
 
 async fn take(call: &Call, resend: bool) -> Result<Taken, Failure> {

@@ -7,7 +7,7 @@ use caxton_kernel::{NodeEvent, Post};
 use caxton_model::{
     Durability, ErrorCode, Fields, Message, MessageKey, Pending, RawJson, Receiver,
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -15,12 +15,16 @@ use crate::{
     call::Call,
     edge::key_of,
     names,
+    paging::page_behind,
     refuse::{Answered, Failure, done, json},
     views,
 };
 
 /// Bytes of a client's own id for a message.
 const MESSAGE_ID_BYTES_MAX: usize = 256;
+
+/// After how long a node that is shutting down may be there again. Unit: seconds.
+const RESTART_SECS: u64 = 1;
 
 struct Options {
     message_id: Option<String>,
@@ -124,7 +128,14 @@ pub(super) async fn send(call: Call) -> Answered {
         message_id: options.message_id.map(Into::into),
         fields,
     };
-    let posted = call.app.node.post(post, options.wait).await?;
+    let posted = match options.wait {
+        None => call.app.node.post(post, None).await?,
+        Some(wait) => {
+            let mut closing = call.app.closing.clone();
+            let ended = closed(&mut closing);
+            call.app.node.post_until(post, wait, ended).await?
+        }
+    };
     let message = &posted.message;
     let text = |field: &Option<Arc<str>>| field.as_ref().map(ToString::to_string);
     let result = SendResult {
@@ -139,17 +150,24 @@ pub(super) async fn send(call: Call) -> Answered {
         reply_with: text(&message.reply_with),
         reply: posted.reply.map(|mail| mail.message),
     };
-    let status = match result.reply {
-        Some(_) => StatusCode::OK,
-        None => StatusCode::ACCEPTED,
-    };
-    json(status, &result)
+    if result.reply.is_some() {
+        return json(StatusCode::OK, &result);
+    }
+    let mut response = json(StatusCode::ACCEPTED, &result)?;
+    if options.wait.is_some() && *call.app.closing.borrow() {
+        // The wait was cut short: the reply comes to the mailbox of a node that has started again.
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RESTART_SECS));
+    }
+    Ok(response)
 }
 
 /// What of a mailbox is asked for.
 struct Wanted<'a> {
     conversation_id: Option<&'a str>,
     in_reply_to: Option<&'a str>,
+    cursor: Option<MessageKey>,
+    limit: usize,
 }
 
 impl Wanted<'_> {
@@ -160,15 +178,21 @@ impl Wanted<'_> {
                 .in_reply_to
                 .is_none_or(|id| message.in_reply_to.as_deref() == Some(id))
     }
-    fn of(&self, mail: &[Pending], limit: usize) -> Vec<MailEntry> {
+    fn of(&self, mail: &[Pending]) -> Page<MailEntry> {
         let fit = mail.iter().filter(|mail| self.fits(&mail.message));
-        fit.take(limit).map(views::mail).collect()
+        let fit: Vec<&Pending> = fit.collect();
+        page_behind(
+            &fit,
+            self.cursor,
+            self.limit,
+            |mail| mail.key,
+            |mail| views::mail(mail),
+        )
     }
 }
 
 pub(super) async fn list(call: Call) -> Answered {
     let query = &call.query;
-    let limit = query.limit()?;
     let wait = query.parsed::<u64>("wait_ms", "a whole number of milliseconds")?;
     let wait = wait
         .map(|ms| checked_wait(&call, ms))
@@ -177,36 +201,29 @@ pub(super) async fn list(call: Call) -> Answered {
     let wanted = Wanted {
         conversation_id: query.get("conversation_id"),
         in_reply_to: query.get("in_reply_to"),
+        cursor: query.parsed("cursor", "the `next_cursor` of the page before")?,
+        limit: query.limit()?,
     };
     let Some(receiver) = query.get("receiver") else {
         let Some(id) = wanted.conversation_id else {
             return Err(Failure::malformed("give `receiver` or `conversation_id`"));
         };
         let lines = call.app.node.conversation(id).await?;
-        let items = lines
-            .iter()
-            .filter(|line| {
-                line.message.as_ref().is_some_and(|message| {
-                    wanted.fits(message)
-                        && names::sees_message(&call.app.node, &call.caller, message, &line.to)
-                })
-            })
+        let mail: Vec<Pending> = lines
+            .into_iter()
             .filter_map(|line| {
-                let message = line.message.clone()?;
-                let (id, at) = (
-                    line.key.to_string(),
-                    caxton_node::shown(line.at).to_string(),
-                );
-                Some(MailEntry {
-                    id,
-                    at,
+                let message = line.message?;
+                let sees = wanted.fits(&message)
+                    && names::sees_message(&call.app.node, &call.caller, &message, &line.to);
+                sees.then_some(Pending {
+                    key: line.key,
+                    at: line.at,
                     attempts: 0,
                     message,
                 })
             })
-            .take(limit)
             .collect();
-        return json(StatusCode::OK, &Page::all(items));
+        return json(StatusCode::OK, &wanted.of(&mail));
     };
     if let Some(listing) = names::known(&call.app.node, &call.caller, receiver) {
         if !names::sees_party(&call.app.node, &call.caller, listing.spec.name.as_str()) {
@@ -215,11 +232,11 @@ pub(super) async fn list(call: Call) -> Answered {
             return Err(Failure::new(ErrorCode::Forbidden, detail));
         }
         let mail = call.app.node.mailbox(&listing.spec.id.to_string()).await?;
-        return json(StatusCode::OK, &Page::all(wanted.of(&mail, limit)));
+        return json(StatusCode::OK, &wanted.of(&mail));
     }
     let client = names::client(&call.caller, receiver)?.shared();
-    let items = replies(&call, &client, &wanted, limit, wait).await?;
-    json(StatusCode::OK, &Page::all(items))
+    let page = replies(&call, &client, &wanted, wait).await?;
+    json(StatusCode::OK, &page)
 }
 
 /// A client's replies; where there are none, those that come in time.
@@ -227,17 +244,16 @@ async fn replies(
     call: &Call,
     client: &Arc<str>,
     wanted: &Wanted<'_>,
-    limit: usize,
     wait: Duration,
-) -> Result<Vec<MailEntry>, Failure> {
+) -> Result<Page<MailEntry>, Failure> {
     let node = &call.app.node;
     let until = Instant::now() + wait;
     // Watched before the mailbox is read, so that nothing can come unseen in between.
     let mut events = node.watch_events();
     loop {
-        let items = wanted.of(&node.replies(client).await?, limit);
-        if !items.is_empty() || wait.is_zero() {
-            return Ok(items);
+        let page = wanted.of(&node.replies(client).await?);
+        if !page.items.is_empty() || wait.is_zero() {
+            return Ok(page);
         }
         let come = async {
             loop {
@@ -255,10 +271,10 @@ async fn replies(
         tokio::select! {
             come = tokio::time::timeout_at(until, come) => {
                 if come.is_err() {
-                    return Ok(wanted.of(&node.replies(client).await?, limit));
+                    return Ok(wanted.of(&node.replies(client).await?));
                 }
             }
-            () = closed(&mut closing) => return Ok(Vec::new()),
+            () = closed(&mut closing) => return Ok(page),
         }
     }
 }

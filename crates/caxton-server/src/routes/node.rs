@@ -12,7 +12,7 @@ use http::StatusCode;
 
 use crate::{
     call::Call,
-    error_pages,
+    error_pages, guest_families,
     metrics::of_agents,
     refuse::{Answered, Failure, json, with_type},
 };
@@ -115,6 +115,7 @@ pub(super) async fn metrics(call: &Call) -> Answered {
         call.app.metrics.memory(&footprint);
     }
     let text = call.app.metrics.text();
+    let text = text.map(|text| text + &guest_families::text(call.app.node.guest_metrics()));
     let own = |text: String| match call.caller.may_do(Verb::LearnOf, Target::Node) {
         true => text,
         false => of_agents(&text, |name| {

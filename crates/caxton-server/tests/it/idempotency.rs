@@ -43,24 +43,74 @@ async fn a_repeated_deploy_under_one_key_makes_one_agent() {
     );
     assert_eq!(client.tokens().await.unwrap().len(), 3);
 
-    // Two bodies of a form differ in their boundary, so the raw form is sent twice here.
+    let spaced = "{ \"scopes\" : [\"read\"] , \"n\\u0061me\":\"a\" , \"namespace\":null }";
+    let spelled = token("k", spaced).await;
+    assert_eq!(
+        spelled.json(),
+        first.json(),
+        "the same request in another spelling"
+    );
+
+    // The same form with another boundary, with its parts in another order and otherwise headed.
     let module = crate::harness::guest("echo-c.wasm");
-    let mut body = b"--b\r\ncontent-disposition: form-data; name=\"config\"\r\n\r\n{\"name\":\"once\"}\r\n--b\r\ncontent-disposition: form-data; name=\"module\"\r\n\r\n".to_vec();
-    body.extend(&module);
-    body.extend(b"\r\n--b--\r\n");
-    let form = "multipart/form-data; boundary=b";
-    let deploy = async || {
+    let form = |boundary: &str, config: &str, last: bool| {
+        let config = format!("content-disposition: form-data; name=\"config\"\r\n\r\n{config}");
+        let mut file = format!("content-disposition: form-data; name=\"module\"; filename=\"{boundary}.wasm\"\r\ncontent-type: application/wasm\r\n\r\n").into_bytes();
+        file.extend(&module);
+        let mut parts = [config.into_bytes(), file];
+        if last {
+            parts.reverse();
+        }
+        let mut body = Vec::new();
+        for part in parts {
+            body.extend(format!("--{boundary}\r\n").bytes());
+            body.extend(part);
+            body.extend(b"\r\n");
+        }
+        body.extend(format!("--{boundary}--\r\n").bytes());
+        body
+    };
+    let deploy = async |boundary: &str, config: &str, last: bool| {
+        let media_type = format!("multipart/form-data; boundary={boundary}");
+        let body = form(boundary, config, last);
+        let body = Some((media_type.as_str(), &body[..]));
         harness
-            .call_with("POST", "/api/v1/agents", &headers("d"), Some((form, &body)))
+            .call_with("POST", "/api/v1/agents", &headers("d"), body)
             .await
     };
-    let (first, again) = (deploy().await, deploy().await);
-    assert_eq!(
-        (first.status, again.status),
-        (201, 201),
-        "{first:?} {again:?}"
-    );
-    assert_eq!(first.json()["id"], again.json()["id"]);
+    let once = r#"{"name":"once","version":"1.0.0"}"#;
+    let first = deploy("b", once, false).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    for (boundary, config, last) in [
+        ("b", once, false),
+        ("another", once, false),
+        ("b", r#"{ "version": "1.0.0", "name": "once" }"#, true),
+    ] {
+        let again = deploy(boundary, config, last).await;
+        assert_eq!(again.status, 201, "{boundary} {config}: {again:?}");
+        assert_eq!(first.json()["id"], again.json()["id"]);
+    }
+    for (method_path, config) in [
+        ("/api/v1/agents", r#"{"name":"once","version":"1.0.1"}"#),
+        ("/api/v1/agents", r#"{"name":"twice","version":"1.0.0"}"#),
+        ("/api/v1/agents/once/update", once),
+    ] {
+        let body = form("b", config, false);
+        let body = Some(("multipart/form-data; boundary=b", &body[..]));
+        let other = harness
+            .call_with("POST", method_path, &headers("d"), body)
+            .await;
+        assert_eq!(
+            (other.status, other.code().as_str()),
+            (409, "conflict"),
+            "{config}"
+        );
+        let detail = other.json()["detail"].to_string();
+        let id = other.json()["request_id"].as_str().unwrap().to_owned();
+        for named in ["`d`", "POST /api/v1/agents)", method_path, &id] {
+            assert!(detail.contains(named), "{named}: {detail}");
+        }
+    }
     assert_eq!(
         client.agents(&AgentFilter::default()).await.unwrap().len(),
         1

@@ -119,6 +119,125 @@ async fn a_repeated_message_id_is_harmless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_id_belongs_to_one_message() {
+    let harness = Harness::start().await;
+    harness.deploy("quiet", "quiet.wat").await;
+    harness.deploy("other", "quiet.wat").await;
+    let first = r#"{"performative":"request","sender":"me","receiver":"quiet","content":{"a":1,"b":[1.10,"é"]},"x":{"u":1,"v":2},"message_id":"one"}"#;
+    let post = async |body: &str| {
+        let body = Some(("application/json", body.as_bytes()));
+        harness.call("POST", "/api/v1/messages", body).await
+    };
+    let sent = post(first).await;
+    assert_eq!(
+        (sent.status, &sent.json()["duplicate"]),
+        (202, &json!(false))
+    );
+    for again in [
+        first.to_owned(),
+        r#"{"message_id":"one","x":{"v":2, "u":1},"content":{"b":[1.10,"\u00e9"],"a":1},"receiver":"main/quiet","sender":"me","performative":"REQUEST"}"#.to_owned(),
+        first.replace("\"sender\"", "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\",\"sender\""),
+        first.replace("\"message_id\"", "\"wait_ms\":1,\"message_id\""),
+    ] {
+        let answered = post(&again).await;
+        assert_eq!((answered.status, &answered.json()["duplicate"]), (202, &json!(true)), "{again}");
+        assert_eq!(answered.json()["id"], sent.json()["id"]);
+    }
+    for (from, to) in [
+        ("\"a\":1", "\"a\":2"),
+        ("1.10", "1.1"),
+        ("\"quiet\"", "\"other\""),
+        ("\"quiet\"", "[\"quiet\"]"),
+        ("request", "inform"),
+        ("\"u\":1", "\"u\":3"),
+        ("\"x\"", "\"y\""),
+        ("\"message_id\"", "\"conversation_id\":\"c\",\"message_id\""),
+        (
+            "\"message_id\"",
+            "\"reply_with\":\"r\",\"wait_ms\":1,\"message_id\"",
+        ),
+        ("\"message_id\"", "\"protocol\":\"p\",\"message_id\""),
+    ] {
+        let answered = post(&first.replacen(from, to, 1)).await;
+        assert_eq!(
+            (answered.status, answered.code().as_str()),
+            (409, "duplicate-message"),
+            "{from} -> {to}: {answered:?}"
+        );
+        let detail = answered.json()["detail"].to_string();
+        let id = sent.json()["id"].as_str().unwrap().to_owned();
+        assert!(detail.contains("`one`") && detail.contains(&id), "{detail}");
+    }
+    // A header is an id as well, and another client's id is another one.
+    let key = format!(
+        "authorization: Bearer {}\r\nidempotency-key: one\r\n",
+        harness.server.admin_token()
+    );
+    let body = first
+        .replace(",\"message_id\":\"one\"", "")
+        .replace("\"a\":1", "\"a\":5");
+    let body = Some(("application/json", body.as_bytes()));
+    let answered = harness
+        .call_with("POST", "/api/v1/messages", &key, body)
+        .await;
+    assert_eq!(answered.code(), "duplicate-message");
+    let elsewhere = post(&first.replace("\"me\"", "\"you\"")).await;
+    assert_eq!(elsewhere.json()["duplicate"], false);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_of_a_conversation_is_on_one_of_its_pages() {
+    let harness = Harness::start().await;
+    harness.deploy("echo", "echo-c.wasm").await;
+    let client = harness.client();
+    for n in 0..65 {
+        let mut request = message("me", "echo", json!(n));
+        request.conversation_id = Some("long".to_owned());
+        client.send_message_and_wait(request, WAIT).await.unwrap();
+    }
+    for (query, all) in [
+        ("conversation_id=long", 130),
+        ("receiver=me", 65),
+        ("receiver=me&conversation_id=long", 65),
+    ] {
+        for limit in [1, 50, 64, 65, 100, 129, 130, 1_000] {
+            let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+            loop {
+                let path = format!("/api/v1/messages?{query}&limit={limit}{cursor}");
+                let page = harness.call("GET", &path, None).await.json();
+                let items = page["items"].as_array().unwrap();
+                assert!(items.len() <= limit);
+                seen.extend(
+                    items
+                        .iter()
+                        .map(|item| item["id"].as_str().unwrap().to_owned()),
+                );
+                pages += 1;
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(
+                (seen.len(), pages),
+                (all, usize::div_ceil(all, limit)),
+                "{query} {limit}"
+            );
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), all, "{query} {limit}: an entry is there twice");
+        }
+    }
+    let filter = MailFilter {
+        conversation_id: Some("long".to_owned()),
+        ..MailFilter::default()
+    };
+    assert_eq!(client.messages(&filter).await.unwrap().len(), 130);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_reply_in_time_is_no_failure_of_the_message() {
     let harness = Harness::start().await;
     let client = harness.client();
@@ -150,6 +269,11 @@ async fn bad_messages_are_refused_with_a_reason() {
         ),
         (
             json!({ "performative": "request", "receiver": 1 }),
+            400,
+            "malformed-message",
+        ),
+        (
+            json!({ "performative": "request", "receiver": "echo", "reply_by": "2026-02-30T12:00:00Z" }),
             400,
             "malformed-message",
         ),

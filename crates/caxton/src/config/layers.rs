@@ -180,7 +180,7 @@ impl Layers {
         let listen = self.text("http.listen");
         let public = listen
             .parse::<std::net::SocketAddr>()
-            .is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+            .is_ok_and(caxton_server::is_public);
         if public && !has("tls.cert") && self.text("http.public_without_tls") != "true" {
             error.others.push(LayerProblem {
                 source: self.source("http.listen"),

@@ -98,7 +98,7 @@ const SETTINGS: [Setting; 20] = [
         "http.connections_max",
         SettingKind::Count(1, 1_000_000),
         "900",
-        "Connections at the same time; more are answered 503.",
+        "Connections at the same time; one more closes the oldest that has shown no token, or is answered 503.",
     ),
     setting(
         "http.streams_max",
