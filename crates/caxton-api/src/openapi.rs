@@ -92,7 +92,8 @@ fn name_the_events(schemas: &mut Map<String, Value>) {
     let Some(mut events) = schemas.remove("EventBody") else {
         return;
     };
-    for member in events["oneOf"].as_array_mut().into_iter().flatten() {
+    let members = events.get_mut("oneOf").and_then(Value::as_array_mut);
+    for member in members.into_iter().flatten() {
         let event = match member.get("allOf").and_then(Value::as_array) {
             Some(parts) => merged(parts, schemas),
             None => member.clone(),

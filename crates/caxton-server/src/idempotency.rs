@@ -207,7 +207,7 @@ impl Inner {
         self.make_room();
     }
     fn remove(&mut self, key: &Key, number: u64) {
-        if !self.kept.get(key).is_some_and(|kept| kept.number == number) {
+        if self.kept.get(key).is_none_or(|kept| kept.number != number) {
             return;
         }
         let bytes = self.kept.remove(key).map_or(0, |kept| kept.bytes(key));

@@ -393,7 +393,7 @@ fn agents_beyond_their_places_are_refused_until_one_is_free() {
     let fault = turn(&linked, &agent_limits(), TestHost::default())
         .result
         .unwrap_err();
-    assert_eq!(fault.code.as_str(), "concurrency-limit", "{fault}");
+    assert_eq!(fault.code.as_str(), "node-budget", "{fault}");
     drop(one);
     assert!(
         turn(&linked, &agent_limits(), TestHost::default())

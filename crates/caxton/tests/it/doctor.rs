@@ -116,7 +116,7 @@ fn an_interrupted_run_takes_away_what_it_deployed() {
     let mut said = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     while stderr.read_line(&mut said).unwrap() > 0 {}
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
     assert!(said.contains("interrupted"), "{said}");
     is_clean(&node);
 }

@@ -77,10 +77,17 @@ async fn a_nodes_load_is_measured_and_its_busiest_agents_named() {
     assert_eq!(last["journal"]["durable"], true);
     assert!(last["journal"]["durable_place"].as_u64() > idle["journal"]["durable_place"].as_u64());
     let text = node.caxton(&["top", "--once", "--limit", "1"]).ok().stdout;
-    for word in ["agents 2", "turns ", "journal lag", "resident ", "MAILBOX"] {
+    for word in [
+        "agents 2",
+        "turns ",
+        "journal lag",
+        "resident ",
+        "MAILBOX",
+        "KEPT BY THE HOST",
+    ] {
         assert!(text.contains(word), "`{word}` is not in {text}");
     }
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 10, "{text}");
     node.caxton(&["top", "--sort", "size"]).fails(2, &["cpu"]);
 }
 

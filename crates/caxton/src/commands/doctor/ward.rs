@@ -183,7 +183,24 @@ impl Ward {
                 left.push(format!("replies to {sender}: {error}"));
             }
         }
+        if let Err(error) = self.drop_letters().await {
+            left.push(format!("dead letters: {error}"));
+        }
         left
+    }
+    /// Deletes the dead letters that this run's agents sent.
+    async fn drop_letters(&self) -> Result<(), ClientError> {
+        for letter in self.client.dead_letters().await? {
+            if !letter.message.sender.ends_with(&self.run) {
+                continue;
+            }
+            match self.client.delete_dead_letter(&letter.id).await {
+                // A newer one has pushed it out meanwhile.
+                Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
+                deleted => deleted?,
+            }
+        }
+        Ok(())
     }
 }
 
