@@ -166,7 +166,8 @@ impl Node {
                 .await?;
             letters.extend(of_shard);
         }
-        letters.sort_by_key(|letter| std::cmp::Reverse((letter.at, letter.key)));
+        // Stable: the letters of one moment stay in their order, so that pages follow each other.
+        letters.sort_by_key(|letter| std::cmp::Reverse(letter.at));
         letters.truncate(limit);
         self.settle().await?;
         Ok(letters)

@@ -54,7 +54,7 @@ async fn transcript(node: &Node, name: &str) -> Vec<String> {
     for content in SCRIPT {
         let reply = ask(node, name, content).await.unwrap().reply;
         let reply = reply.map_or_else(|| "no reply".to_owned(), |r| r.message.json().to_owned());
-        let conversation = reply.find("\"conversation_id\":\"c-").map(|at| at + 19);
+        let conversation = reply.find("\"conversation_id\":\"r-").map(|at| at + 19);
         let reply = match conversation {
             Some(at) => {
                 let end = reply[at..].find('"').unwrap() + at;
