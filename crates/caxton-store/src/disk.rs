@@ -136,6 +136,7 @@ impl Disk {
         let lag = durable.saturating_sub(self.follow.applied_place.load(Ordering::Relaxed));
         let unwritten = durable.saturating_sub(self.follow.place.load(Ordering::Relaxed));
         self.health() == Health::Good
+            && self.follow.is_open()
             && self
                 .journal
                 .keeps_up(self.queue_records_max, self.queue_bytes_max)

@@ -23,7 +23,7 @@ use crate::{
     meta::Meta,
     open_checkpoint::checkpoint_failed,
     queue::{Queue, Taken},
-    rebuild::{Scrub, build_beside, put_in_place},
+    rebuild::{Scrub, build_beside, lacks_room, put_in_place},
     retention::keep_segments,
 };
 
@@ -132,6 +132,11 @@ impl Follow {
         Ok(follow)
     }
 
+    /// Whether it can be read now. Never waits.
+    pub(crate) fn is_open(&self) -> bool {
+        self.checkpoint.try_read().is_ok_and(|slot| slot.is_some())
+    }
+
     pub(crate) fn seq(&self, shard: u16) -> u64 {
         let seqs = self.seqs.read().unwrap_or_else(PoisonError::into_inner);
         seqs.get(&shard).copied().unwrap_or(0)
@@ -235,7 +240,7 @@ impl Run {
         let mut due = Instant::now() + self.every;
         loop {
             let mut wait = self.scrub.wait();
-            if self.follower.place > self.written {
+            if self.follower.place > self.written || self.follow.mend().wanted.is_some() {
                 wait = wait.min(due.saturating_duration_since(Instant::now()));
             }
             let taken = self.follow.queue.take(&mut groups, Some(wait));
@@ -306,6 +311,13 @@ impl Run {
     }
 
     fn rebuild(&mut self, reason: &str) {
+        if lacks_room(&self.folder) {
+            // The next round tries again.
+            let follow = &self.follow;
+            follow.no_space.store(true, Ordering::Relaxed);
+            follow.mend().wanted.get_or_insert(reason.to_owned());
+            return;
+        }
         if self.rebuilt.is_some_and(|at| at.elapsed() < MEND_PAUSE) {
             let damage = self.follow.damage();
             self.follow.settle(damage);
@@ -357,16 +369,22 @@ impl Run {
         self.keep_segments();
     }
 
-    /// The database takes nothing after an error until it is opened again.
+    /// The database takes no writes after an error until it is opened again. That needs room: where
+    /// there is none it stays open, since turns that run still read what it has.
     fn open_again(&mut self, error: &CheckpointError) -> Result<(), StoreFailed> {
         let follow = Arc::clone(&self.follow);
-        follow.failures.fetch_add(1, Ordering::Relaxed);
         follow.writes.store(false, Ordering::Relaxed);
-        follow.no_space.store(
-            error.io().is_some_and(crate::blobs::is_no_space),
-            Ordering::Relaxed,
-        );
+        // An error that follows the first one no longer tells of the room: it ends when a checkpoint
+        // is written.
+        let is_full = lacks_room(&self.folder);
+        if is_full || error.io().is_some_and(crate::blobs::is_no_space) {
+            follow.no_space.store(true, Ordering::Relaxed);
+        }
+        follow.failures.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, "the checkpoint could not be written; trying again");
+        if is_full && follow.is_open() {
+            return Ok(());
+        }
         let attempted = self.follower.place;
         self.scrub.stop();
         let mut slot = follow
@@ -377,7 +395,8 @@ impl Run {
         match Checkpoint::open(&self.folder) {
             Ok(checkpoint) => {
                 let found = checkpoint.meta().map_or(0, |meta| meta.place);
-                if found != self.written && found != attempted {
+                // A write that failed may be there after all, and records came since.
+                if !(self.written..=attempted).contains(&found) {
                     return Err(StoreFailed::CheckpointFellBack {
                         expected: self.written,
                         found,

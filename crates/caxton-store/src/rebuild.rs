@@ -12,7 +12,8 @@ use std::{
 use caxton_model::State;
 
 use crate::{
-    Chain, Damage, Files, OpenError,
+    Chain, Damage, Files, OpenError, RealFiles,
+    blobs::is_no_space,
     checkpoint::{CheckpointError, Table},
     database::{Checkpoint, Pass},
     directory::sync_names,
@@ -30,6 +31,9 @@ const STEP_BYTES: usize = 4 << 20;
 const STEP_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two looks at everything.
 const PASS_PAUSE: Duration = Duration::from_hours(6);
+/// Room that must be there before a checkpoint is opened again or built anew: the database may write
+/// what it has in memory of both tables.
+const ROOM_BYTES: u64 = 16 << 20;
 
 /// When the checkpoint is to be read next, and how far that has come.
 pub(crate) struct Scrub {
@@ -82,6 +86,19 @@ impl Scrub {
     pub(crate) fn stop(&mut self) {
         *self = Self::new(true);
     }
+}
+
+/// Whether the disk has no room for a checkpoint to be opened or built. Found by taking the room for a
+/// moment, because a quota is not told in advance.
+pub(crate) fn lacks_room(folder: &Path) -> bool {
+    let beside = being_built(folder);
+    let asked = fs::create_dir_all(&beside).and_then(|()| {
+        let file = RealFiles::new(&beside).create("room")?;
+        file.reserve(ROOM_BYTES)
+    });
+    // What stays is removed before the folder is used.
+    let _ = remove_folder(&beside);
+    asked.is_err_and(|error| is_no_space(&error))
 }
 
 /// Builds a checkpoint beside this one from the whole journal, as far as `reach`; answers where, and

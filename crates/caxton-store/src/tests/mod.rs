@@ -9,6 +9,7 @@ mod journal;
 mod kept;
 mod live;
 mod old_data;
+mod room;
 mod sample;
 mod speed;
 mod store;
