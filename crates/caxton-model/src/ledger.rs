@@ -199,10 +199,8 @@ impl Ledger {
             (true, false) => self.speakers = self.speakers.saturating_sub(1),
             _ => {}
         }
-        if !account.is_noted
-            && account.wants_look()
-            && let Some(noted) = &mut self.noted
-        {
+        let is_due = !account.is_noted && account.wants_look();
+        if let Some(noted) = self.noted.as_mut().filter(|_| is_due) {
             account.is_noted = true;
             noted.push(Arc::clone(owner));
         }
