@@ -19,7 +19,7 @@ pub struct Registration {
     /// The agent's own version.
     pub version: String,
     /// Performatives it takes; empty: all.
-    #[schema(value_type = Vec<String>)]
+    #[schema(schema_with = crate::schema::performatives)]
     pub performatives: Vec<caxton_model::Performative>,
     /// Interaction protocols it knows.
     pub protocols: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Registration {
     /// Content languages it knows.
     pub languages: Vec<String>,
     /// What it offers; a capability is a service's name.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = crate::schema::services)]
     pub services: Vec<caxton_model::ServiceDescription>,
 }
 

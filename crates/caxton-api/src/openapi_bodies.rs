@@ -27,7 +27,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
         ("UpdateForm", form(&reference("AgentConfig"))),
         ("UpdateRequest", either("UpdateFlat", "UpdateNested")),
         ("UpdateFlat", flat(update, &["wasm_module"])),
-        ("UpdateNested", nested(update, "AgentConfig")),
+        ("UpdateNested", nested(update, "DeployConfig")),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))

@@ -1,6 +1,6 @@
 //! Schemas of types that live in the model, which knows no API.
 
-use caxton_model::{LimitName, Permission};
+use caxton_model::{LimitName, Performative, Permission};
 use utoipa::openapi::{
     Ref, RefOr, Schema,
     schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type},
@@ -86,6 +86,29 @@ pub(crate) fn grants() -> Made {
         .property(Permission::MessageSend.as_str(), pattern)
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .into()
+}
+
+pub(crate) fn performatives() -> Made {
+    let names = words(Performative::ALL.map(Performative::as_str));
+    ArrayBuilder::new().items(names).into()
+}
+
+pub(crate) fn services() -> Made {
+    let texts = || ArrayBuilder::new().items(text());
+    let latency = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Integer))
+        .minimum(Some(0))
+        .maximum(Some(u32::MAX));
+    let service = ObjectBuilder::new()
+        .property("name", text())
+        .property("description", text())
+        .property("type", text())
+        .property("estimated_latency_ms", latency)
+        .property("protocols", texts())
+        .property("ontologies", texts())
+        .property("languages", texts())
+        .required("name");
+    ArrayBuilder::new().items(service).into()
 }
 
 pub(crate) fn supervision() -> Made {
