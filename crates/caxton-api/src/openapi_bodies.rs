@@ -20,11 +20,11 @@ pub(crate) fn schemas() -> Map<String, Value> {
             json!({ "allOf": [reference("FipaMessage"), reference("SendOptions")] }),
         ),
         ("DeployConfig", named_config()),
-        ("DeployForm", form(&reference("AgentConfig"))),
+        ("DeployForm", form("DeployConfig", &["module", "config"])),
         ("DeployRequest", either("DeployFlat", "DeployNested")),
         ("DeployFlat", flat(deploy, &["wasm_module", "name"])),
         ("DeployNested", nested(deploy, "DeployConfig")),
-        ("UpdateForm", form(&reference("AgentConfig"))),
+        ("UpdateForm", form("AgentConfig", &["module"])),
         ("UpdateRequest", either("UpdateFlat", "UpdateNested")),
         ("UpdateFlat", flat(update, &["wasm_module"])),
         ("UpdateNested", nested(update, "DeployConfig")),
@@ -159,14 +159,14 @@ fn nested(what: &str, config: &str) -> Value {
 }
 
 /// A deployment as a form.
-fn form(config: &Value) -> Value {
+fn form(config: &str, needed: &[&str]) -> Value {
     json!({
         "type": "object",
-        "required": ["module"],
+        "required": needed,
         "properties": {
             "module": { "type": "string", "format": "binary", "contentMediaType": "application/wasm", "description": "The module's bytes." },
-            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml." },
-            "config": config,
+            "manifest": { "type": "string", "contentMediaType": "application/toml", "description": "caxton.toml; with it, `config` may be left out." },
+            "config": reference(config),
         },
         "additionalProperties": false,
     })

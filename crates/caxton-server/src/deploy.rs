@@ -147,10 +147,7 @@ fn new_name(
 ) -> Result<AgentName, Failure> {
     let text = match (config.name.as_str(), manifest) {
         ("", Some(manifest)) => manifest.name.as_str(),
-        ("", None) => {
-            let text = "a deployment needs a `name`, in `config` or by its manifest";
-            return Err(Failure::new(ErrorCode::InvalidName, text));
-        }
+        ("", None) => return Err(Failure::malformed("a deployment needs a `name`")),
         (name, _) => name,
     };
     names::new_agent(&call.caller, text)
