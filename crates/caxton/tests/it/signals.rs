@@ -141,18 +141,21 @@ fn ctrl_c_while_a_reply_is_waited_for_says_what_was_accepted() {
 #[test]
 fn a_hang_up_stops_a_node_as_sigterm_does_unless_it_is_ignored() {
     let home = tempfile::tempdir().unwrap();
-    let node = NodeProcess::start_in(home.path(), &[]);
+    // Whoever runs the tests may ignore the signal, and what is ignored is inherited.
+    let start = |disposition: &str| {
+        let mut by_env = Command::new("env");
+        by_env
+            .args([disposition, env!("CARGO_BIN_EXE_caxton")])
+            .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+            .arg(home.path())
+            .stdin(Stdio::null());
+        NodeProcess::start_by(&mut by_env, home.path())
+    };
+    let node = start("--default-signal=HUP");
     assert!(home.path().join("address").exists());
     assert_eq!(node.end_by("-HUP"), 0);
     assert!(!home.path().join("address").exists());
-    let mut ignoring = Command::new("sh");
-    ignoring
-        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
-        .arg(env!("CARGO_BIN_EXE_caxton"))
-        .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
-        .arg(home.path())
-        .stdin(Stdio::null());
-    let node = NodeProcess::start_by(&mut ignoring, home.path());
+    let node = start("--ignore-signal=HUP");
     let pid = node.pid().to_string();
     assert!(
         Command::new("kill")
