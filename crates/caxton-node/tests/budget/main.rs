@@ -390,6 +390,9 @@ async fn idle_instances_go_before_anybody_at_work_is_faulted() {
         .iter()
         .filter(|one| one.status == caxton_model::AgentStatus::Passivated)
         .count();
-    assert!(passivated >= AGENTS - 6, "only {passivated} went");
+    // Tests before this one may give memory back meanwhile, so that more of them have room.
+    let live = (AGENTS - passivated) as u64;
+    assert!(passivated > 0, "none went");
+    assert!(live * 40 * MIB <= budget, "{live} of {budget} bytes");
     node.shutdown(PATIENCE).await;
 }
