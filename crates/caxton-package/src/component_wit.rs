@@ -1,11 +1,11 @@
-//! A component's world as WIT text, for people.
+//! A component's world as WIT text, for people; a WIT parser reads it again.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use wasmparser::{Parser, Payload};
 use wit_parser::{
-    Function, FunctionKind, Handle, InterfaceId, Resolve, Type, TypeDef, TypeDefKind, TypeId,
-    TypeOwner, WorldItem,
+    Function, FunctionKind, Handle, InterfaceId, PackageName, Resolve, Type, TypeDef, TypeDefKind,
+    TypeId, TypeOwner, WorldItem,
     decoding::{DecodedWasm, decode},
 };
 
@@ -17,6 +17,72 @@ const TYPE_BYTES_MAX: usize = 256 << 10;
 
 /// Text of one interface, and of the world itself. Unit: bytes.
 const TEXT_BYTES_MAX: usize = 256 << 10;
+
+/// Words that mean something in WIT. A name that is one of them is written with a `%` before it.
+const KEYWORDS: [&str; 43] = [
+    "as",
+    "async",
+    "bool",
+    "borrow",
+    "char",
+    "constructor",
+    "enum",
+    "error-context",
+    "export",
+    "f32",
+    "f64",
+    "flags",
+    "from",
+    "func",
+    "future",
+    "import",
+    "include",
+    "interface",
+    "list",
+    "map",
+    "option",
+    "own",
+    "package",
+    "record",
+    "resource",
+    "result",
+    "s16",
+    "s32",
+    "s64",
+    "s8",
+    "static",
+    "stream",
+    "string",
+    "tuple",
+    "type",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "use",
+    "variant",
+    "with",
+    "world",
+];
+
+/// A name as WIT text writes it.
+fn name(plain: &str) -> String {
+    let escape = if KEYWORDS.contains(&plain) { "%" } else { "" };
+    format!("{escape}{plain}")
+}
+
+/// The name of a package, without its version.
+fn package_path(package: &PackageName) -> String {
+    format!("{}:{}", name(&package.namespace), name(&package.name))
+}
+
+/// The version of a package as it follows the name.
+fn version(package: &PackageName) -> String {
+    package
+        .version
+        .as_ref()
+        .map_or_else(String::new, |version| format!("@{version}"))
+}
 
 /// The world of a valid component as WIT text.
 ///
@@ -71,11 +137,13 @@ impl<'a> Printer<'a> {
         }
     }
     fn finish(self) -> String {
-        let mut text = format!("world root {{\n{}}}\n", self.world);
+        // The name that other tools give the package of a component's world, too.
+        let world = &self.world;
+        let mut text = format!("package root:component;\n\nworld root {{\n{world}}}\n");
         for (package, interfaces) in self.interfaces {
             let _ = write!(text, "\npackage {package} {{\n");
-            for (name, body) in interfaces {
-                let _ = write!(text, "  interface {name} {{\n{body}  }}\n");
+            for (own, body) in interfaces {
+                let _ = write!(text, "  interface {own} {{\n{body}  }}\n");
             }
             text.push_str("}\n");
         }
@@ -87,8 +155,8 @@ impl<'a> Printer<'a> {
         items: impl Iterator<Item = (&'b WorldItem, &'b wit_parser::WorldKey)>,
     ) {
         for (item, key) in items {
-            let name = match key {
-                wit_parser::WorldKey::Name(name) => name.clone(),
+            let shown = match key {
+                wit_parser::WorldKey::Name(plain) => name(plain),
                 wit_parser::WorldKey::Interface(id) => self.interface_name(*id),
             };
             let line = match item {
@@ -96,15 +164,15 @@ impl<'a> Printer<'a> {
                     let body = self.interface(*id, "    ");
                     self.keep(*id, body.clone());
                     match key {
-                        wit_parser::WorldKey::Interface(_) => format!("  {verb} {name};\n"),
+                        wit_parser::WorldKey::Interface(_) => format!("  {verb} {shown};\n"),
                         wit_parser::WorldKey::Name(_) => {
-                            format!("  {verb} {name}: interface {{\n{body}  }}\n")
+                            format!("  {verb} {shown}: interface {{\n{body}  }}\n")
                         }
                     }
                 }
                 WorldItem::Function(function) => {
                     let signature = self.signature(function, false);
-                    format!("  {verb} {name}: {signature};\n")
+                    format!("  {verb} {shown}: {signature};\n")
                 }
                 WorldItem::Type { id, .. } => self.definition(*id, "  "),
             };
@@ -122,37 +190,51 @@ impl<'a> Printer<'a> {
         let package = interface
             .package
             .and_then(|id| self.resolve.packages.get(id));
-        if let (Some(name), Some(package)) = (&interface.name, package) {
+        if let (Some(plain), Some(package)) = (&interface.name, package) {
+            let package = &package.name;
             self.interfaces
-                .entry(package.name.to_string())
+                .entry(package_path(package) + &version(package))
                 .or_default()
-                .insert(name.clone(), body);
+                .insert(name(plain), body);
         }
     }
     fn interface_name(&self, id: InterfaceId) -> String {
-        self.resolve
-            .id_of(id)
-            .unwrap_or_else(|| "unnamed".to_owned())
+        let known = || {
+            let interface = self.resolve.interfaces.get(id)?;
+            let package = &self.resolve.packages.get(interface.package?)?.name;
+            let own = name(interface.name.as_ref()?);
+            Some(format!(
+                "{}/{own}{}",
+                package_path(package),
+                version(package)
+            ))
+        };
+        known().unwrap_or_else(|| "unnamed".to_owned())
     }
     fn interface(&self, id: InterfaceId, indent: &str) -> String {
         let Some(interface) = self.resolve.interfaces.get(id) else {
             return String::new();
         };
         let mut text = String::new();
-        for (name, ty) in &interface.types {
+        for (plain, ty) in &interface.types {
             let methods = self.methods(*ty, interface.functions.values(), indent);
             if methods.is_empty() {
                 text.push_str(&self.definition(*ty, indent));
             } else {
-                let _ = write!(text, "{indent}resource {name} {{\n{methods}{indent}}}\n");
+                let _ = write!(
+                    text,
+                    "{indent}resource {} {{\n{methods}{indent}}}\n",
+                    name(plain)
+                );
             }
             if is_full(&mut text) {
                 return text;
             }
         }
-        for (name, function) in &interface.functions {
+        for (plain, function) in &interface.functions {
             if function.kind.resource().is_none() {
-                let _ = writeln!(text, "{indent}{name}: {};", self.signature(function, false));
+                let signature = self.signature(function, false);
+                let _ = writeln!(text, "{indent}{}: {signature};", name(plain));
             }
             if is_full(&mut text) {
                 break;
@@ -169,7 +251,7 @@ impl<'a> Printer<'a> {
     ) -> String {
         let mut text = String::new();
         for function in functions.filter(|function| function.kind.resource() == Some(ty)) {
-            let name = function.name.rsplit(['.', ']']).next().unwrap_or_default();
+            let own = name(function.name.rsplit(['.', ']']).next().unwrap_or_default());
             let line = match function.kind {
                 FunctionKind::Constructor(_) => {
                     let made = format!(" -> {}", self.ty(&Type::Id(ty)));
@@ -177,9 +259,9 @@ impl<'a> Printer<'a> {
                     signature.replacen("func", "constructor", 1)
                 }
                 FunctionKind::Static(_) | FunctionKind::AsyncStatic(_) => {
-                    format!("{name}: static {}", self.signature(function, false))
+                    format!("{own}: static {}", self.signature(function, false))
                 }
-                _ => format!("{name}: {}", self.signature(function, true)),
+                _ => format!("{own}: {}", self.signature(function, true)),
             };
             let _ = writeln!(text, "{indent}  {line};");
         }
@@ -190,7 +272,7 @@ impl<'a> Printer<'a> {
             .params
             .iter()
             .skip(usize::from(is_method))
-            .map(|param| format!("{}: {}", param.name, self.ty(&param.ty)))
+            .map(|param| format!("{}: {}", name(&param.name), self.ty(&param.ty)))
             .collect();
         let word = if function.kind.is_async() {
             "async func"
@@ -207,35 +289,38 @@ impl<'a> Printer<'a> {
         let Some(definition) = self.resolve.types.get(id) else {
             return String::new();
         };
-        let name = definition.name.as_deref().unwrap_or("unnamed");
+        let own = definition
+            .name
+            .as_deref()
+            .map_or("unnamed".to_owned(), name);
         let fields = |fields: Vec<String>| fields.join(", ");
         let text = match &definition.kind {
             TypeDefKind::Record(record) => {
                 let all = record.fields.iter();
-                let all = all.map(|field| format!("{}: {}", field.name, self.ty(&field.ty)));
-                format!("record {name} {{ {} }}", fields(all.collect()))
+                let all = all.map(|field| format!("{}: {}", name(&field.name), self.ty(&field.ty)));
+                format!("record {own} {{ {} }}", fields(all.collect()))
             }
-            TypeDefKind::Resource => format!("resource {name};"),
+            TypeDefKind::Resource => format!("resource {own};"),
             TypeDefKind::Flags(flags) => {
-                let all = flags.flags.iter().map(|flag| flag.name.clone());
-                format!("flags {name} {{ {} }}", fields(all.collect()))
+                let all = flags.flags.iter().map(|flag| name(&flag.name));
+                format!("flags {own} {{ {} }}", fields(all.collect()))
             }
             TypeDefKind::Variant(variant) => {
                 let all = variant.cases.iter().map(|case| match &case.ty {
-                    Some(ty) => format!("{}({})", case.name, self.ty(ty)),
-                    None => case.name.clone(),
+                    Some(ty) => format!("{}({})", name(&case.name), self.ty(ty)),
+                    None => name(&case.name),
                 });
-                format!("variant {name} {{ {} }}", fields(all.collect()))
+                format!("variant {own} {{ {} }}", fields(all.collect()))
             }
             TypeDefKind::Enum(one) => {
-                let all = one.cases.iter().map(|case| case.name.clone());
-                format!("enum {name} {{ {} }}", fields(all.collect()))
+                let all = one.cases.iter().map(|case| name(&case.name));
+                format!("enum {own} {{ {} }}", fields(all.collect()))
             }
             TypeDefKind::Type(ty) => match self.used_from(definition, ty) {
                 Some(other) => format!("use {other};"),
-                None => format!("type {name} = {};", self.ty(ty)),
+                None => format!("type {own} = {};", self.ty(ty)),
             },
-            kind => format!("type {name} = {};", self.anonymous(kind)),
+            kind => format!("type {own} = {};", self.anonymous(kind)),
         };
         format!("{indent}{text}\n")
     }
@@ -246,14 +331,33 @@ impl<'a> Printer<'a> {
         let TypeOwner::Interface(id) = other.owner else {
             return None;
         };
-        let (theirs, ours) = (other.name.as_deref()?, definition.name.as_deref()?);
+        let (theirs, ours) = (
+            name(other.name.as_deref()?),
+            name(definition.name.as_deref()?),
+        );
         let renamed = if theirs == ours {
             String::new()
         } else {
             format!(" as {ours}")
         };
-        (other.owner != definition.owner)
-            .then(|| format!("{}.{{{theirs}{renamed}}}", self.interface_name(id)))
+        if other.owner == definition.owner {
+            return None;
+        }
+        // A package does not name itself in a path to one of its interfaces.
+        let interface = self.resolve.interfaces.get(id)?;
+        let is_neighbour = match definition.owner {
+            TypeOwner::Interface(own) => self
+                .resolve
+                .interfaces
+                .get(own)
+                .is_some_and(|own| own.package == interface.package),
+            _ => false,
+        };
+        let path = match &interface.name {
+            Some(plain) if is_neighbour => name(plain),
+            _ => self.interface_name(id),
+        };
+        Some(format!("{path}.{{{theirs}{renamed}}}"))
     }
     fn ty(&self, ty: &Type) -> String {
         let Type::Id(id) = ty else {
@@ -261,8 +365,8 @@ impl<'a> Printer<'a> {
         };
         match self.resolve.types.get(*id) {
             Some(TypeDef {
-                name: Some(name), ..
-            }) => name.clone(),
+                name: Some(plain), ..
+            }) => name(plain),
             Some(definition) => self.anonymous(&definition.kind),
             None => "unknown".to_owned(),
         }
