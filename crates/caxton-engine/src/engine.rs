@@ -79,6 +79,12 @@ pub enum EngineError {
         /// What the runtime says.
         reason: String,
     },
+    /// The system gives this process too few addresses, as under `ulimit -v`.
+    #[error(
+        "the system gives this process no address space for the memories and stacks of guests: \
+         its virtual memory is limited (`ulimit -v`)"
+    )]
+    AddressSpace,
     /// No profile of that name in this build.
     #[error(
         "this build has no engine for profile `{profile}`; use hardened, metered or deterministic"
@@ -100,7 +106,9 @@ impl EngineError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable { .. } | Self::Thread(_) => ErrorCode::EngineUnavailable,
+            Self::Unavailable { .. } | Self::AddressSpace | Self::Thread(_) => {
+                ErrorCode::EngineUnavailable
+            }
             Self::NoProfile { .. } => ErrorCode::ProfileRequired,
             Self::Cache(_) => ErrorCode::Internal,
         }
@@ -196,6 +204,15 @@ impl Engine {
         };
         engine.prove()?;
         Ok(engine)
+    }
+    /// Takes the address space of the first thousand agents, so that a lack of it shows at once. It
+    /// costs no memory.
+    ///
+    /// Errors: [`EngineError::AddressSpace`].
+    pub fn reserve_agents(&self) -> Result<(), EngineError> {
+        self.slabs()
+            .reserve()
+            .map_err(|_| EngineError::AddressSpace)
     }
     /// The options it was made with.
     #[must_use]
@@ -307,6 +324,9 @@ impl Engine {
             match made {
                 Ok(engine) => return Ok(engine),
                 Err(_) if form == MemoryForm::Pooled && slots > 4 => slots /= 2,
+                Err(error) if form == MemoryForm::Pooled && lacks_addresses(&error) => {
+                    return Err(EngineError::AddressSpace);
+                }
                 Err(error) => return Err(unavailable(error)),
             }
         }
@@ -346,6 +366,11 @@ impl Engine {
     pub fn artefact_key(&self, compiled: &Compiled) -> String {
         compiled.cache_key.clone()
     }
+}
+
+/// Whether a pool could not be mapped: only a limit of addresses refuses what takes no memory yet.
+fn lacks_addresses(error: &wasmtime::Error) -> bool {
+    format!("{error:#}").contains("mmap failed to reserve")
 }
 
 /// A module with one function, so that there is code to map.

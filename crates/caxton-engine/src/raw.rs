@@ -129,18 +129,7 @@ impl Slab {
     fn take(self: &Arc<Self>) -> Result<Slot, &'static str> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.free.is_empty() {
-            let count = CHUNK_SLOTS.min(self.slots_max.saturating_sub(state.slots));
-            if count == 0 {
-                return Err(SLAB_FULL);
-            }
-            let len = count.saturating_mul(self.stride).saturating_add(TABLE_SPAN);
-            let chunk = Mapping::new(len).ok_or(NO_ADDRESS_SPACE)?;
-            let first = chunk.base.next_multiple_of(TABLE_SPAN);
-            state
-                .free
-                .extend((0..count).rev().map(|i| first + i * self.stride));
-            state.slots += count;
-            state.chunks.push(chunk);
+            self.map_chunk(&mut state)?;
         }
         let base = state.free.pop().ok_or(SLAB_FULL)?;
         Ok(Slot {
@@ -148,9 +137,29 @@ impl Slab {
             base,
         })
     }
-}
-
-impl Slab {
+    /// Maps the first slots, if none are.
+    fn reserve(&self) -> Result<(), &'static str> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.chunks.is_empty() {
+            self.map_chunk(&mut state)?;
+        }
+        Ok(())
+    }
+    fn map_chunk(&self, state: &mut SlabState) -> Result<(), &'static str> {
+        let count = CHUNK_SLOTS.min(self.slots_max.saturating_sub(state.slots));
+        if count == 0 {
+            return Err(SLAB_FULL);
+        }
+        let len = count.saturating_mul(self.stride).saturating_add(TABLE_SPAN);
+        let chunk = Mapping::new(len).ok_or(NO_ADDRESS_SPACE)?;
+        let first = chunk.base.next_multiple_of(TABLE_SPAN);
+        state
+            .free
+            .extend((0..count).rev().map(|i| first + i * self.stride));
+        state.slots += count;
+        state.chunks.push(chunk);
+        Ok(())
+    }
     /// What of it is in memory. Unit: bytes. Cost: a system call for each chunk.
     fn resident_bytes(&self) -> u64 {
         let chunks: Vec<(usize, usize)> = {
@@ -192,12 +201,19 @@ fn forget_pages(base: usize, len: usize) {
 }
 
 impl Slabs {
-    /// Address space for so many agents; nothing is mapped before the first one.
+    /// Address space for so many agents; nothing is mapped before the first one, or [`Self::reserve`].
     pub(crate) fn new(agents_max: u32) -> Arc<Self> {
         Arc::new(Self {
             memories: Slab::new(MEMORY_STRIDE, agents_max),
             stacks: Slab::new(STACK_STRIDE, agents_max),
         })
+    }
+    /// Maps the address space of the first agents now.
+    ///
+    /// Errors: [`NO_ADDRESS_SPACE`].
+    pub(crate) fn reserve(&self) -> Result<(), &'static str> {
+        self.memories.reserve()?;
+        self.stacks.reserve()
     }
     /// Sum of all linear memories out of it, as large as their guests made them. Unit: bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {

@@ -382,6 +382,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), Sta
         room,
         ..EngineOptions::default()
     })?;
+    engine.reserve_agents()?;
     Ok((engine, store, state))
 }
 

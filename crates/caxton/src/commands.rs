@@ -153,7 +153,7 @@ fn wait(told: &str, command: impl Future<Output = Result<(), Failure>>) -> Resul
 }
 
 /// A command's result, or its end by Ctrl-C. A command that has more to say about that listens to
-/// [`interrupted`] itself, and is asked first.
+/// [`interrupted`] itself, and is asked first; it must end then without waiting for anything.
 async fn until_interrupted(
     told: &str,
     command: impl Future<Output = Result<(), Failure>>,

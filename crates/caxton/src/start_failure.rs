@@ -1,7 +1,7 @@
 //! Why a node, an engine or a store did not open: the remedy follows the cause, not the place where
 //! the cause was met.
 
-use caxton_engine::{CacheError, EngineError};
+use caxton_engine::{CacheError, CompileError, EngineError};
 use caxton_node::StartError;
 use caxton_server::ServeError;
 use caxton_store::{BlobError, OpenError};
@@ -44,10 +44,24 @@ pub(crate) fn engine_failure(error: &EngineError) -> Failure {
         EngineError::Cache(CacheError::Directory { reason, .. }) => {
             Failure::new(Exit::Failed, what, io_remedy(reason))
         }
+        EngineError::AddressSpace => Failure::new(
+            Exit::Failed,
+            what,
+            "start it with `ulimit -v unlimited`: it reserves addresses of 70 GiB and more, and \
+             takes memory only for what guests use",
+        ),
         EngineError::Thread(_) => {
             Failure::new(Exit::Failed, what, "free threads or memory on this machine")
         }
         _ => Failure::of(error.code(), what),
+    }
+}
+
+/// A module that was not compiled.
+pub(crate) fn compile_failure(error: &CompileError) -> Failure {
+    match error {
+        CompileError::Engine(error) => engine_failure(error),
+        _ => Failure::of(error.code(), error.to_string()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     environment::Environment,
     failure::Failure,
     output::{Output, count, one_line, pairs, table},
-    start_failure::engine_failure,
+    start_failure::{compile_failure, engine_failure},
 };
 
 /// What to do with the cache.
@@ -129,7 +129,11 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
         let begun = Instant::now();
         let compiled = engine
             .compile(&verified, args.engine_profile, kind)
-            .map_err(|error| Failure::of(error.code(), format!("{}: {error}", file.display())))?;
+            .map_err(|error| {
+                let failure = compile_failure(&error);
+                let what = format!("{}: {}", file.display(), failure.what);
+                Failure { what, ..failure }
+            })?;
         let warmed = Warmed {
             file: file.display().to_string(),
             digest: verified.digest().to_string(),

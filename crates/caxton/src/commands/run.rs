@@ -12,7 +12,7 @@ use crate::{
     },
     failure::{Exit, Failure},
     output::{Output, one_line},
-    start_failure::engine_failure,
+    start_failure::{compile_failure, engine_failure},
 };
 
 mod agent;
@@ -120,7 +120,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
                 grants,
                 manifest,
             };
-            block_on(agent::run(&args, deploy, output))
+            // What Ctrl-C cut short it says itself, and then it stops its node.
+            on_runtime(agent::run(&args, deploy, output))
         }
         _ if args.profile.is_some() => Err(Failure::usage(
             "--profile samples agents only",
@@ -159,9 +160,13 @@ fn refuse_command_options(args: &Args, form: Form) -> Result<(), Failure> {
 
 /// Waits for a run; Ctrl-C ends it, also while it reads its input or compiles.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = crate::serving::runtime()?;
     let told = "interrupted: the guest had not ended";
-    let result = runtime.block_on(until_interrupted(told, work));
+    on_runtime(until_interrupted(told, work))
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = crate::serving::runtime()?;
+    let result = runtime.block_on(work);
     // A read of stdin that is under way must not hold the program.
     runtime.shutdown_background();
     result
@@ -211,7 +216,7 @@ fn compile(
             profile,
             verified.report().kind.unwrap_or_default(),
         )
-        .map_err(|error| Failure::of(error.code(), error.to_string()))?;
+        .map_err(|error| compile_failure(&error))?;
     let linked = engine
         .link(&compiled, grants)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;

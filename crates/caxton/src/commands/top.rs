@@ -123,7 +123,8 @@ impl Watch {
             tokio::select! {
                 _ = clock.tick() => self.ask().await,
                 key = keys.recv() => match key {
-                    None | Some(b'q' | b'Q' | CTRL_C) => return Ok(()),
+                    None | Some(b'q' | b'Q') => return Ok(()),
+                    Some(CTRL_C) => return Err(Failure::interrupted("", "")),
                     Some(key) => {
                         let Some(sort) = sort_of(key) else { continue };
                         self.sort = sort;
