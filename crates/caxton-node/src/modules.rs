@@ -119,6 +119,7 @@ fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
     }
     let lost = |reason: String| {
         let text = format!("the module {} can't be read back: {reason}", spec.module);
+        tracing::error!(agent = spec.name.as_str(), "{text}");
         Fault::new(ErrorCode::Internal, text)
     };
     let bytes = shared
@@ -126,7 +127,9 @@ fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
         .blobs()
         .get(&spec.module)
         .map_err(|error| lost(error.to_string()))?;
-    let bytes = bytes.ok_or_else(|| lost("it is not in the data directory".to_owned()))?;
+    let bytes = bytes.ok_or_else(|| {
+        lost("it is not in the data directory; deploy the module again".to_owned())
+    })?;
     admit(shared, bytes.to_vec(), &spec.limits, spec.profile)
         .map_err(|refusal| Fault::new(refusal.code, refusal.text))
 }

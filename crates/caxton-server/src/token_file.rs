@@ -14,6 +14,12 @@ use crate::ServeError;
 
 /// Bytes of randomness in a token: as hard to guess as a 256-bit key.
 const SECRET_BYTES: usize = 32;
+/// What a secret begins with that this program made.
+const SECRET_PREFIX: &str = "cxt_";
+/// Characters of a secret that this program made: the prefix, and the randomness in base64.
+const SECRET_CHARS: usize = SECRET_PREFIX.len() + (SECRET_BYTES * 4).div_ceil(3);
+/// The fewest characters of an admin token that an operator chose.
+const CHOSEN_CHARS_MIN: usize = 16;
 
 /// A token as it is kept: without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +45,7 @@ struct Document {
 /// A new secret.
 pub(crate) fn new_secret() -> String {
     let bytes: [u8; SECRET_BYTES] = rand::random();
-    format!("cxt_{}", URL_SAFE_NO_PAD.encode(bytes))
+    format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn refused(path: &Path, reason: impl ToString) -> ServeError {
@@ -73,22 +79,33 @@ fn close_to_others(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a token can be sent, is hard to guess, and is whole where this program made it: a power cut
+/// may have cut it short.
+fn is_whole(token: &str) -> bool {
+    let least = match token.starts_with(SECRET_PREFIX) {
+        true => SECRET_CHARS,
+        false => CHOSEN_CHARS_MIN,
+    };
+    token.len() >= least && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// The admin token of a data directory, made if there is none. Blocking.
 pub(crate) fn admin_token(directory: &Path) -> Result<String, ServeError> {
     let path = directory.join("admin-token");
     match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 16 => {
+        Ok(text) if is_whole(text.trim()) => {
             close_to_others(&path).map_err(|error| refused(&path, error))?;
             Ok(text.trim().to_owned())
         }
         Ok(_) => Err(refused(
             &path,
-            "the token in it is too short; remove the file to get a new one",
+            "the token in it is too short or damaged; remove the file to get a new one",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = new_secret();
             replace(&path, format!("{secret}\n").as_bytes())
                 .map_err(|error| refused(&path, error))?;
+            tracing::info!(path = %path.display(), "a new admin token was made");
             Ok(secret)
         }
         Err(error) => Err(refused(&path, error)),
@@ -197,7 +214,17 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(admin_token(directory.path()).unwrap(), first);
         assert_eq!(mode(), 0o600);
-        std::fs::write(&path, "short").unwrap();
-        assert!(admin_token(directory.path()).is_err());
+        for damaged in [
+            "short",
+            &first[..46],
+            &"\0".repeat(47),
+            "cxt_ with blanks in it",
+        ] {
+            std::fs::write(&path, damaged).unwrap();
+            let refused = admin_token(directory.path()).unwrap_err().to_string();
+            assert!(refused.contains("remove the file"), "{damaged}: {refused}");
+        }
+        std::fs::write(&path, "sixteen-letters!\n").unwrap();
+        assert_eq!(admin_token(directory.path()).unwrap(), "sixteen-letters!");
     }
 }

@@ -20,6 +20,7 @@ use caxton_client::{
 use crate::{
     command::{caxton, guest},
     node::{NodeProcess, up},
+    preload::library,
 };
 
 /// Longer than anything here takes on a busy machine; only a hang reaches it.
@@ -334,34 +335,18 @@ async fn flipped_bits_in_the_cache_are_found_and_the_module_is_compiled_again() 
     );
 }
 
-/// A library that fails every sync once a file is there. It stands before the system's own, so that
-/// the program under test is the one that is shipped.
-fn failing_sync(folder: &Path) -> PathBuf {
-    let source = folder.join("sync.c");
-    let library = folder.join("sync.so");
-    fs::write(
-        &source,
-        r#"
-        #include <errno.h>
-        #include <stdlib.h>
-        #include <sys/syscall.h>
-        #include <unistd.h>
-        int fdatasync(int file) {
-            const char *failing = getenv("TEST_SYNC_FAILS");
-            if (failing && access(failing, F_OK) == 0) { errno = EIO; return -1; }
-            return syscall(SYS_fdatasync, file);
-        }
-        "#,
-    )
-    .unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status()
-        .expect("the C compiler that Rust links with");
-    assert!(built.success());
-    library
+/// A library that fails every sync once a file is there.
+const FAILING_SYNC: &str = r#"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fdatasync(int file) {
+    const char *failing = getenv("TEST_SYNC_FAILS");
+    if (failing && access(failing, F_OK) == 0) { errno = EIO; return -1; }
+    return syscall(SYS_fdatasync, file);
 }
+"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_ends_the_process_and_a_restart_has_all_that_was_acknowledged() {
@@ -371,7 +356,7 @@ async fn a_failed_sync_ends_the_process_and_a_restart_has_all_that_was_acknowled
     let (said, failing) = (home.path().join("said"), home.path().join("failing"));
     let mut command = up(&data);
     command
-        .env("LD_PRELOAD", failing_sync(home.path()))
+        .env("LD_PRELOAD", library(home.path(), FAILING_SYNC))
         .env("TEST_SYNC_FAILS", &failing)
         .stderr(File::create(&said).unwrap());
     let node = NodeProcess::start_by(&mut command, &data);

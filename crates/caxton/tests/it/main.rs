@@ -8,6 +8,8 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod address_space;
+mod clock;
 mod command;
 mod config;
 mod content;
@@ -15,6 +17,8 @@ mod crash;
 mod directory;
 mod disk;
 mod doctor;
+mod few_descriptors;
+mod first_files;
 mod flood;
 mod followers;
 mod formats;
@@ -25,6 +29,7 @@ mod offline;
 mod old_data;
 mod online;
 mod power;
+mod preload;
 mod process;
 mod run_alone;
 mod run_command;

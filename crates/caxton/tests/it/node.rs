@@ -32,6 +32,23 @@ pub(crate) fn up(data: &Path) -> Command {
     command
 }
 
+/// The same under a limit that the shell's `ulimit` sets, such as `-n 200`.
+pub(crate) fn up_under(limit: &str, data: &Path) -> Command {
+    let node = up(data);
+    let mut command = Command::new("sh");
+    command
+        .env_clear()
+        .envs(
+            node.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh"])
+        .arg(node.get_program())
+        .args(node.get_args())
+        .stdin(Stdio::null());
+    command
+}
+
 impl NodeProcess {
     /// A node with a new directory.
     pub(crate) fn start() -> Self {
@@ -50,28 +67,27 @@ impl NodeProcess {
     }
     /// A node by a call of [`up`], with more of its own.
     pub(crate) fn start_by(command: &mut Command, data: &Path) -> Self {
+        Self::try_start(command, data)
+            .unwrap_or_else(|code| panic!("the node did not start; it ended with {code}"))
+    }
+    /// The same; the number that the call ended with where no node has started.
+    pub(crate) fn try_start(command: &mut Command, data: &Path) -> Result<Self, i32> {
         let begun = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap_or_default()
-            .to_owned();
-        if url.is_empty() {
-            let _ = child.kill();
-            panic!("the node did not start: `{line}`");
-        }
-        Self {
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            return Err(child.wait().unwrap().code().unwrap_or(-1));
+        };
+        Ok(Self {
             child,
-            url,
+            url: url.to_owned(),
             data: data.to_owned(),
             started_in: begun.elapsed(),
             _home: None,
-        }
+        })
     }
     /// A command about this node.
     pub(crate) fn caxton(&self, args: &[&str]) -> Done {

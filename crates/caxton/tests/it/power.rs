@@ -5,7 +5,6 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use caxton_client::{AgentConfig, CaxtonClient, DeployAgentRequest, FipaMessage, api::AskedValue};
@@ -13,10 +12,10 @@ use caxton_client::{AgentConfig, CaxtonClient, DeployAgentRequest, FipaMessage, 
 use crate::{
     command::guest,
     node::{NodeProcess, up},
+    preload::library,
 };
 
-/// A library that writes down what the program changes and syncs below a directory. It stands before
-/// the system's own, so that the program under test is the one that is shipped.
+/// A library that writes down what the program changes and syncs below a directory.
 const WATCHER: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -113,19 +112,6 @@ int linkat(int from_at, const char *from, int to_at, const char *to, int flags) 
     return done;
 }
 "#;
-
-fn watcher(folder: &Path) -> PathBuf {
-    let (source, library) = (folder.join("watcher.c"), folder.join("watcher.so"));
-    fs::write(&source, WATCHER).unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&library, &source])
-        .args(["-ldl"])
-        .status()
-        .expect("the C compiler that Rust links with");
-    assert!(built.success());
-    library
-}
 
 /// What a disk may have lost when the power goes.
 #[derive(Debug, Default)]
@@ -238,7 +224,7 @@ async fn counts(client: &CaxtonClient, expected: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_in_the_first_moments_leaves_a_directory_that_starts() {
     let home = tempfile::tempdir().unwrap();
-    let library = watcher(home.path());
+    let library = library(home.path(), WATCHER);
     let mut taken = 0;
     for cut in 0_u64..10 {
         let folder = home.path().join(format!("{cut}"));

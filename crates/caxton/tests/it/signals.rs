@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -64,6 +65,11 @@ fn ctrl_c_ends_every_waiting_command_with_130() {
     let data = node.data.display().to_string();
     for args in [
         &["send", "quiet", "{}", "--wait", "10m", "--data", &data][..],
+        &["send", "quiet", "-", "--data", &data],
+        &[
+            "agent", "logs", "--follow", "quiet", "--output", "json", "--data", &data,
+        ],
+        &["events", "--output", "json", "--data", &data],
         &[
             "messages",
             "--receiver",
@@ -136,6 +142,26 @@ fn ctrl_c_while_a_reply_is_waited_for_says_what_was_accepted() {
         return;
     }
     panic!("the answer never came before the signal");
+}
+
+#[test]
+fn ctrl_c_while_a_run_waits_for_stdin_says_what_reached_the_agent() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = start(home.path(), &["run", &guest("echo-c")]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut replies = BufReader::new(child.stdout.take().unwrap()).lines();
+    let message = r#"{"performative":"request","receiver":"echo-c","content":"hello"}"#;
+    for _ in 0..2 {
+        writeln!(stdin, "{message}").unwrap();
+        let reply = replies.next().unwrap().unwrap();
+        assert!(reply.contains("hello"), "{reply}");
+    }
+    signal(&child, "-INT");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("2 messages reached the agent"), "{said}");
+    drop(stdin);
 }
 
 #[test]

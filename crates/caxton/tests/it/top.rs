@@ -140,7 +140,7 @@ fn the_terminal_is_given_back_as_it_was() {
     let node = NodeProcess::start();
     node.caxton(&["agent", "deploy", &guest("echo-c"), "--name", "echo"])
         .ok();
-    for keys in [["t", "q"], ["m", "\x03"]] {
+    for (keys, code) in [(["t", "q"], 0), (["m", "\x03"], 130)] {
         let text = watched(&node, &keys);
         let (_, taken) = text.split_once("\x1b[?1049h").expect("the other screen");
         let (pictures, left) = taken.split_once("\x1b[?1049l").expect("and back");
@@ -154,7 +154,8 @@ fn the_terminal_is_given_back_as_it_was() {
             "by memory"
         };
         assert!(pictures.contains(sorted), "{text}");
-        assert!(left.contains("ended with 0"), "{left}");
+        let ended = format!("ended with {code}\r\n");
+        assert!(left.contains(&ended), "{left}");
         assert!(
             left.contains(" icanon") && left.contains(" echo "),
             "{left}"
