@@ -8,10 +8,11 @@ use serde::Deserialize;
 use super::Complaint;
 
 /// The workspace's crates and what each may use of the others. Anything else is a breach.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("caxton-model", &[]),
     ("caxton-package", &["caxton-model"]),
     ("caxton-engine", &["caxton-model", "caxton-package"]),
+    ("caxton-gate", &["caxton-model"]),
     ("caxton-kernel", &["caxton-model"]),
     ("caxton-store", &["caxton-model"]),
     (
@@ -60,9 +61,10 @@ const EDGES: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates that must run anywhere and decide nothing by clock, socket or thread.
-const WITHOUT_RUNTIME: [&str; 6] = [
+const WITHOUT_RUNTIME: [&str; 7] = [
     "caxton-model",
     "caxton-package",
+    "caxton-gate",
     "caxton-kernel",
     "caxton-sim",
     "caxton-api",

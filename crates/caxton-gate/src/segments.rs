@@ -1,0 +1,168 @@
+//! Paths as segments: `*` within one segment, `**` for any number of them.
+
+use std::fmt;
+
+use caxton_model::glob;
+
+/// Segments of a path pattern.
+///
+/// Paths that people grant have fewer than ten; the bound keeps matching short.
+const SEGMENTS_MAX: usize = 64;
+
+/// `**` segments of a path pattern: one before and one after what is named, and two to spare.
+const DEEP_MAX: usize = 4;
+
+/// A path pattern, absolute and without empty segments but for the last one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Segments(Vec<Box<str>>);
+
+impl Segments {
+    /// Any path.
+    pub(crate) fn any() -> Self {
+        Self(vec!["**".into()])
+    }
+    /// Splits a pattern that begins with `/`; `normal` brings one segment to its one form.
+    pub(crate) fn parse(
+        text: &str,
+        normal: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, String> {
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err("a path begins with `/`".to_owned());
+        };
+        let parts: Vec<&str> = rest.split('/').collect();
+        if parts.len() > SEGMENTS_MAX {
+            return Err(format!("has more than {SEGMENTS_MAX} segments"));
+        }
+        if parts.iter().filter(|part| **part == "**").count() > DEEP_MAX {
+            return Err(format!("has more than {DEEP_MAX} segments `**`"));
+        }
+        let mut segments = Vec::with_capacity(parts.len());
+        for (i, part) in parts.iter().enumerate() {
+            if part.is_empty() && i + 1 < parts.len() {
+                return Err("has an empty segment (`//`)".to_owned());
+            }
+            if part.contains("**") && *part != "**" {
+                return Err(format!("`{part}`: `**` stands alone between two `/`"));
+            }
+            segments.push(normal(part)?.into());
+        }
+        Ok(Self(segments))
+    }
+    /// Whether it takes any path.
+    pub(crate) fn is_any(&self) -> bool {
+        matches!(self.0.as_slice(), [only] if &**only == "**")
+    }
+    /// Whether a path, or everything that another pattern's text takes, fits.
+    ///
+    /// A segment `**` in `text` is one of another pattern and is met only by `**`. That makes it
+    /// sound to ask with a pattern's text: a literal never meets a `*`, and a glob that meets the
+    /// text of another one meets all that the other meets.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let mut rest = text.strip_prefix('/');
+        let (mut at, mut resume) = (0, None);
+        loop {
+            match (self.0.get(at).map(|s| &**s), rest) {
+                (Some("**"), _) => {
+                    at += 1;
+                    resume = Some((at, rest));
+                    continue;
+                }
+                (Some(pattern), Some(left)) => {
+                    let (head, tail) = split(left);
+                    if segment_matches(pattern, head) {
+                        (at, rest) = (at + 1, tail);
+                        continue;
+                    }
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            // The last `**` takes one segment more.
+            let Some((after, Some(left))) = resume else {
+                return false;
+            };
+            let tail = split(left).1;
+            resume = Some((after, tail));
+            (at, rest) = (after, tail);
+        }
+    }
+    /// The literal segments before the first wildcard, as text.
+    pub(crate) fn literal_prefix(&self) -> String {
+        let literal = self.0.iter().take_while(|s| !s.contains('*'));
+        literal.fold(String::new(), |text, s| text + "/" + s)
+    }
+    /// Whether it names one file, or one directory with what is in it: no wildcard but the last
+    /// segment, and a literal before it.
+    pub(crate) fn names_directory(&self) -> bool {
+        let literals = self.0.iter().take_while(|s| !s.contains('*')).count();
+        literals > 0 && literals + 1 >= self.0.len()
+    }
+}
+
+impl fmt::Display for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|segment| write!(f, "/{segment}"))
+    }
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('/')
+        .map_or((path, None), |(head, tail)| (head, Some(tail)))
+}
+
+/// Whether one segment fits; a whole `*` needs at least one character.
+fn segment_matches(pattern: &str, segment: &str) -> bool {
+    match (pattern, segment) {
+        (_, "**") => false,
+        ("*", segment) => !segment.is_empty(),
+        _ => glob(pattern, segment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Segments {
+        Segments::parse(text, |s| Ok(s.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn a_star_stays_in_its_segment_and_two_cross_them() {
+        for (text, path, fits) in [
+            ("/**", "/", true),
+            ("/**", "/a/b/c", true),
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/", true),
+            ("/a/**", "/ab", false),
+            ("/a/*", "/a/", false),
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/b/c", false),
+            ("/a/*/c", "/a/b/c", true),
+            ("/a/x*", "/a/x", true),
+            ("/a/x*y", "/a/x-y", true),
+            ("/a/**/z", "/a/z", true),
+            ("/a/**/z", "/a/b/c/z", true),
+            ("/a/**/z", "/a/b/c/zz", false),
+            ("/**/b/**/d", "/a/b/b/c/d", true),
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/a", "/a/", false),
+            ("/a/", "/a/", true),
+            ("/a/*", "/a/**", false),
+            ("/a/**", "/a/*/**", true),
+        ] {
+            assert_eq!(pattern(text).matches(path), fits, "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_pattern_says_what_is_wrong_with_it() {
+        for bad in ["", "a", "//", "/a//b", "/a/**b", "/**/**/**/**/**"] {
+            assert!(Segments::parse(bad, |s| Ok(s.to_owned())).is_err(), "{bad}");
+        }
+        assert!(Segments::parse(&"/a".repeat(65), |s| Ok(s.to_owned())).is_err());
+    }
+}
