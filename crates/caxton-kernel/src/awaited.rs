@@ -1,15 +1,19 @@
 //! What outside clients wait for: from whom a reply is accepted, and which mail was handed over.
 //!
-//! Only for as long as the process lives; after a restart a reply is mail like any other.
+//! Nothing of it is stored: a restart derives it from the conversations, which keep whom a message
+//! was resolved to, and from the open requests.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
-use caxton_model::{CLIENT_REPLIES_MAX, CONVERSATION_IDLE, Message, MessageKey, Micros, Timestamp};
+use caxton_model::{
+    Asked, CLIENT_REPLIES_MAX, CONVERSATION_IDLE, Destination, Message, MessageKey, Micros, State,
+    Timestamp,
+};
 
-use crate::route;
+use crate::{recovery::ShardPart, route};
 
 /// What a message to a client is to that client.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +30,7 @@ pub(crate) enum Mail {
 #[derive(Debug)]
 struct Request {
     conversation: Option<Arc<str>>,
-    /// Names of those whom it was resolved to.
-    from: Vec<Arc<str>>,
+    asked: Asked,
     /// Until when a caller waits on the line for its reply.
     waited_until: Option<Timestamp>,
     is_answered: bool,
@@ -63,12 +66,12 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// Notes a request and the names of those whom it was resolved to.
+    /// Notes a request and who may answer it.
     pub(crate) fn note(
         &mut self,
         now: Timestamp,
         message: &Message,
-        from: Vec<Arc<str>>,
+        asked: Asked,
         wait: Option<Micros>,
     ) {
         let Some(name) = &message.reply_with else {
@@ -77,7 +80,7 @@ impl Awaited {
         let requests = self.clients.entry(Arc::clone(&message.sender)).or_default();
         let request = Request {
             conversation: message.conversation_id.clone(),
-            from,
+            asked,
             waited_until: wait.map(|wait| now.after(wait)),
             is_answered: false,
         };
@@ -89,14 +92,50 @@ impl Awaited {
         requests.trim(now);
     }
 
+    /// Whether a request of that name is known.
+    pub(crate) fn knows(&self, client: &str, name: &str) -> bool {
+        let requests = self.clients.get(client);
+        requests.is_some_and(|requests| requests.known.contains_key(name))
+    }
+
+    /// Derives what all clients of a node wait for from what the node knows.
+    ///
+    /// Answers also the mail in their mailboxes that is forged: the record of its refusal was lost.
+    pub(crate) fn derive(state: &State) -> (Self, Vec<(Arc<str>, MessageKey)>) {
+        let (mut awaited, mut forged) = (Self::default(), Vec::new());
+        for ((at, ..), said) in said(state) {
+            match said {
+                Said::Request(message, asked) => awaited.note(at, message, asked, None),
+                Said::Mail {
+                    client,
+                    message,
+                    key,
+                    is_here,
+                } => match awaited.judge(client, message) {
+                    Mail::Reply(name) => awaited.answered(at, client, &name, key),
+                    Mail::Forged if is_here => forged.push((Arc::clone(client), key)),
+                    Mail::Forged | Mail::Other => {}
+                },
+            }
+        }
+        (awaited, forged)
+    }
+
+    /// Divides this among shards, by client.
+    pub(crate) fn split(self, shard_of: impl Fn(&str) -> usize, parts: &mut [ShardPart]) {
+        for (client, requests) in self.clients {
+            if let Some(part) = parts.get_mut(shard_of(&client)) {
+                part.awaited.clients.insert(client, requests);
+            }
+        }
+    }
+
     /// What a message is to a client.
     pub(crate) fn judge(&self, client: &str, message: &Message) -> Mail {
         let Some(requests) = self.clients.get(client) else {
             return Mail::Other;
         };
-        let is_asked = |request: &Request| {
-            request.from.contains(&message.sender) || route::built_in(&message.sender).is_some()
-        };
+        let is_asked = |request: &Request| request.asked.may_answer(&message.sender);
         if let Some(name) = &message.in_reply_to {
             return match requests.known.get_key_value(name) {
                 None => Mail::Other,
@@ -151,4 +190,62 @@ impl Awaited {
             !(requests.order.is_empty() && requests.handed.is_empty())
         });
     }
+}
+
+/// What a client said, or what was said to it.
+enum Said<'a> {
+    Request(&'a Message, Asked),
+    Mail {
+        client: &'a Arc<str>,
+        message: &'a Message,
+        key: MessageKey,
+        /// Whether it is still in the mailbox.
+        is_here: bool,
+    },
+}
+
+/// All that clients said and were told, as far as it is known, in the order in which it was sent; of
+/// what was sent at the same time, requests first.
+fn said(state: &State) -> BTreeMap<(Timestamp, bool, MessageKey), Said<'_>> {
+    let agents: HashSet<&str> = state
+        .agents
+        .values()
+        .map(|agent| agent.spec.name.as_str())
+        .collect();
+    let mut all = BTreeMap::new();
+    for line in state.conversations.values().flat_map(|c| &c.lines) {
+        let Some(message) = &line.message else {
+            continue;
+        };
+        let (at, mut key) = (line.at, line.key);
+        if route::may_be_client(&line.sender) && !agents.contains(&*line.sender) {
+            let asked = state.asked_of(message, &line.to);
+            all.insert((at, false, key), Said::Request(message, asked));
+        }
+        for to in &line.to {
+            if let Destination::Client(client) = to {
+                let mail = Said::Mail {
+                    client,
+                    message,
+                    key,
+                    is_here: false,
+                };
+                all.insert((at, true, key), mail);
+            }
+            key.index = key.index.saturating_add(1);
+        }
+    }
+    for (client, mailbox) in &state.clients {
+        for mail in mailbox.replies() {
+            let (key, message) = (mail.key, &mail.message);
+            let said = Said::Mail {
+                client,
+                message,
+                key,
+                is_here: true,
+            };
+            all.insert((mail.at, true, key), said);
+        }
+    }
+    all
 }

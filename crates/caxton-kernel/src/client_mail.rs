@@ -39,10 +39,7 @@ impl Kernel {
                 (!fits).then(|| self.full(client))
             }
         };
-        if refusal.is_none() {
-            self.unwatch_request(&delivery.to, &delivery.message);
-        }
-        self.state.deliver(delivery);
+        self.deliver(delivery);
         if let Some(refusal) = refusal {
             return self.refuse_mail(client, mail, &refusal);
         }
@@ -119,7 +116,7 @@ impl Kernel {
 
     /// Records that a delivery was refused at a client's mailbox: its dead letter, and the answer to
     /// its sender.
-    fn refuse_mail(&mut self, client: &Arc<str>, mail: Pending, refusal: &Refusal) {
+    pub(crate) fn refuse_mail(&mut self, client: &Arc<str>, mail: Pending, refusal: &Refusal) {
         let (code, text) = (refusal.code, &*refusal.text);
         let mut sent: Vec<Sent> = vec![host_message::dead(&mail.message, client, code, text)];
         // Who speaks is the host: a client has no agent to speak for it.
@@ -140,7 +137,7 @@ impl Kernel {
     }
 }
 
-fn not_asked(client: &str) -> Refusal {
+pub(crate) fn not_asked(client: &str) -> Refusal {
     let text = format!(
         "the message answers a request that `{client}` did not send to its sender; let whoever was \
          asked relay the answer"

@@ -14,8 +14,9 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, ById, CLIENT_HOST_BYTES, Capabilities, LimitName,
-    Micros, Namespace, Subscription, Timestamp, client_hash, stable_hash,
+    AgentId, AgentName, AgentSpec, AgentStatus, Asked, ById, CLIENT_HOST_BYTES, Capabilities,
+    Destination, LimitName, Message, Micros, Namespace, Subscription, Timestamp, client_hash,
+    stable_hash,
 };
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
@@ -294,6 +295,14 @@ impl Directory {
     /// Looks at the agent of that id where it stands.
     pub(crate) fn look_at<T>(&self, id: AgentId, at: impl FnOnce(&Listing) -> T) -> Option<T> {
         self.read().agents.get(&id).map(|listing| at(listing))
+    }
+    /// Who may answer a message that was resolved to these destinations.
+    pub(crate) fn asked(&self, message: &Message, to: &[Destination]) -> Asked {
+        let resolved = to.iter().filter_map(|to| match to {
+            Destination::Agent(id) => self.look_at(*id, |listing| listing.spec.name.shared()),
+            Destination::Client(_) | Destination::Dead { .. } => None,
+        });
+        Asked::new(&message.receiver, resolved)
     }
     /// Whether a name belongs to an agent, or is reserved for one.
     #[must_use]

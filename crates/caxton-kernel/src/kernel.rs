@@ -19,6 +19,7 @@ use crate::{
     deploy::Deploying,
     live::Live,
     offered::Offered,
+    recovery::ShardPart,
     route::is_built_in,
     shard_of_client,
     work::Work,
@@ -58,23 +59,24 @@ pub struct Kernel {
     pub(crate) told: Told,
     /// What outside clients wait for.
     pub(crate) awaited: Awaited,
+    /// Mail that was found in mailboxes of clients at the start and must be refused: client and key.
+    pub(crate) forged: Vec<(Arc<str>, MessageKey)>,
     /// What was looked at on guests' behalf.
     pub(crate) work: Work,
     pub(crate) effects: Vec<Effect>,
 }
 
 impl Kernel {
-    /// A kernel over what was recovered: `state` holds exactly this shard's part
-    /// ([`crate::split`] makes it).
+    /// A kernel over its shard's part of what was recovered: [`crate::split`] makes it.
     ///
     /// Enters its agents into the directory. All shards' kernels must be made before the first
     /// step of any, so that none takes another's agents for gone.
     #[must_use]
-    pub fn new(options: KernelOptions, directory: Directory, state: State) -> Self {
+    pub fn new(options: KernelOptions, directory: Directory, part: ShardPart) -> Self {
         let mut kernel = Self {
             options,
             directory: Arc::new(directory),
-            state,
+            state: part.state,
             live: ById::default(),
             deploying: BTreeMap::new(),
             alarms: Alarms::default(),
@@ -85,7 +87,8 @@ impl Kernel {
             inbox: VecDeque::new(),
             ready: VecDeque::new(),
             told: Told::default(),
-            awaited: Awaited::default(),
+            awaited: part.awaited,
+            forged: part.forged,
             work: Work::default(),
             effects: Vec::new(),
         };
@@ -219,7 +222,6 @@ impl Kernel {
             seq: entry.seq,
             index: 0,
         };
-        self.watch_requests(&entry.record);
         if let Record::Directory {
             subscribed,
             cancelled,
@@ -230,6 +232,7 @@ impl Kernel {
             subscribed.iter().for_each(|new| self.told.enter(new));
         }
         let mut deliveries = self.state.apply(&entry, journalled);
+        self.watch_requests(&entry.record);
         if is_planted(Planted::DeliverEarly) {
             self.dispatch(std::mem::take(&mut deliveries));
         }
@@ -329,7 +332,7 @@ impl Kernel {
         }
     }
 
-    /// Writes an agent's entry in the directory anew.
+    /// Writes an agent's entry in the directory, in place of the one before.
     pub(crate) fn list(&mut self, id: AgentId) {
         let (Some(agent), Some(live)) = (self.state.agents.get(&id), self.live.get(&id)) else {
             return;

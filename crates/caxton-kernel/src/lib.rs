@@ -47,7 +47,7 @@ pub use directory::{Directory, Gauge, Listing, shard_of_client};
 pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
 pub use event::{Event, Post, Reach, Ticket, TurnEnd};
 pub use kernel::{Kernel, KernelOptions};
-pub use recovery::split;
+pub use recovery::{ShardPart, split};
 pub use shares::{OwnerUse, Shares};
 pub use turn::TurnCtx;
 pub use turn_effects::TurnEffects;

@@ -45,19 +45,18 @@ impl Kernel {
         if let Destination::Client(client) = delivery.to.clone() {
             return self.accept_mail(&client, delivery);
         }
-        self.unwatch_request(&delivery.to, &delivery.message);
         match delivery.to.clone() {
             Destination::Agent(id) if is_built_in(id) => {
                 let (key, journalled) = (delivery.key, delivery.journalled);
                 let message = delivery.message.clone();
-                self.state.deliver(delivery);
+                self.deliver(delivery);
                 self.built_in(id, key, &message, journalled);
             }
             Destination::Agent(id) => {
                 let verdict = self.judge(id, &delivery.message);
                 let (key, journalled) = (delivery.key, delivery.journalled);
                 let message = delivery.message.clone();
-                self.state.deliver(delivery);
+                self.deliver(delivery);
                 match verdict {
                     Ok(()) => {
                         self.measure(id);

@@ -7,7 +7,7 @@ use std::{
 
 use caxton_model::{
     Destination, ErrorCode, IdVerdict, LimitName, Message, MessageKey, Micros, Namespace, RawJson,
-    Receiver, Record, SPENT_IDS_MAX, Sent, destination_text,
+    Receiver, Record, SPENT_IDS_MAX, Sent,
     planted::{Planted, is_planted},
 };
 
@@ -65,8 +65,8 @@ impl Kernel {
             to.iter().filter(reached).all(lives_on),
         );
         self.directory.know_client(client, self.now);
-        let from = self.names_asked(&message, &to);
-        self.awaited.note(self.now, &message, from, wait);
+        let asked = self.directory.asked(&message, &to);
+        self.awaited.note(self.now, &message, asked, wait);
         let sent = vec![Sent {
             message: message.clone(),
             to,
@@ -96,18 +96,6 @@ impl Kernel {
             durable,
             duplicate: false,
         })
-    }
-
-    /// Who may answer a message: those it was resolved to, under each name they speak by.
-    fn names_asked(&self, message: &Message, to: &[Destination]) -> Vec<Arc<str>> {
-        let mut names = route::names(&message.receiver).to_vec();
-        for to in to {
-            if let Destination::Agent(id) = to {
-                names.extend(self.directory.look_at(*id, |l| l.spec.name.shared()));
-                names.push(destination_text(to));
-            }
-        }
-        names
     }
 
     /// The first answer once more, if this client used this id before; a refusal if it used it for
@@ -177,7 +165,7 @@ impl Kernel {
         post.fill_names(|| format!("c-{}-{}", self.options.shard, self.next_seq()).into());
         let mut fields = post.fields;
         fields.sender = Arc::clone(&post.client);
-        let receivers = route::names(&fields.receiver);
+        let receivers = fields.receiver.names();
         if receivers.iter().any(|to| route::built_in(to).is_some()) {
             fields.extra.retain(|(name, _)| &**name != NAMESPACE_FIELD);
             let reach = post

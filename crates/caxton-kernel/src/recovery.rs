@@ -1,15 +1,20 @@
 //! After a start: what the journal left, divided among the shards, and what it asks for at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use caxton_model::{
-    AgentId, AgentStatus, Destination, ErrorCode, REPLY_BY_MAX, SpentIds, State, destination_text,
-    hashed_client, stable_hash,
+    AgentId, AgentStatus, DeadLetter, Destination, ErrorCode, MessageKey, PostSeen, REPLY_BY_MAX,
+    SpentIds, State, destination_text, hashed_client, stable_hash,
 };
 
 use crate::{
     Directory, Kernel, Refusal,
     alarm::Alarm,
+    awaited::Awaited,
+    client_mail::not_asked,
     live::Live,
     live::Wish,
     mailbox::not_running,
@@ -17,9 +22,48 @@ use crate::{
     shard_of_client,
 };
 
+/// One shard's part of what was recovered.
+#[derive(Debug, Default)]
+pub struct ShardPart {
+    /// What the shard knows.
+    pub state: State,
+    pub(crate) awaited: Awaited,
+    /// Mail in mailboxes of clients that must be refused: client and key.
+    pub(crate) forged: Vec<(Arc<str>, MessageKey)>,
+}
+
 /// Divides what was recovered among the shards: each part belongs to the shard that goes on with it.
 #[must_use]
-pub fn split(state: State, directory: &Directory) -> Vec<State> {
+pub fn split(state: State, directory: &Directory) -> Vec<ShardPart> {
+    let shards = directory.shards();
+    let (awaited, forged) = Awaited::derive(&state);
+    let asked = state.asked.clone();
+    let parts = split_state(state, directory).into_iter();
+    let mut parts: Vec<ShardPart> = parts
+        .map(|state| ShardPart {
+            state,
+            ..ShardPart::default()
+        })
+        .collect();
+    for part in &mut parts {
+        // A part does not have all conversations that its requests stand in.
+        let own = asked.iter();
+        let own = own.filter(|(name, _)| part.state.open.contains_key(*name));
+        part.state.asked = own
+            .map(|(name, asked)| (name.clone(), asked.clone()))
+            .collect();
+    }
+    let of_client = |name: &str| usize::from(shard_of_client(name, shards));
+    for (client, key) in forged {
+        if let Some(part) = parts.get_mut(of_client(&client)) {
+            part.forged.push((client, key));
+        }
+    }
+    awaited.split(of_client, &mut parts);
+    parts
+}
+
+fn split_state(state: State, directory: &Directory) -> Vec<State> {
     let shards = directory.shards();
     let mut parts: Vec<State> = (0..shards).map(|_| State::default()).collect();
     let at = |shard: u16| usize::from(shard % shards);
@@ -64,22 +108,8 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
             part.clients.insert(name, client);
         }
     }
-    for key in state.dead_order {
-        if let Some(letter) = state.dead.get(&key)
-            && let Some(part) = parts.get_mut(at(key.shard))
-        {
-            part.dead_order.push_back(key);
-            part.dead.insert(key, letter.clone());
-        }
-    }
-    for name in state.posts_order {
-        if let Some(seen) = state.posts.get(&name)
-            && let Some(part) = parts.get_mut(at(shard_of_client(&name.0, shards)))
-        {
-            part.posts_order.push_back(name.clone());
-            part.posts.insert(name, seen.clone());
-        }
-    }
+    split_letters(state.dead_order, &state.dead, &mut parts);
+    split_posts(state.posts_order, &state.posts, &mut parts);
     split_spent(&state.spent, &mut parts);
     for (id, conversation) in state.conversations {
         let shard = u16::try_from(stable_hash(id.as_bytes()) % u64::from(shards)).unwrap_or(0);
@@ -102,6 +132,40 @@ pub fn split(state: State, directory: &Directory) -> Vec<State> {
         part.recount();
     }
     parts
+}
+
+/// Each dead letter goes to the shard that wrote it.
+fn split_letters(
+    order: VecDeque<MessageKey>,
+    letters: &BTreeMap<MessageKey, DeadLetter>,
+    parts: &mut [State],
+) {
+    let shards = parts.len().max(1);
+    for key in order {
+        if let Some(letter) = letters.get(&key)
+            && let Some(part) = parts.get_mut(usize::from(key.shard) % shards)
+        {
+            part.dead_order.push_back(key);
+            part.dead.insert(key, letter.clone());
+        }
+    }
+}
+
+/// Each message id goes to its client's shard.
+fn split_posts(
+    order: VecDeque<(Arc<str>, Arc<str>)>,
+    posts: &HashMap<(Arc<str>, Arc<str>), PostSeen>,
+    parts: &mut [State],
+) {
+    let shards = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    for name in order {
+        if let Some(seen) = posts.get(&name)
+            && let Some(part) = parts.get_mut(usize::from(shard_of_client(&name.0, shards)))
+        {
+            part.posts_order.push_back(name.clone());
+            part.posts.insert(name, seen.clone());
+        }
+    }
 }
 
 /// Each spent id goes to its client's shard.
@@ -205,6 +269,7 @@ impl Kernel {
             }
         }
         self.answer_held();
+        self.go_on_waiting();
         for ((asker, reply_with), request) in &self.state.open {
             let alarm = Alarm::ReplyBy(Arc::clone(asker), Arc::clone(reply_with));
             let due = self.moment_of(request.reply_by);
@@ -214,6 +279,30 @@ impl Kernel {
         // Changes that nobody could be told of any more.
         self.told.note_anything();
         self.watch_conversations();
+    }
+
+    /// Goes on with what clients wait for, and refuses mail that was forged.
+    fn go_on_waiting(&mut self) {
+        self.awaited.expire(self.now);
+        for ((client, name), request) in &self.state.open {
+            let asked = self
+                .state
+                .asked
+                .get(&(Arc::clone(client), Arc::clone(name)));
+            if let (Destination::Client(_), Some(asked)) = (&request.asker, asked)
+                && !self.awaited.knows(client, name)
+            {
+                let asked = asked.clone();
+                self.awaited.note(self.now, &request.message, asked, None);
+            }
+        }
+        for (client, key) in std::mem::take(&mut self.forged) {
+            let mailbox = self.state.clients.get(&client);
+            let mail = mailbox.and_then(|m| m.replies().iter().find(|mail| mail.key == key));
+            if let Some(mail) = mail.cloned() {
+                self.refuse_mail(&client, mail, &not_asked(&client));
+            }
+        }
     }
 
     /// Mail that stood in nobody's mailbox when the last process ended.

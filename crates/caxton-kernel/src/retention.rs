@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use caxton_model::{
-    Destination, ErrorCode, Fields, Message, MessageKey, Micros, Performative, REPLY_BY_MAX,
+    Delivery, Destination, ErrorCode, Fields, MessageKey, Micros, Performative, REPLY_BY_MAX,
     Receiver, Record, Sent, destination_text,
 };
 
@@ -13,7 +13,8 @@ use crate::{Kernel, alarm::Alarm};
 pub(crate) const REPLY_KEPT: Micros = Micros::secs(15 * 60);
 
 impl Kernel {
-    /// Sets the alarms of requests that a record is about to open.
+    /// Sets the alarms of requests that a record has opened, and enters who may answer them: agents
+    /// of other shards are known here, not where the record is applied.
     pub(crate) fn watch_requests(&mut self, record: &Record) {
         let asker = match record {
             Record::Turn(turn) => Destination::Agent(turn.agent),
@@ -25,21 +26,23 @@ impl Kernel {
             if let (Some(due), Some(reply_with)) = (message.reply_by, &message.reply_with)
                 && !message.performative.concludes()
             {
-                let alarm = Alarm::ReplyBy(destination_text(&asker), Arc::clone(reply_with));
+                let name = (destination_text(&asker), Arc::clone(reply_with));
+                let asked = self.directory.asked(message, &sent.to);
+                self.state.set_asked(name.clone(), asked);
                 let due = self.moment_of(due).min(self.now.after(REPLY_BY_MAX));
-                self.alarms.set(alarm, due);
+                self.alarms.set(Alarm::ReplyBy(name.0, name.1), due);
             }
         }
     }
 
-    /// Takes back the alarm of a request that a message answers.
-    pub(crate) fn unwatch_request(&mut self, to: &Destination, message: &Message) {
-        if let Some(answered) = &message.in_reply_to
-            && message.performative.concludes()
-            && !self.state.open.is_empty()
-        {
-            let alarm = Alarm::ReplyBy(destination_text(to), Arc::clone(answered));
-            self.alarms.clear(&alarm);
+    /// Delivers to a mailbox of this shard, and clears the alarm of a request that is answered by it.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        let answers = delivery.message.in_reply_to.clone();
+        let answers = answers.filter(|_| !self.state.open.is_empty());
+        let request = answers.map(|name| (destination_text(&delivery.to), name));
+        self.state.deliver(delivery);
+        if let Some(request) = request.filter(|name| !self.state.open.contains_key(name)) {
+            self.alarms.clear(&Alarm::ReplyBy(request.0, request.1));
         }
     }
 

@@ -1,8 +1,6 @@
 //! From a receiver as written to who it is.
 
-use std::sync::Arc;
-
-use caxton_model::{AgentId, Receiver, is_reserved_name};
+use caxton_model::{AgentId, is_reserved_name};
 
 use crate::{
     Directory, Listing, Verb, Verdict,
@@ -43,15 +41,6 @@ pub(crate) fn address(text: &str) -> Address {
         return Address::Remote;
     }
     Address::Here
-}
-
-/// The names a receiver is written as; none where it is a capability.
-pub(crate) fn names(receiver: &Receiver) -> &[Arc<str>] {
-    match receiver {
-        Receiver::One(name) => std::slice::from_ref(name),
-        Receiver::List(names) => names,
-        Receiver::Capability(_) => &[],
-    }
 }
 
 /// The host's own agent of that name or id.

@@ -1,6 +1,7 @@
 //! Scenarios: what is done, and the transcript of what it led to.
 
 mod agents_of_the_host;
+mod awaited;
 mod border;
 mod durable;
 mod host_bytes;

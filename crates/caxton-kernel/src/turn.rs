@@ -194,7 +194,9 @@ impl TurnCtx {
         if let Some(input) = &self.input {
             host_message::carry_trace(input, &mut fields);
         }
-        if route::names(&fields.receiver)
+        if fields
+            .receiver
+            .names()
             .iter()
             .any(|name| route::built_in(name).is_some())
         {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::{
     AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination,
     DfSubscription, Durability, Entry, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
-    REPLY_BY_MAX, RawJson, Record, State, Timestamp,
+    REPLY_BY_MAX, RawJson, Record, Sent, State, Timestamp,
     charges::agent_bytes,
     destination_text,
     message::SHARED_CONTENT_BYTES,
@@ -303,7 +303,7 @@ impl State {
         let mut index = 0_u32;
         for sent in entry.record.sent() {
             if let Some(asker) = asker.as_ref().filter(|_| sent.is_on_its_way()) {
-                self.open_request(asker, &sent.message, entry.at);
+                self.open_request(asker, sent, entry.at);
             }
             let first = MessageKey {
                 shard: entry.shard,
@@ -392,7 +392,8 @@ impl State {
     }
 
     /// Notes that an asker waits for an answer until a certain time, but no longer than is watched.
-    fn open_request(&mut self, asker: &Destination, message: &Message, at: Timestamp) {
+    fn open_request(&mut self, asker: &Destination, sent: &Sent, at: Timestamp) {
+        let message = &sent.message;
         let (Some(reply_by), Some(reply_with)) = (message.reply_by, &message.reply_with) else {
             return;
         };
@@ -407,11 +408,14 @@ impl State {
             reply_by: reply_by.min(at.after(REPLY_BY_MAX)),
         };
         self.ledger.opened(&request);
+        let asked = self.asked_of(message, &sent.to);
+        self.asked.insert(name.clone(), asked);
         if let Some(before) = self.open.insert(name, request) {
             self.ledger.closed(&before);
         }
     }
 
+    /// Closes the request that a message answers, if its sender was asked.
     fn close_request(&mut self, to: &Destination, message: &Message) {
         let Some(in_reply_to) = &message.in_reply_to else {
             return;
@@ -419,10 +423,15 @@ impl State {
         if self.open.is_empty() || !message.performative.concludes() {
             return;
         }
-        self.forget_request((destination_text(to), Arc::clone(in_reply_to)));
+        let name = (destination_text(to), Arc::clone(in_reply_to));
+        let asked = self.asked.get(&name);
+        if asked.is_none_or(|asked| asked.may_answer(&message.sender)) {
+            self.forget_request(name);
+        }
     }
 
     fn forget_request(&mut self, name: (Arc<str>, Arc<str>)) {
+        self.asked.remove(&name);
         if let Some(request) = self.open.remove(&name) {
             self.ledger.closed(&request);
             self.touch(Part::Open(name.0, name.1));
@@ -484,10 +493,7 @@ pub(crate) fn without_content(message: &Message) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Digest, EngineProfile, Fields, Grants, Kind, Limits, Performative, Sent, Supervision,
-        Timestamp,
-    };
+    use crate::{Digest, EngineProfile, Fields, Grants, Kind, Limits, Performative, Supervision};
 
     fn entry(shard: u16, seq: u64, record: Record) -> Entry {
         Entry {

@@ -34,6 +34,8 @@ const RECEIVER_BYTES: u64 = 120;
 const ID_BYTES: u64 = 500;
 /// Overhead of a request that waits for its answer, with its alarm. Unit: bytes.
 const OPEN_BYTES: u64 = 700;
+/// What a receiver and the agent behind it take among those who may answer a request. Unit: bytes.
+const ASKED_BYTES: u64 = 32;
 /// Overhead of a subscription. Unit: bytes.
 const SUBSCRIPTION_BYTES: u64 = 500;
 /// Overhead of a descriptor, and of each service in it. Unit: bytes.
@@ -86,7 +88,8 @@ pub fn open_bytes(message: &Message) -> u64 {
     let kept = message
         .memory_bytes()
         .saturating_sub(content.unwrap_or(0) as u64);
-    OPEN_BYTES + COPIES * name as u64 + kept
+    let names = message.receiver.names().len() as u64;
+    OPEN_BYTES + COPIES * (name as u64 + names * ASKED_BYTES) + kept
 }
 
 fn texts(texts: &[String]) -> u64 {
@@ -189,8 +192,10 @@ impl Ledger {
 }
 
 impl State {
-    /// Counts everything anew: after the state was put together by other means than records.
+    /// Derives the ledger, and who may answer open requests, from all that is there: after the state
+    /// was put together by other means than records.
     pub fn recount(&mut self) {
+        self.recount_asked();
         self.ledger = Ledger::default();
         let mut lines = Vec::new();
         for (id, conversation) in &mut self.conversations {

@@ -4,6 +4,7 @@
 
 mod apply;
 mod apply_turn;
+mod asked;
 mod by_id;
 mod bytes;
 mod capability;
@@ -35,6 +36,7 @@ mod time;
 mod units;
 
 pub use apply_turn::ENDED_ITSELF;
+pub use asked::{Asked, RequestName};
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use charges::{

@@ -328,6 +328,14 @@ impl Limits {
             let (name, mut value) = (*name, *value);
             let ceiling = ceilings.get(name);
             match name {
+                _ if name.row().unit == Unit::Micros
+                    && value > Micros::LONGEST.0
+                    && value != UNLIMITED =>
+                {
+                    let reason =
+                        format!("{} is longer than 100 years; ask for less", Micros(value));
+                    errors.push(LimitsError::Malformed { name, reason });
+                }
                 LimitName::Memory if value == 0 => value = ceiling,
                 LimitName::Stack if value != STACK_BYTES => {
                     errors.push(LimitsError::Fixed { name });

@@ -10,8 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentSpec, AgentStatus, ById, Capabilities, Destination, DfSubscription, ErrorCode,
-    Fault, Ledger, Message, MessageKey, Micros, SpentIds, Subscription, Timestamp,
+    AgentId, AgentSpec, AgentStatus, Asked, ById, Capabilities, Destination, DfSubscription,
+    ErrorCode, Fault, Ledger, Message, MessageKey, Micros, RequestName, SpentIds, Subscription,
+    Timestamp,
 };
 
 /// Replies that wait for one outside client.
@@ -253,7 +254,10 @@ pub struct State {
     /// Conversations by id.
     pub conversations: HashMap<Arc<str>, Conversation>,
     /// Requests with a `reply_by`: (asker, `reply_with`).
-    pub open: BTreeMap<(Arc<str>, Arc<str>), OpenRequest>,
+    pub open: BTreeMap<RequestName, OpenRequest>,
+    /// Who may answer each of them; where an entry is missing, anybody. It follows from the rest:
+    /// [`Self::recount`].
+    pub asked: BTreeMap<RequestName, Asked>,
     /// The directory's subscriptions.
     pub df_subscriptions: Vec<DfSubscription>,
     /// Mail that stands in nobody's mailbox: for the host's own agents, or for agents that are

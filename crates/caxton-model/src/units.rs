@@ -16,6 +16,12 @@ pub enum UnitError {
         /// What was there.
         text: String,
     },
+    /// The duration is longer than [`Micros::LONGEST`].
+    #[error("`{text}` is longer than 100 years, the longest duration there is; ask for less")]
+    TooLong {
+        /// What was there.
+        text: String,
+    },
     /// The value does not fit 64 bits.
     #[error("`{text}` is larger than 64 bits can hold")]
     TooLarge {
@@ -126,7 +132,7 @@ impl FromStr for ByteSize {
 pub struct Micros(pub u64);
 
 impl Micros {
-    /// The longest duration that a guest may ask for: 100 years of 365.25 days.
+    /// The longest duration that anybody may ask for: 100 years of 365.25 days.
     pub const LONGEST: Self = Self::secs(100 * 31_557_600);
     /// So many milliseconds.
     #[must_use]
@@ -179,7 +185,18 @@ impl FromStr for Micros {
             scale,
             "a duration such as \"250ms\" (us, ms, s, m, h, d)",
         )
-        .map(Self)
+        .or_else(|error| match error {
+            // What 64 bits cannot hold is much longer still.
+            UnitError::TooLarge { .. } => Ok(u64::MAX),
+            error => Err(error),
+        })
+        .and_then(Self::from_number)
+        .map_err(|error| match error {
+            UnitError::TooLong { .. } => UnitError::TooLong {
+                text: text.to_owned(),
+            },
+            error => error,
+        })
     }
 }
 
@@ -228,17 +245,17 @@ macro_rules! text_or_number {
                         f.write_str($expecting)
                     }
                     fn visit_u64<E: de::Error>(self, v: u64) -> Result<$type, E> {
-                        Ok(<$type>::from_number(v))
+                        <$type>::from_number(v).map_err(E::custom)
                     }
                     fn visit_i64<E: de::Error>(self, v: i64) -> Result<$type, E> {
-                        u64::try_from(v)
-                            .map(<$type>::from_number)
-                            .map_err(|_| E::invalid_value(de::Unexpected::Signed(v), &self))
+                        let number = u64::try_from(v)
+                            .map_err(|_| E::invalid_value(de::Unexpected::Signed(v), &self))?;
+                        <$type>::from_number(number).map_err(E::custom)
                     }
                     fn visit_f64<E: de::Error>(self, v: f64) -> Result<$type, E> {
-                        whole_of(v)
-                            .map(<$type>::from_number)
-                            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(v), &self))
+                        let number = whole_of(v)
+                            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(v), &self))?;
+                        <$type>::from_number(number).map_err(E::custom)
                     }
                     fn visit_str<E: de::Error>(self, v: &str) -> Result<$type, E> {
                         v.parse().map_err(E::custom)
@@ -255,13 +272,22 @@ macro_rules! text_or_number {
 }
 
 impl ByteSize {
-    const fn from_number(n: u64) -> Self {
-        Self(n)
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the macro reads durations as well"
+    )]
+    const fn from_number(n: u64) -> Result<Self, UnitError> {
+        Ok(Self(n))
     }
 }
 impl Micros {
-    const fn from_number(n: u64) -> Self {
-        Self(n)
+    fn from_number(n: u64) -> Result<Self, UnitError> {
+        if n > Self::LONGEST.0 {
+            return Err(UnitError::TooLong {
+                text: Self(n).to_string(),
+            });
+        }
+        Ok(Self(n))
     }
 }
 text_or_number!(ByteSize, "bytes as a number, or a size such as \"64MiB\"");
@@ -294,6 +320,39 @@ mod tests {
             "99999999999GiB".parse::<ByteSize>(),
             Err(UnitError::TooLarge { .. })
         ));
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_100_years_or_negative() {
+        for good in ["36525d", "0s"] {
+            assert!(good.parse::<Micros>().is_ok(), "{good}");
+        }
+        assert_eq!("36525d".parse(), Ok(Micros::LONGEST));
+        for long in [
+            "36526d",
+            "876601h",
+            "99999999999999999999s",
+            "9999999999999999d",
+        ] {
+            let error = long.parse::<Micros>().unwrap_err();
+            assert!(error.to_string().contains(&format!("`{long}`")), "{error}");
+        }
+        let longest = Micros::LONGEST.0;
+        assert_eq!(
+            serde_json::from_str::<Micros>(&longest.to_string()).ok(),
+            Some(Micros::LONGEST)
+        );
+        for bad in [
+            "3155760000000001",
+            "1e19",
+            "-1",
+            "-1.0",
+            "\"-1s\"",
+            "\"101e2d\"",
+        ] {
+            let read = serde_json::from_str::<Micros>(bad);
+            assert!(read.is_err(), "{bad} was read as {read:?}");
+        }
     }
 
     #[test]

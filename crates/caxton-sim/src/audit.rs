@@ -6,8 +6,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, Destination, Durability, Entry, InputRef, Message, MessageKey, Record, State,
-    StateWrite,
+    AgentId, CONVERSATION_IDLE, Destination, Durability, Entry, InputRef, Message, MessageKey,
+    Receiver, Record, State, StateWrite, Timestamp, is_reserved_name,
 };
 
 use crate::{Breach, Rule};
@@ -36,6 +36,8 @@ pub(crate) struct Audit {
     /// The last one used, by sender, its shard, and receiver.
     last: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     posts: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Whom a client asked under a `reply_with`, and when.
+    asked: BTreeMap<(Arc<str>, Arc<str>), (Timestamp, Arc<str>)>,
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
@@ -91,8 +93,48 @@ impl Audit {
             }
             _ => {}
         }
+        self.note_asked(entry);
         self.note_all_sent(entry);
         Ok(())
+    }
+
+    fn note_asked(&mut self, entry: &Entry) {
+        let Record::Posted { client, sent, .. } = &entry.record else {
+            return;
+        };
+        for sent in sent {
+            if let (Some(name), Receiver::One(to)) =
+                (&sent.message.reply_with, &sent.message.receiver)
+            {
+                let request = (Arc::clone(client), Arc::clone(name));
+                self.asked.insert(request, (entry.at, Arc::clone(to)));
+            }
+        }
+    }
+
+    /// Holds a message in a client's mailbox to the rule that an answer comes from whoever was asked.
+    ///
+    /// Errors: the rule that it breaks.
+    pub(crate) fn answer(
+        &self,
+        client: &Arc<str>,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<(), Breach> {
+        let Some(answered) = &message.in_reply_to else {
+            return Ok(());
+        };
+        let request = (Arc::clone(client), Arc::clone(answered));
+        let Some((at, asked)) = self.asked.get(&request) else {
+            return Ok(());
+        };
+        let sender = &message.sender;
+        let speaks = sender == asked || is_reserved_name(sender) || AgentId::read(sender).is_some();
+        if speaks || now.since(*at) >= CONVERSATION_IDLE {
+            return Ok(());
+        }
+        let how = format!("`{sender}` answered `{answered}` of `{client}`, who asked `{asked}`");
+        Err(Breach::new(Rule::AnswerFromAsked, how))
     }
 
     fn note_all_sent(&mut self, entry: &Entry) {

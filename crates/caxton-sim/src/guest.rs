@@ -53,6 +53,17 @@ pub(crate) fn message(rng: &mut Rng, to: &str, number: u64, now: Timestamp) -> S
     fields.to_string()
 }
 
+/// An answer to a client's request, whoever was asked.
+pub(crate) fn answer(client: &str, reply_with: &str) -> String {
+    let fields = serde_json::json!({
+        "performative": "inform",
+        "receiver": client,
+        "in_reply_to": reply_with,
+        "content": "an answer of somebody",
+    });
+    fields.to_string()
+}
+
 /// What guests are like in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mood {

@@ -209,6 +209,12 @@ impl Life {
                 self.numbers += 1;
                 plan.push(crate::guest::message(&mut self.rng, to, self.numbers, now));
             }
+            if self.rng.percent(20)
+                && let Some((client, _, asked)) = self.rng.pick(&self.posted)
+                && let Some(reply_with) = &asked.reply_with
+            {
+                plan.push(crate::guest::answer(client, reply_with));
+            }
         }
         let mood = Mood {
             is_wild,

@@ -38,6 +38,7 @@ impl Life {
         }
         self.world.check()?;
         nothing_is_overdue(&self.world)?;
+        nothing_is_forged(&self.world)?;
         let published = replayed(&self.world.machine.published);
         self.world.audit.fates(&published)?;
         let before = kept(&self.world);
@@ -118,6 +119,19 @@ fn nothing_is_overdue(world: &World) -> Result<(), Breach> {
             let since = conversation.last.max(world.booted);
             if now.since(conversation.last).0 > limit && now.since(since) > Micros::secs(60) {
                 return broken(format!("conversation `{name}` has been silent too long"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No mailbox of a client holds an answer of somebody who was not asked, also after restarts that
+/// lost the record of its refusal.
+fn nothing_is_forged(world: &World) -> Result<(), Breach> {
+    for shard in &world.shards {
+        for (name, client) in &shard.kernel.state().clients {
+            for mail in client.replies() {
+                world.audit.answer(name, &mail.message, mail.at)?;
             }
         }
     }

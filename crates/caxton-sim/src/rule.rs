@@ -35,6 +35,8 @@ pub enum Rule {
     SupervisionAsWritten,
     /// What falls due is done: timers, `reply_by`, old replies.
     DueIsDone,
+    /// A client's reply comes from whoever was asked.
+    AnswerFromAsked,
     /// No mail is forgotten where nothing is left to do.
     NothingForgotten,
     /// What all shards see of an agent is what its own shard knows.
@@ -61,6 +63,7 @@ impl Rule {
             Self::FaultedInstanceGone => "faulted-instance-gone",
             Self::SupervisionAsWritten => "supervision-as-written",
             Self::DueIsDone => "due-is-done",
+            Self::AnswerFromAsked => "answer-from-asked",
             Self::NothingForgotten => "nothing-forgotten",
             Self::DirectoryIsTrue => "directory-is-true",
         }

@@ -20,7 +20,7 @@ struct Watched {
     in_a_row: u32,
     not_before: Option<Timestamp>,
     /// Whether a group's restart took its instance.
-    must_be_made_anew: bool,
+    needs_new_instance: bool,
 }
 
 /// What is known of agents' failures, and of what operators want of them.
@@ -36,11 +36,11 @@ impl Supervision {
         self.wishes.insert(ticket, agent);
     }
 
-    /// A stop is taken: nothing is tried again, and no instance is made anew.
+    /// A stop is taken: nothing is tried again, and no new instance is made.
     pub(crate) fn stops(&mut self, agent: AgentId) {
         self.ends_pause(agent);
         if let Some(watched) = self.watched.get_mut(&agent) {
-            watched.must_be_made_anew = false;
+            watched.needs_new_instance = false;
         }
     }
 
@@ -98,7 +98,7 @@ impl Supervision {
         }
     }
 
-    /// An agent's init failed: whoever its group restarts with it must be made anew.
+    /// An agent's init failed: whoever its group restarts with it gets a new instance.
     pub(crate) fn take_group<'a>(
         &mut self,
         failed: &AgentSpec,
@@ -122,7 +122,7 @@ impl Supervision {
                 Strategy::RestForOne => later,
             };
             if same && taken && !is_temporary(peer) && !self.has_wish(peer.id) {
-                self.watched.entry(peer.id).or_default().must_be_made_anew = true;
+                self.watched.entry(peer.id).or_default().needs_new_instance = true;
             }
         }
     }
@@ -140,14 +140,14 @@ impl Supervision {
         let broken = |how: String| Err(Breach::new(Rule::SupervisionAsWritten, how));
         let watched = self.watched.entry(agent).or_default();
         let TurnInput::Init(reason) = input else {
-            if watched.must_be_made_anew && !has_wish {
+            if watched.needs_new_instance && !has_wish {
                 return broken(format!(
                     "{agent} goes on in the instance that its group's restart took"
                 ));
             }
             return Ok(());
         };
-        let was_taken = std::mem::take(&mut watched.must_be_made_anew);
+        let was_taken = std::mem::take(&mut watched.needs_new_instance);
         if has_wish {
             return Ok(());
         }

@@ -58,6 +58,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["3fc11746951b489f12f777cf40a674c35417f8da709a547be5f06ee7ee266aa4"]
+    expect_test::expect!["d610e376928953679c31fc367d038f59fb3c9f18785a59624cdba66c252370c8"]
         .assert_eq(&hash);
 }

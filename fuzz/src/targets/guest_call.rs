@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use caxton_kernel::{Directory, Effect, Event, Kernel, KernelOptions, RunTurn, Ticket, TurnEnd};
+use caxton_kernel::{
+    Directory, Effect, Event, Kernel, KernelOptions, RunTurn, ShardPart, Ticket, TurnEnd,
+};
 use caxton_model::{
     AgentId, AgentSpec, Digest, Durability, EngineProfile, Entry, Grants, Kind, LimitName, Limits,
     Micros, State, Supervision, Timestamp,
@@ -72,7 +74,7 @@ impl World {
             seed: 1,
         };
         Self {
-            kernel: Kernel::new(options, directory.clone(), State::default()),
+            kernel: Kernel::new(options, directory.clone(), ShardPart::default()),
             kernel_directory: directory,
             journal: Vec::new(),
             runs: Vec::new(),
