@@ -10,19 +10,23 @@ pub struct Live {
     pub status: String,
 }
 
-/// Whether the node takes requests.
+/// Whether the node takes requests. What concerns all namespaces at once is shown to tokens with the
+/// scope `read` that end at no namespace, and to nobody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ready {
     /// Always `ready`; a node that is not answers 503 with the reason.
     pub status: String,
     /// Agents deployed.
-    pub agents: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<u64>,
     /// Live instances.
-    pub instances: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u64>,
     /// Time since the start. Unit: seconds.
-    pub uptime_secs: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_secs: Option<u64>,
     /// The node's budgets and what is used of each.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetView>,
 }
 
@@ -55,19 +59,22 @@ pub struct VersionView {
     pub compiles_in: String,
 }
 
-/// How the journal is.
+/// How the journal is. What is counted over all namespaces, and what is wrong with the node's files,
+/// is absent for a token that ends at a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JournalView {
     /// Whether there is one; without it nothing outlives the process.
     pub durable: bool,
     /// The highest place that is on the disk.
-    pub durable_place: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable_place: Option<u64>,
     /// Records done but not yet durable.
-    pub lag_records: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_records: Option<u64>,
     /// What is not as it was written, in words; absent: nothing that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
     /// How long the oldest of them waits. Unit: microseconds.
-    #[serde(default)]
-    pub lag_micros: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_micros: Option<u64>,
 }

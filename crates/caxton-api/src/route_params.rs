@@ -58,6 +58,12 @@ pub(crate) const FAULT_CURSOR: Param = query(
     r#"{"type":"string","pattern":"^[0-9]{1,19}$"}"#,
     "Where the page begins: `next_cursor` of the one before.",
 );
+pub(crate) const LOG_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^[0-9a-f]{8}-[0-9]{1,18}$"}"#,
+    "Where the page begins: `next_cursor` of the one before. One of another start of the node stands \
+     for no line, so that all are given.",
+);
 pub(crate) const MESSAGE_CURSOR: Param = query(
     "cursor",
     r#"{"type":"string","pattern":"^m-[0-9]{1,4}-[0-9]{1,18}-[0-9]{1,9}$"}"#,

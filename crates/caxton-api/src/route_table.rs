@@ -7,9 +7,9 @@ use crate::{
     Method::{Delete, Get, Post},
     Route, RouteId, Scope,
     route_params::{
-        AGENT, AGENT_CURSOR, CURSOR, FAULT_CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT, LOG_LINE,
-        MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT, WAIT, needed, path,
-        query,
+        AGENT, AGENT_CURSOR, CURSOR, FAULT_CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT,
+        LOG_CURSOR, LOG_LINE, MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT,
+        WAIT, needed, path, query,
     },
 };
 
@@ -186,7 +186,8 @@ pub const ROUTES: &[Route] = &[
     Route {
         id: RouteId::AgentLogs,
         path: "/api/v1/agents/{id}/logs",
-        summary: "The agent's log lines; with `follow`, or `Accept: text/event-stream`, as they come.",
+        summary: "The agent's last log lines, oldest first; with `after` or `cursor` the first ones \
+                  behind that line; with `follow`, or `Accept: text/event-stream`, as they come.",
         params: &[
             AGENT,
             query(
@@ -198,6 +199,7 @@ pub const ROUTES: &[Route] = &[
             ),
             query("follow", FLAG, "Streams what comes."),
             LIMIT,
+            LOG_CURSOR,
             LAST_EVENT,
         ],
         answers: &[(200, Answer::PageOrEvents("Page_LogEntry", "LogEntry"))],
@@ -339,7 +341,7 @@ pub const ROUTES: &[Route] = &[
         summary: "Sends a dead letter again.",
         params: &[LETTER],
         answers: &[(200, Answer::Json("Taken"))],
-        errors: &[E::NotFound, E::DiskFull],
+        errors: &[E::NotFound, E::Undeliverable, E::DiskFull],
         ..MESSAGES
     },
     Route {
@@ -396,7 +398,7 @@ pub const ROUTES: &[Route] = &[
         summary: "Makes a token; its secret is shown this once.",
         body: Body::Json("NewToken"),
         answers: &[(201, Answer::Json("TokenCreated"))],
-        errors: &[E::InvalidName, E::NodeBudget, E::DiskFull],
+        errors: &[E::InvalidName, E::NameTaken, E::NodeBudget, E::DiskFull],
         ..TOKENS
     },
     Route {

@@ -9,7 +9,7 @@ use crate::Scope;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is called; also the sender of messages that name none.
+    /// What it is called; also the client it is bound to, where `clients` names none.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_.-]{0,62}$", example = "ci")]
     pub name: String,
     /// What it may do; at least one.
@@ -19,6 +19,12 @@ pub struct NewToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
     pub namespace: Option<String>,
+    /// The clients it is bound to, by their names in its namespace: it sends as them and reads their
+    /// replies. The first one is the sender of messages that name none. Each is bound to one token.
+    /// Absent: the token's own name alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4)]
+    pub clients: Vec<String>,
 }
 
 /// A token, without its secret.
@@ -33,6 +39,9 @@ pub struct TokenEntry {
     /// The namespace it ends at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// The clients it is bound to, by their full names.
+    #[serde(default)]
+    pub clients: Vec<String>,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,

@@ -89,8 +89,8 @@ impl CaxtonClient {
         self.done(self.request(Method::DELETE, url)).await
     }
 
-    /// An agent's log lines behind the one with the id `after`, at most `limit`; `None`: from the
-    /// first line that is kept.
+    /// An agent's first log lines behind the one with the id `after`, at most `limit`; `None`: its
+    /// last ones.
     pub async fn agent_logs(
         &self,
         agent: &str,

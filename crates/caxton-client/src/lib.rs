@@ -42,7 +42,7 @@ pub use client::CaxtonClient;
 pub use deploy::{AgentConfig, DeployAgentRequest, Deployment, ResourceLimits};
 pub use error::ClientError;
 pub use messages::{MailFilter, new_message_id};
-pub use streams::{EventFilter, EventStream, LogStream, StreamedEvent};
+pub use streams::{EventFilter, EventStream, LogEvent, LogStream, StreamedEvent};
 
 pub use caxton_api as api;
 pub use caxton_model::{Durability, EngineProfile, FipaMessage, Supervision};

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use caxton_api::{EventBody, LogEntry};
+use caxton_api::{EventBody, LogEntry, StreamGap};
 use futures_util::{Stream, StreamExt};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
@@ -105,6 +105,15 @@ impl EventStream {
     }
 }
 
+/// What a stream of log lines brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEvent {
+    /// A line.
+    Line(LogEntry),
+    /// Lines that were lost.
+    Gap(StreamGap),
+}
+
 /// An agent's log lines.
 pub struct LogStream(Raw);
 
@@ -114,19 +123,18 @@ impl LogStream {
     pub fn last_event_id(&self) -> Option<&str> {
         self.0.parser.last_id()
     }
-    /// The next line; waits until there is one.
+    /// The next line, or the gap before it; waits until there is one.
     ///
     /// Cancel: safe; nothing is lost.
-    pub async fn next(&mut self) -> Option<Result<LogEntry, ClientError>> {
-        loop {
-            let event = match self.0.next().await? {
-                Ok(event) => event,
-                Err(error) => return Some(Err(error)),
-            };
-            if event.event.as_deref() != Some("gap") {
-                return Some(self.0.read(&event));
-            }
-        }
+    pub async fn next(&mut self) -> Option<Result<LogEvent, ClientError>> {
+        let event = match self.0.next().await? {
+            Ok(event) => event,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match event.event.as_deref() {
+            Some("gap") => self.0.read(&event).map(LogEvent::Gap),
+            _ => self.0.read(&event).map(LogEvent::Line),
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 //! The border is the namespace. It is read from names alone, so the answer to a name on the other
 //! side never depends on whether anybody bears it.
 
+use std::sync::Arc;
+
 use caxton_model::Grants;
 
 /// The namespace of names that give none.
@@ -39,8 +41,8 @@ pub enum Principal<'a> {
 pub struct Token<'a> {
     /// The namespace the token ends at; `None`: all of them.
     pub namespace: Option<&'a str>,
-    /// The client that the token is bound to, by its full name.
-    pub client: &'a str,
+    /// The clients that the token is bound to, by their full names.
+    pub clients: &'a [Arc<str>],
     /// Whether it has the scope `read`.
     pub read: bool,
     /// Whether it has the scope `send`.
@@ -192,7 +194,8 @@ const fn built_in(verb: Verb, target: Target<'_>) -> Verdict {
 
 fn of_token(token: Token<'_>, verb: Verb, target: Target<'_>) -> Verdict {
     let inside = target.is_inside(token.namespace);
-    let own = matches!(target, Target::Client(name) if name == token.client) && inside;
+    let is_bound = |name: &str| token.clients.iter().any(|client| **client == *name);
+    let own = matches!(target, Target::Client(name) if is_bound(name)) && inside;
     match (verb, target) {
         (Verb::Address, Target::Node) => Verdict::Deny,
         (Verb::Address, _) if !token.send => Verdict::Deny,

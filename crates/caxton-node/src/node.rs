@@ -263,6 +263,17 @@ impl Node {
             line.number > after && agent.is_none_or(|agent| line.agent == agent)
         })
     }
+    /// An agent's first log lines behind a number, oldest first.
+    #[must_use]
+    pub fn logs_after(
+        &self,
+        agent: caxton_model::AgentId,
+        after: u64,
+        limit: usize,
+    ) -> Vec<LogLine> {
+        let fits = |line: &LogLine| line.number > after && line.agent == agent;
+        self.shared.lines.first(limit, fits)
+    }
     /// Log lines to come.
     #[must_use]
     pub fn watch_logs(&self) -> broadcast::Receiver<LogLine> {

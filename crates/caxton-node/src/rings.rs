@@ -121,6 +121,12 @@ impl<T: Clone> Ring<T> {
         found.reverse();
         found
     }
+    /// Those that fit, oldest first, the first `limit` of them.
+    pub(crate) fn first(&self, limit: usize, fits: impl Fn(&T) -> bool) -> Vec<T> {
+        let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = guard.items.iter().filter(|item| fits(item));
+        fitting.take(limit).cloned().collect()
+    }
     /// Those to come.
     pub(crate) fn watch(&self) -> broadcast::Receiver<T> {
         self.watch.subscribe()
@@ -138,6 +144,8 @@ mod tests {
             ring.push(|number| (number, bytes));
         }
         assert_eq!(ring.last(9, |_| true), [(2, 2), (3, 3), (4, 4)]);
+        assert_eq!(ring.first(2, |item| item.0 > 2), [(3, 3), (4, 4)]);
+        assert_eq!(ring.first(1, |item| item.0 > 2), [(3, 3)]);
         ring.push(|number| (number, BYTES_MAX - 10));
         assert_eq!(ring.last(9, |_| true), [(5, BYTES_MAX - 10)]);
         ring.push(|number| (number, 1));

@@ -1,6 +1,7 @@
 //! Who calls, and what they may.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -10,7 +11,7 @@ use caxton_kernel::{
     Verb,
     border::{By, Principal, Target, Token, decide},
 };
-use caxton_model::{AgentName, Digest, ErrorCode, Namespace};
+use caxton_model::{AgentName, Digest, ErrorCode, NameError, Namespace};
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
 
@@ -19,6 +20,10 @@ use crate::{
     refuse::Failure,
     token_file::{self, Kept},
 };
+
+/// Clients that a token may be bound to: what the host keeps for each is at most 16 MiB, and for one
+/// token's clients together at most 64 MiB.
+const CLIENTS_MAX: usize = 4;
 
 /// The id under which the admin token of the data directory is listed.
 const ADMIN_ID: &str = "admin";
@@ -30,9 +35,8 @@ pub(crate) struct Caller {
     pub(crate) id: Arc<str>,
     /// The token's name.
     pub(crate) name: Arc<str>,
-    /// The client it is bound to, and the sender of messages that name none: its name in its
-    /// namespace.
-    pub(crate) client: Arc<str>,
+    /// The clients it is bound to, by their full names.
+    pub(crate) clients: Arc<[Arc<str>]>,
     scopes: Arc<[Scope]>,
     /// The namespace it ends at; `None`: all of them.
     pub(crate) namespace: Option<Namespace>,
@@ -44,10 +48,14 @@ impl Caller {
         Self {
             id: "".into(),
             name: "".into(),
-            client: "".into(),
+            clients: Arc::new([]),
             scopes: Arc::new([]),
             namespace: None,
         }
+    }
+    /// The sender of messages that name none.
+    pub(crate) fn client(&self) -> Arc<str> {
+        self.clients.first().cloned().unwrap_or_default()
     }
     /// Whether the token has this scope.
     pub(crate) fn may(&self, scope: Scope) -> bool {
@@ -60,7 +68,7 @@ impl Caller {
         }
         Principal::Token(Token {
             namespace: self.namespace.as_ref().map(Namespace::as_str),
-            client: &self.client,
+            clients: &self.clients,
             read: self.may(Scope::Read),
             send: self.may(Scope::Send),
             operate: self.may(Scope::Operate),
@@ -96,16 +104,15 @@ struct Known {
 impl Known {
     fn of(kept: Kept) -> Option<Self> {
         let hash: Digest = kept.hash.parse().ok()?;
-        let default = Namespace::default();
-        let namespace = match &kept.namespace {
+        let namespace: Option<Namespace> = match &kept.namespace {
             Some(text) => Some(text.parse().ok()?),
             None => None,
         };
-        let client = AgentName::new(namespace.as_ref().unwrap_or(&default), &kept.name).ok()?;
+        let clients = clients(&kept).ok()?;
         let caller = Caller {
             id: kept.id.as_str().into(),
             name: kept.name.as_str().into(),
-            client: client.shared(),
+            clients: clients.iter().map(AgentName::shared).collect(),
             scopes: kept.scopes.as_slice().into(),
             namespace,
         };
@@ -115,6 +122,47 @@ impl Known {
             kept,
         })
     }
+}
+
+/// The clients that a token is bound to.
+fn clients(kept: &Kept) -> Result<Vec<AgentName>, NameError> {
+    let namespace = match &kept.namespace {
+        Some(text) => text.parse()?,
+        None => Namespace::default(),
+    };
+    let own = std::slice::from_ref(&kept.name);
+    let names = if kept.clients.is_empty() {
+        own
+    } else {
+        &kept.clients
+    };
+    let names = names.iter();
+    names.map(|name| AgentName::new(&namespace, name)).collect()
+}
+
+/// Refuses a token one of whose clients is bound to another token.
+fn check_clients(new: &Kept, known: &[Known]) -> Result<(), Failure> {
+    for client in clients(new).unwrap_or_default() {
+        let is_bound = |other: &&Known| {
+            other
+                .caller
+                .clients
+                .iter()
+                .any(|one| **one == *client.as_str())
+        };
+        let Some(other) = known.iter().find(is_bound) else {
+            continue;
+        };
+        let detail = format!(
+            "the client `{client}` is bound to the token `{}`, and a client is bound to one token",
+            other.kept.id
+        );
+        let mut failure = Failure::new(ErrorCode::NameTaken, detail);
+        "bind the new token to other clients, or take the other token away"
+            .clone_into(&mut failure.problem.remedy);
+        return Err(failure);
+    }
+    Ok(())
 }
 
 /// All tokens of a node.
@@ -147,6 +195,7 @@ impl Tokens {
             name: ADMIN_ID.to_owned(),
             scopes: vec![Scope::Admin],
             namespace: None,
+            clients: Vec::new(),
             created_at: clock::now().to_string(),
             hash: Digest::of(admin.as_bytes()).to_string(),
         }));
@@ -219,18 +268,25 @@ impl Tokens {
 
     /// Makes a token. Durable when this returns.
     ///
-    /// Errors: `invalid-name`, `malformed-request`, `node-budget`, `disk-full`.
+    /// Errors: `invalid-name`, `malformed-request`, `name-taken`, `node-budget`, `disk-full`.
     pub(crate) async fn create(&self, new: NewToken) -> Result<TokenCreated, Failure> {
-        AgentName::new(&Namespace::default(), &new.name)
-            .map_err(|error| Failure::new(ErrorCode::InvalidName, error.to_string()))?;
-        if let Some(namespace) = &new.namespace {
-            let read: Result<Namespace, _> = namespace.parse();
-            read.map_err(|error| Failure::new(ErrorCode::InvalidName, error.to_string()))?;
-            if new.scopes.contains(&Scope::Admin) {
-                return Err(Failure::malformed(
-                    "a token of one namespace can't have the scope `admin`",
-                ));
-            }
+        let invalid = |error: NameError| Failure::new(ErrorCode::InvalidName, error.to_string());
+        AgentName::new(&Namespace::default(), &new.name).map_err(invalid)?;
+        if new.namespace.is_some() && new.scopes.contains(&Scope::Admin) {
+            return Err(Failure::malformed(
+                "a token of one namespace can't have the scope `admin`",
+            ));
+        }
+        let named = new.clients.len();
+        if named > CLIENTS_MAX {
+            return Err(Failure::malformed(format!(
+                "a token is bound to at most {CLIENTS_MAX} clients, and `clients` names {named}"
+            )));
+        }
+        let mut once = BTreeSet::new();
+        if let Some(twice) = new.clients.iter().find(|name| !once.insert(*name)) {
+            let detail = format!("`clients` contains `{twice}` twice");
+            return Err(Failure::malformed(detail));
         }
         let mut scopes = new.scopes;
         scopes.sort_unstable();
@@ -246,12 +302,15 @@ impl Tokens {
             name: new.name,
             scopes,
             namespace: new.namespace,
+            clients: new.clients,
             created_at: clock::now().to_string(),
             hash: Digest::of(secret.as_bytes()).to_string(),
         };
+        clients(&kept).map_err(invalid)?;
         let entry = entry(&kept);
         let max = self.max;
-        self.change(move |all| {
+        self.change(move |all, known| {
+            check_clients(&kept, known)?;
             if all.len() >= max {
                 let detail = format!("the node has {max} tokens, as many as it takes");
                 return Err(Failure::new(ErrorCode::NodeBudget, detail));
@@ -276,7 +335,7 @@ impl Tokens {
                 "the admin token is a file; remove `admin-token` and start the node again to get a new one",
             ));
         }
-        self.change(|all| {
+        self.change(|all, _| {
             let before = all.len();
             all.retain(|kept| kept.id != id);
             if all.len() == before {
@@ -290,18 +349,16 @@ impl Tokens {
 
     async fn change(
         &self,
-        change: impl FnOnce(&mut Vec<Kept>) -> Result<(), Failure>,
+        change: impl FnOnce(&mut Vec<Kept>, &[Known]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let _one_at_a_time = self.changes.lock().await;
-        let mut kept: Vec<Kept> = {
+        let kept = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known
-                .iter()
-                .filter(|token| token.kept.id != ADMIN_ID)
-                .map(|t| t.kept.clone())
-                .collect()
+            let others = known.iter().filter(|token| token.kept.id != ADMIN_ID);
+            let mut kept: Vec<Kept> = others.map(|token| token.kept.clone()).collect();
+            change(&mut kept, &known)?;
+            kept
         };
-        change(&mut kept)?;
         if let Some(path) = self.path.clone() {
             let tokens = kept.clone();
             let written =
@@ -337,6 +394,11 @@ fn entry(kept: &Kept) -> TokenEntry {
         name: kept.name.clone(),
         scopes: kept.scopes.clone(),
         namespace: kept.namespace.clone(),
+        clients: clients(kept)
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         created_at: kept.created_at.clone(),
     }
 }
@@ -360,6 +422,7 @@ mod tests {
             name: name.to_owned(),
             scopes: vec![Scope::Read, Scope::Read],
             namespace: Some("acme".to_owned()),
+            clients: Vec::new(),
         };
         let made = tokens.create(new("ci")).await.unwrap();
         let file = std::fs::read_to_string(directory.path().join("tokens.json")).unwrap();
@@ -371,7 +434,7 @@ mod tests {
         assert!(caller.may(Scope::Read) && !caller.may(Scope::Send));
         let learns = |caller: &Caller, name: &str| caller.learns_of(&name.parse().unwrap());
         assert!(learns(&caller, "acme/x") && !learns(&caller, "x"));
-        assert_eq!(&*caller.client, "acme/ci");
+        assert_eq!(&*caller.client(), "acme/ci");
         let admin = again
             .caller(&bearer(&format!("bearer {}", again.admin())))
             .unwrap();
@@ -424,6 +487,7 @@ mod tests {
                 name: name.to_owned(),
                 scopes,
                 namespace: namespace.map(str::to_owned),
+                clients: Vec::new(),
             };
             assert_eq!(
                 tokens.create(new).await.unwrap_err().problem.code,
@@ -431,5 +495,71 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    fn bound(name: &str, namespace: Option<&str>, clients: &[&str]) -> NewToken {
+        NewToken {
+            name: name.to_owned(),
+            scopes: vec![Scope::Send],
+            namespace: namespace.map(str::to_owned),
+            clients: clients.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_answers_for_the_clients_it_is_bound_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Tokens::open(Some(directory.path().to_owned()), 10).unwrap();
+        let new = bound("ci", Some("acme"), &["web", "cron"]);
+        let made = open().create(new).await.unwrap();
+        assert_eq!(made.entry.clients, ["acme/web", "acme/cron"]);
+        let caller = open().caller(&bearer(&format!("Bearer {}", made.token)));
+        let caller = caller.unwrap();
+        assert_eq!(&*caller.client(), "acme/web");
+        for (name, is_bound) in [
+            ("acme/web", true),
+            ("acme/cron", true),
+            ("acme/ci", false),
+            ("web", false),
+        ] {
+            let may = caller.may_do(Verb::AnswerFor, Target::Client(name));
+            assert_eq!(may, is_bound, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_is_bound_to_one_token() {
+        let tokens = Tokens::open(None, 100).unwrap();
+        let create =
+            |name, namespace, clients: &[&str]| tokens.create(bound(name, namespace, clients));
+        let first = create("ci", Some("acme"), &["web", "cron"]).await.unwrap();
+        create("web", None, &[]).await.unwrap();
+        create("ci", Some("acme"), &[]).await.unwrap();
+        for (name, namespace, clients) in [
+            ("web", Some("acme"), vec![]),
+            ("x", Some("acme"), vec!["x", "cron"]),
+            ("ci", Some("acme"), vec![]),
+            ("web", Some("main"), vec![]),
+            ("x", None, vec!["web"]),
+            ("admin", None, vec![]),
+        ] {
+            let error = create(name, namespace, &clients).await.unwrap_err();
+            assert_eq!(error.problem.code, "name-taken", "{name} {clients:?}");
+        }
+        for clients in [
+            &["a", "b", "c", "d", "e"][..],
+            &["a", "a"],
+            &["a b"],
+            &["df"],
+            &["acme/x"],
+        ] {
+            let error = create("y", None, clients).await.unwrap_err();
+            let code = error.problem.code.as_str();
+            let expected = ["malformed-request", "invalid-name"];
+            assert!(expected.contains(&code), "{clients:?}: {code}");
+        }
+        create("y", None, &["a", "b", "c", "d"]).await.unwrap();
+        tokens.delete(&first.entry.id).await.unwrap();
+        create("web", Some("acme"), &[]).await.unwrap();
     }
 }

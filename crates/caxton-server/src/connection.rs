@@ -25,6 +25,7 @@ use crate::{
     app::closed,
     connections::{Connection, Connections},
     descriptors,
+    evictable::{Evictable, say_busy},
     stall::Stall,
     tasks::{self, Task},
 };
@@ -35,13 +36,6 @@ const HEAD_BUFFER_BYTES: usize = 128 << 10;
 
 /// Header lines hyper takes at all; between the limit and this they are refused in words.
 const HEADERS_PARSED_MAX: usize = 256;
-
-/// What is said to a connection that there is no room for.
-pub(crate) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 249\r\n\r\n\
-{\"type\":\"/api/v1/errors/CX6001\",\"title\":\"node budget\",\"status\":503,\"code\":\"node-budget\",\
-\"detail\":\"the node has as many connections as it takes\",\"remedy\":\"try again, with fewer connections\",\
-\"request_id\":\"none\",\"retry_after_secs\":1}                   ";
 
 /// How long accepting pauses after the system has refused a connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -71,11 +65,11 @@ impl Door {
                     self.admit(stream, peer).await;
                 }
                 Err(error) => {
-                    // Mostly no file descriptors are left: one of a stranger's is given back.
+                    // Mostly no file descriptors are left: a stranger's is given back.
                     if !std::mem::replace(&mut paused, true) {
                         tracing::warn!(%error, "no connection can be taken; trying again");
                     }
-                    self.connections.close_oldest_stranger().await;
+                    self.connections.make_room().await;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -84,16 +78,14 @@ impl Door {
 
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let is_full = !self.connections.has_room() || descriptors::is_needed(&stream);
-        if is_full && !self.connections.close_oldest_stranger().await {
-            // The socket is new, so its buffer takes this at once; if not, closing says enough.
-            let _ = stream.try_write(BUSY);
-            return;
+        if is_full && !self.connections.make_room().await {
+            return say_busy(&stream);
         }
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "switching Nagle's algorithm off");
         }
         let connection = self.connections.enter();
-        let number = connection.number();
+        let stream = Evictable::new(stream, Arc::clone(&connection), self.tls.is_none());
         let serving = Serving {
             router: self.router.clone(),
             limits: self.limits.clone(),
@@ -101,7 +93,7 @@ impl Door {
         };
         let (tls, mut closing) = (self.tls.clone(), self.closing.clone());
         let head_timeout = self.limits.head_timeout;
-        let task = tasks::start(Task::Connection, async move {
+        tasks::start(Task::Connection, async move {
             let Some(tls) = tls else {
                 return serving.serve(stream, closing).await;
             };
@@ -115,7 +107,6 @@ impl Door {
                 Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
             }
         });
-        self.connections.keep_task(number, task);
     }
 }
 
@@ -161,28 +152,5 @@ impl Serving {
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use caxton_api::Problem;
-
-    #[test]
-    fn the_answer_for_want_of_room_is_a_whole_one() {
-        let text = std::str::from_utf8(BUSY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}", body.len())),
-            "{}",
-            body.len()
-        );
-        let problem: Problem = serde_json::from_str(body.trim()).unwrap();
-        let code = problem.error_code().unwrap();
-        assert_eq!(
-            (problem.status, code.page()),
-            (code.http_status(), "CX6001")
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! Which connections there are, whose they are, and which one is closed when there is no room.
+//! Which connections there are, whose they are, and which one is evicted when there is no room.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,10 +6,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::Waker,
+    time::Duration,
 };
 
 use caxton_model::ErrorCode;
-use tokio::{sync::Notify, task::JoinHandle};
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
 
 use crate::{auth::Caller, refuse::Failure};
 
@@ -18,6 +21,11 @@ use crate::{auth::Caller, refuse::Failure};
 /// More than half, so that a node with one token is of use; not all, so that others get in.
 const CALLER_QUARTERS: usize = 3;
 
+/// How long the first of the strangers that were asked to go is waited for before the next is asked.
+///
+/// They go as soon as their tasks run; the wait is for one whose answer is being made.
+const EVICTION_PAUSE: Duration = Duration::from_millis(50);
+
 /// All connections of a server. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Connections(Arc<Shared>);
@@ -25,24 +33,33 @@ pub(crate) struct Connections(Arc<Shared>);
 struct Shared {
     max: usize,
     all: Mutex<All>,
-    /// Wakes those that wait for the last connection's end.
-    ended: Notify,
+    /// Wakes those that wait for a connection's end, or for a stranger to become a caller.
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct All {
     next: u64,
     count: usize,
-    /// Connections on which no token has been shown, with their tasks, in the order of their age.
-    strangers: BTreeMap<u64, Option<JoinHandle<()>>>,
+    ended: u64,
+    /// Connections on which no token has been shown, in the order of their age.
+    strangers: BTreeMap<u64, Arc<Eviction>>,
     /// How many of the others there are, by the token's id.
     callers: HashMap<Arc<str>, usize>,
+}
+
+/// Whether a stranger was asked to go, and who has to hear of it.
+#[derive(Default)]
+struct Eviction {
+    is_asked: AtomicBool,
+    task: AtomicWaker,
 }
 
 /// One connection. Its place is given back when this is dropped.
 pub(crate) struct Connection {
     connections: Connections,
     number: u64,
+    eviction: Arc<Eviction>,
     caller: Mutex<Option<Arc<str>>>,
     /// Whether a whole request has come.
     asked: AtomicBool,
@@ -53,7 +70,7 @@ impl Connections {
         Self(Arc::new(Shared {
             max,
             all: Mutex::default(),
-            ended: Notify::new(),
+            changed: Notify::new(),
         }))
     }
     fn all(&self) -> MutexGuard<'_, All> {
@@ -65,52 +82,75 @@ impl Connections {
     }
     /// A new connection, of a stranger.
     pub(crate) fn enter(&self) -> Arc<Connection> {
+        self.enter_as(None)
+    }
+    /// A new connection from within the data directory: the operator's, whatever token it shows. It
+    /// is in no token's share, and is never asked to go.
+    pub(crate) fn enter_local(&self) -> Arc<Connection> {
+        self.enter_as(Some("local".into()))
+    }
+    fn enter_as(&self, caller: Option<Arc<str>>) -> Arc<Connection> {
         let mut all = self.all();
         all.next += 1;
         all.count += 1;
         let number = all.next;
-        all.strangers.insert(number, None);
+        let eviction = Arc::<Eviction>::default();
+        match &caller {
+            Some(caller) => *all.callers.entry(Arc::clone(caller)).or_default() += 1,
+            None => drop(all.strangers.insert(number, Arc::clone(&eviction))),
+        }
         drop(all);
         Arc::new(Connection {
             connections: self.clone(),
             number,
-            caller: Mutex::default(),
+            eviction,
+            caller: Mutex::new(caller),
             asked: AtomicBool::new(false),
         })
     }
-    /// Keeps the task of a stranger's connection, by which it can be closed.
-    pub(crate) fn keep_task(&self, number: u64, task: JoinHandle<()>) {
-        if let Some(stranger) = self.all().strangers.get_mut(&number) {
-            *stranger = Some(task);
+    /// Asks strangers to go, the oldest first, until a connection has ended; `false` if there are no
+    /// strangers, or all of them turned out to be callers.
+    ///
+    /// A stranger goes by itself, after it has read what has arrived: see [`Connection::is_asked_to_go`].
+    pub(crate) async fn make_room(&self) -> bool {
+        let before = self.all().ended;
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let all = self.all();
+                if all.ended != before {
+                    return true;
+                }
+                if all.strangers.is_empty() {
+                    return false;
+                }
+                let mut strangers = all.strangers.values();
+                let next = strangers.find(|one| !one.is_asked.swap(true, Ordering::AcqRel));
+                if let Some(next) = next {
+                    next.task.wake();
+                }
+            }
+            let _ = tokio::time::timeout(EVICTION_PAUSE, changed).await;
         }
-    }
-    /// Closes the stranger's connection that is the oldest; `false` if there is none.
-    pub(crate) async fn close_oldest_stranger(&self) -> bool {
-        let oldest = self.all().strangers.pop_first();
-        let Some((_, Some(task))) = oldest else {
-            return false;
-        };
-        task.abort();
-        // However it ended: its descriptor is free now.
-        let _ = task.await;
-        true
     }
     /// Waits until no connection is left.
     pub(crate) async fn all_ended(&self) {
         loop {
-            let ended = self.0.ended.notified();
+            let changed = self.0.changed.notified();
             if self.all().count == 0 {
                 return;
             }
-            ended.await;
+            changed.await;
         }
     }
 }
 
 impl Connection {
-    /// Its number.
-    pub(crate) const fn number(&self) -> u64 {
-        self.number
+    /// Whether this is still a stranger's connection, and its place is needed. If not, the waker is
+    /// called when it is.
+    pub(crate) fn is_asked_to_go(&self, waker: &Waker) -> bool {
+        self.eviction.task.register(waker);
+        self.eviction.is_asked.load(Ordering::Acquire)
     }
     /// Notes that a whole request has come.
     pub(crate) fn asks(&self) {
@@ -147,6 +187,10 @@ impl Connection {
         all.strangers.remove(&self.number);
         all.callers.insert(Arc::clone(&caller.id), count + 1);
         *own = Some(Arc::clone(&caller.id));
+        // Only strangers are asked, under this lock, so this is final.
+        self.eviction.is_asked.store(false, Ordering::Release);
+        drop(all);
+        self.connections.0.changed.notify_waiters();
         Ok(())
     }
 }
@@ -156,6 +200,7 @@ impl Drop for Connection {
         let caller = self.caller().take();
         let mut all = self.connections.all();
         all.count = all.count.saturating_sub(1);
+        all.ended += 1;
         all.strangers.remove(&self.number);
         if let Some(caller) = caller
             && let Some(count) = all.callers.get_mut(&caller)
@@ -165,11 +210,8 @@ impl Drop for Connection {
                 all.callers.remove(&caller);
             }
         }
-        let last = all.count == 0;
         drop(all);
-        if last {
-            self.connections.0.ended.notify_waiters();
-        }
+        self.connections.0.changed.notify_waiters();
     }
 }
 
@@ -210,29 +252,43 @@ mod tests {
 
     #[tokio::test]
     #[allow(clippy::disallowed_methods, reason = "a task is what is tested")]
-    async fn the_oldest_stranger_is_closed_and_no_caller_is() {
+    async fn the_oldest_stranger_goes_and_no_caller_does() {
         let connections = Connections::new(3);
         let enter = || {
             let connection = connections.enter();
-            let held = Arc::clone(&connection);
-            let task = tokio::spawn(async move {
-                let _held = held;
-                std::future::pending::<()>().await;
-            });
-            connections.keep_task(connection.number(), task);
-            Arc::downgrade(&connection)
+            let weak = Arc::downgrade(&connection);
+            tokio::spawn(std::future::poll_fn(move |cx| {
+                match connection.is_asked_to_go(cx.waker()) {
+                    true => std::task::Poll::Ready(()),
+                    false => std::task::Poll::Pending,
+                }
+            }));
+            weak
         };
         let (one, two, three) = (enter(), enter(), enter());
         assert!(!connections.has_room());
         one.upgrade().unwrap().belongs_to(&caller("one")).unwrap();
-        assert!(connections.close_oldest_stranger().await);
+        assert!(connections.make_room().await);
         assert!(one.strong_count() == 1 && two.strong_count() == 0 && three.strong_count() == 1);
         assert!(connections.has_room());
-        assert!(connections.close_oldest_stranger().await);
-        assert!(
-            !connections.close_oldest_stranger().await,
-            "no stranger is left"
-        );
+        assert!(connections.make_room().await);
+        assert!(!connections.make_room().await, "no stranger is left");
         assert_eq!(one.strong_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_that_shows_a_token_after_it_was_asked_to_go_stays() {
+        let connections = Connections::new(1);
+        let one = connections.enter();
+        let shown = async {
+            let asked = std::future::poll_fn(|cx| match one.is_asked_to_go(cx.waker()) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            });
+            asked.await;
+            one.belongs_to(&caller("one")).unwrap();
+        };
+        let (has_room, ()) = tokio::join!(connections.make_room(), shown);
+        assert!(!has_room && !one.is_asked_to_go(Waker::noop()));
     }
 }

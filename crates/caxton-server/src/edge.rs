@@ -180,15 +180,17 @@ fn check_headers(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
 
 /// Who asks, and whether it may ask this; its connection is its own from now on.
 fn caller_of(app: &App, route: &Route, parts: &Parts) -> Result<Caller, Failure> {
-    match route.scope {
-        None => Ok(Caller::nobody()),
-        Some(scope) => {
-            let caller = app.tokens.caller(&parts.headers)?;
-            if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
-                connection.belongs_to(&caller)?;
-            }
-            caller.with(scope)
+    let known = || {
+        let caller = app.tokens.caller(&parts.headers)?;
+        if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+            connection.belongs_to(&caller)?;
         }
+        Ok(caller)
+    };
+    match route.scope {
+        // A token that was not needed is still good for the connection and for what it may see.
+        None => Ok(known().unwrap_or_else(|_: Failure| Caller::nobody())),
+        Some(scope) => known()?.with(scope),
     }
 }
 

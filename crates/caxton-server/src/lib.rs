@@ -15,6 +15,7 @@ mod deploy;
 mod descriptors;
 mod edge;
 mod error_pages;
+mod evictable;
 mod guest_families;
 mod idempotency;
 mod limits;

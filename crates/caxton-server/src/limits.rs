@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct ServerLimits {
     /// Connections at the same time; fewer where the process may not open as many files.
     ///
-    /// Where there are as many, the oldest one that has shown no token is closed for the next; if
-    /// all have shown one, the next is answered 503. One token may have three quarters of what the
+    /// Where there are as many, the oldest one that has shown no token is closed for the next, once
+    /// what has arrived on it was read; if all have shown one, the next is answered 503. One token may have three quarters of what the
     /// other tokens leave. Each connection takes a file descriptor and some 10 KiB.
     pub connections_max: usize,
     /// Event and log streams at the same time; more are answered 429.

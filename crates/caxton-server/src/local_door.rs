@@ -20,13 +20,14 @@ use tokio::{
 use crate::{
     ServeError, ServerLimits,
     app::closed,
-    connection::{BUSY, Serving},
+    connection::Serving,
     connections::Connections,
+    evictable::say_busy,
     tasks::{self, Task},
 };
 
-/// Connections over the socket at the same time. They are not counted with those of the network, so
-/// that the operator gets in while the network's are all taken.
+/// Connections over the socket at the same time. They have a bound of their own, so that the operator
+/// gets in while the network's are all taken, and none of them is closed for another.
 const CONNECTIONS_MAX: usize = 64;
 /// The longest path that the system takes for a socket. Unit: bytes.
 const PATH_BYTES_MAX: usize = 107;
@@ -90,14 +91,12 @@ impl LocalDoor {
 
     fn admit(&self, stream: UnixStream) {
         if !self.connections.has_room() {
-            // The socket is new, so its buffer takes this at once; if not, closing says enough.
-            let _ = stream.try_write(BUSY);
-            return;
-        };
+            return say_busy(&stream);
+        }
         let serving = Serving {
             router: self.router.clone(),
             limits: self.limits.clone(),
-            connection: self.connections.enter(),
+            connection: self.connections.enter_local(),
         };
         tasks::start(
             Task::Connection,

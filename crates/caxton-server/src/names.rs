@@ -92,9 +92,14 @@ pub(crate) fn client(caller: &Caller, text: &str) -> Result<AgentName, Failure> 
         return Ok(name);
     }
     let name = within(caller, name)?;
+    let own: Vec<String> = caller
+        .clients
+        .iter()
+        .map(|client| format!("`{client}`"))
+        .collect();
+    let (token, own) = (&caller.name, own.join(", "));
     let detail = format!(
-        "token `{}` sends and reads as the client `{}`; `{name}` needs the scope `operate`",
-        caller.name, caller.client
+        "token `{token}` sends and reads as the client {own}; `{name}` needs the scope `operate`"
     );
     Err(Failure::new(ErrorCode::Forbidden, detail))
 }

@@ -21,6 +21,9 @@ const SECRET_CHARS: usize = SECRET_PREFIX.len() + (SECRET_BYTES * 4).div_ceil(3)
 /// The fewest characters of an admin token that an operator chose.
 const CHOSEN_CHARS_MIN: usize = 16;
 
+/// The newest version of `tokens.json`. The first one knew no `clients`.
+const VERSION: u32 = 2;
+
 /// A token as it is kept: without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +33,9 @@ pub(crate) struct Kept {
     pub(crate) scopes: Vec<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) namespace: Option<String>,
+    /// The clients it is bound to; empty: the one of its own name. Since version 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) clients: Vec<String>,
     pub(crate) created_at: String,
     /// `sha256:` of the secret. The secret is random, so a plain hash can't be searched.
     pub(crate) hash: String,
@@ -125,14 +131,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Kept>, ServeError> {
                     ),
                 )
             })?;
-            if document.version == 1 {
-                Ok(document.tokens)
-            } else {
-                let version = document.version;
-                Err(refused(
+            match document.version {
+                1 | VERSION => Ok(document.tokens),
+                version => Err(refused(
                     path,
                     format!("version {version} was written by a newer program"),
-                ))
+                )),
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -142,8 +146,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Kept>, ServeError> {
 
 /// Writes the other tokens: wholly or not at all. Blocking.
 pub(crate) fn write(path: &Path, tokens: &[Kept]) -> io::Result<()> {
+    // Programs that know version 1 alone read what they can mean.
+    let is_first = tokens.iter().all(|token| token.clients.is_empty());
     let document = Document {
-        version: 1,
+        version: if is_first { 1 } else { VERSION },
         tokens: tokens.to_vec(),
     };
     let mut text = serde_json::to_vec_pretty(&document)?;
@@ -184,6 +190,7 @@ mod tests {
             name: "ci".to_owned(),
             scopes: vec![Scope::Read],
             namespace: Some("acme".to_owned()),
+            clients: Vec::new(),
             created_at: "1970-01-01T00:00:00Z".to_owned(),
             hash: "sha256:00".to_owned(),
         }
@@ -197,6 +204,16 @@ mod tests {
         write(&path, &[kept("t-1")]).unwrap();
         write(&path, &[kept("t-1"), kept("t-2")]).unwrap();
         assert_eq!(read(&path).unwrap(), [kept("t-1"), kept("t-2")]);
+        let version = || {
+            let text = std::fs::read(&path).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()["version"].clone()
+        };
+        assert_eq!(version(), 1);
+        let mut with_clients = kept("t-3");
+        with_clients.clients = vec!["web".to_owned()];
+        write(&path, &[kept("t-1"), with_clients.clone()]).unwrap();
+        assert_eq!(version(), 2);
+        assert_eq!(read(&path).unwrap(), [kept("t-1"), with_clients]);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         std::fs::write(&path, "{").unwrap();
         assert!(matches!(read(&path), Err(ServeError::Tokens { .. })));

@@ -1,5 +1,7 @@
 //! Who may do what to whom: every cell, written by hand.
 
+use std::sync::Arc;
+
 use caxton_model::Grants;
 
 use crate::{
@@ -125,6 +127,8 @@ struct Given {
     none: Grants,
     some: Grants,
     mute: Grants,
+    ci: [Arc<str>; 2],
+    acme_ci: [Arc<str>; 2],
 }
 
 impl Given {
@@ -136,14 +140,16 @@ impl Given {
             none: Grants::default(),
             some: to(&["beta/x", "capability:sum", "df"]),
             mute: to(&[]),
+            ci: ["second".into(), "ci".into()],
+            acme_ci: ["acme/second".into(), "acme/ci".into()],
         }
     }
 
     fn principal(&self, name: &str) -> Principal<'_> {
-        let token = |namespace, client, scopes: &str| {
+        let token = |namespace, clients, scopes: &str| {
             Principal::Token(Token {
                 namespace,
-                client,
+                clients,
                 read: scopes.contains('r'),
                 send: scopes.contains('s'),
                 operate: scopes.contains('o'),
@@ -159,14 +165,14 @@ impl Given {
         let (main, acme) = (Some("main"), Some("acme"));
         match name {
             "operator" => Principal::Operator,
-            "main send" => token(main, "ci", "s"),
-            "main read" => token(main, "ci", "r"),
-            "main operate" => token(main, "ci", "so"),
-            "acme send" => token(acme, "acme/ci", "s"),
-            "acme read" => token(acme, "acme/ci", "r"),
-            "acme all" => token(acme, "acme/ci", "rso"),
-            "any send" => token(None, "ci", "s"),
-            "any read" => token(None, "ci", "r"),
+            "main send" => token(main, &self.ci, "s"),
+            "main read" => token(main, &self.ci, "r"),
+            "main operate" => token(main, &self.ci, "so"),
+            "acme send" => token(acme, &self.acme_ci, "s"),
+            "acme read" => token(acme, &self.acme_ci, "r"),
+            "acme all" => token(acme, &self.acme_ci, "rso"),
+            "any send" => token(None, &self.ci, "s"),
+            "any read" => token(None, &self.ci, "r"),
             "acme/a" => Principal::Agent(agent("acme/a", &self.none)),
             "acme/a granted" => Principal::Agent(agent("acme/a", &self.some)),
             "acme/a mute" => Principal::Agent(agent("acme/a", &self.mute)),

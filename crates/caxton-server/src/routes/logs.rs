@@ -1,6 +1,6 @@
 //! An agent's log lines: those there are, and those to come.
 
-use caxton_api::{EventKind, Page};
+use caxton_api::{EventKind, LogEntry, Page};
 use caxton_model::AgentId;
 use caxton_node::{LogLine, Node};
 use http::{HeaderName, StatusCode, header};
@@ -45,17 +45,25 @@ impl Source for Lines {
 
 pub(super) fn read(call: &Call) -> Answered {
     let (agent, limit) = (meant(call)?.spec.id, call.query.limit()?);
-    let after = call.query.get("after");
+    let cursor = call
+        .query
+        .get("cursor")
+        .map(|id| ("query parameter `cursor`", id));
+    let after = || {
+        call.query
+            .get("after")
+            .map(|id| ("query parameter `after`", id))
+    };
     let streamed = call.query.flag("follow")?
         || call
             .header(header::ACCEPT)
             .is_some_and(|accept| accept.starts_with("text/event-stream"));
     let (node, boot) = (call.app.node.clone(), call.app.boot.clone());
-    let begin = match after {
+    let begin = match cursor.or_else(after) {
         None => Begin::Now,
-        Some(after) => match after.parse() {
+        Some((name, id)) => match id.parse() {
             Ok(number) => Begin::After(number),
-            Err(_) => Begin::at(&call.app, "query parameter `after`", after)?,
+            Err(_) => Begin::at(&call.app, name, id)?,
         },
     };
     if streamed {
@@ -67,11 +75,15 @@ pub(super) fn read(call: &Call) -> Answered {
         let live = node.watch_logs();
         return streams::open(&call.app, Lines { node, agent, boot }, live, &begin);
     }
-    let after = match begin {
-        Begin::After(number) => number,
-        Begin::Now | Begin::Restarted => 0,
+    let lines = match begin {
+        Begin::Now => node.logs(Some(agent), 0, limit),
+        // One more than the page has, so as to know whether there is a next one.
+        Begin::After(number) => node.logs_after(agent, number, limit + 1),
+        Begin::Restarted => node.logs_after(agent, 0, limit + 1),
     };
-    let lines = node.logs(Some(agent), after, limit);
-    let lines = lines.iter().map(|line| views::log(&boot, line));
-    json(StatusCode::OK, &Page::all(lines.collect()))
+    let shown = lines.get(..limit).unwrap_or(&lines);
+    let items: Vec<LogEntry> = shown.iter().map(|line| views::log(&boot, line)).collect();
+    let last = items.last().filter(|_| lines.len() > shown.len());
+    let next_cursor = last.map(|last| last.id.clone());
+    json(StatusCode::OK, &Page { items, next_cursor })
 }

@@ -106,10 +106,10 @@ pub(super) async fn send(call: Call) -> Answered {
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let options = take_options(&call, &mut fields)?;
     let sender = match &*fields.sender {
-        "" => &call.caller.client,
-        _ => &fields.sender,
+        "" => call.caller.client(),
+        _ => Arc::clone(&fields.sender),
     };
-    let client = names::client(&call.caller, sender)?.shared();
+    let client = names::client(&call.caller, &sender)?.shared();
     fields.sender = Arc::clone(&client);
     qualify(&call, &mut fields);
     if !fields

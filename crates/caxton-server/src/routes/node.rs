@@ -37,16 +37,20 @@ pub(super) fn ready(call: &Call) -> Answered {
     if let Some(refusal) = health.reason {
         return Err(Failure::new(refusal.code, refusal.text));
     }
-    json(
-        StatusCode::OK,
-        &Ready {
-            status: "ready".to_owned(),
-            agents: health.agents as u64,
-            instances: health.instances as u64,
-            uptime_secs: health.uptime.as_secs(),
-            budgets: budgets(&health, call.app.node.options().agents_max),
-        },
-    )
+    let mut ready = Ready {
+        status: "ready".to_owned(),
+        agents: None,
+        instances: None,
+        uptime_secs: None,
+        budgets: Vec::new(),
+    };
+    if call.caller.may_do(Verb::See, Target::Node) {
+        ready.agents = Some(health.agents as u64);
+        ready.instances = Some(health.instances as u64);
+        ready.uptime_secs = Some(health.uptime.as_secs());
+        ready.budgets = budgets(&health, call.app.node.options().agents_max);
+    }
+    json(StatusCode::OK, &ready)
 }
 
 fn budgets(health: &caxton_node::Health, agents_max: usize) -> Vec<BudgetView> {
@@ -74,19 +78,27 @@ pub(super) fn version(call: &Call) -> Answered {
     json(StatusCode::OK, &version)
 }
 
-pub(super) fn journal_view(health: &Health) -> JournalView {
+/// How the journal is, as far as the caller may know it: its records are those of all namespaces.
+pub(super) fn journal_view(call: &Call, health: &Health) -> JournalView {
     let store = &health.store;
-    JournalView {
+    let mut view = JournalView {
         durable: health.durable,
-        durable_place: store.durable_place,
-        lag_records: store.place.saturating_sub(store.durable_place),
-        lag_micros: store.lag_micros,
-        damage: health.damage.clone(),
+        durable_place: None,
+        lag_records: None,
+        lag_micros: None,
+        damage: None,
+    };
+    if call.caller.may_do(Verb::See, Target::Node) {
+        view.durable_place = Some(store.durable_place);
+        view.lag_records = Some(store.place.saturating_sub(store.durable_place));
+        view.lag_micros = Some(store.lag_micros);
+        view.damage.clone_from(&health.damage);
     }
+    view
 }
 
 pub(super) fn journal(call: &Call) -> Answered {
-    json(StatusCode::OK, &journal_view(&call.app.node.health()))
+    json(StatusCode::OK, &journal_view(call, &call.app.node.health()))
 }
 
 /// Owners that have a series of what the host keeps for them: those with most.

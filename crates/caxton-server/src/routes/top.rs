@@ -73,7 +73,7 @@ pub(super) async fn read(call: &Call) -> Answered {
             messages: census.waiting_messages,
             bytes: census.waiting_bytes,
         },
-        journal: journal_view(&health),
+        journal: journal_view(call, &health),
         memory: whole.memory,
         busiest: rows
             .iter()

@@ -13,6 +13,7 @@ fn token(name: &str, scopes: &[Scope], namespace: Option<&str>) -> NewToken {
         name: name.to_owned(),
         scopes: scopes.to_vec(),
         namespace: namespace.map(str::to_owned),
+        clients: Vec::new(),
     }
 }
 
@@ -30,7 +31,7 @@ async fn nothing_but_health_is_open_and_each_route_wants_its_scope() {
     let mut tokens = Vec::new();
     for scope in Scope::ALL {
         let made = client
-            .create_token(&token("t", &[scope], None))
+            .create_token(&token(&format!("t-{scope}"), &[scope], None))
             .await
             .unwrap();
         tokens.push((scope, made.token));

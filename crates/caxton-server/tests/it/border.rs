@@ -30,10 +30,18 @@ async fn caller(harness: &Harness, name: &str) -> Caller {
                 's' => Scope::Send,
                 _ => Scope::Operate,
             });
+            let namespace = (namespace != "any").then(|| namespace.to_owned());
+            // A client is bound to one token: the one before it goes.
+            for known in harness.client().tokens().await.unwrap() {
+                if (known.name.as_str(), &known.namespace) == ("ci", &namespace) {
+                    harness.client().delete_token(&known.id).await.unwrap();
+                }
+            }
             let new = NewToken {
                 name: "ci".to_owned(),
                 scopes: scopes.collect(),
-                namespace: (namespace != "any").then(|| namespace.to_owned()),
+                namespace,
+                clients: Vec::new(),
             };
             harness.client().create_token(&new).await.unwrap().token
         }
@@ -172,6 +180,45 @@ async fn every_caller_is_answered_as_the_table_says() {
     harness.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_sends_and_reads_as_the_clients_it_is_bound_to_and_as_no_other() {
+    let harness = Harness::start().await;
+    town(&harness).await;
+    let new = NewToken {
+        name: "ci".to_owned(),
+        scopes: vec![Scope::Send],
+        namespace: Some("acme".to_owned()),
+        clients: vec!["web".to_owned(), "cron".to_owned()],
+    };
+    let made = harness.client().create_token(&new).await.unwrap();
+    let acme = Caller {
+        headers: format!("authorization: Bearer {}\r\n", made.token),
+        client: harness.client_with(&made.token),
+    };
+    for (sender, sent, read) in [
+        ("acme/web", 202, 200),
+        ("cron", 202, 200),
+        ("acme/ci", 403, 403),
+        ("acme/other", 403, 403),
+        ("beta/other", 403, 403),
+    ] {
+        let answer = acme.send_as(&harness, sender).await;
+        assert_eq!(answer.status, sent, "{sender}: {answer:?}");
+        let answer = acme
+            .get(&harness, &format!("/messages?receiver={sender}"))
+            .await;
+        assert_eq!(answer.status, read, "{sender}: {answer:?}");
+    }
+    let refused = acme.send_as(&harness, "acme/ci").await.body;
+    assert!(refused.contains("`acme/web`, `acme/cron`"), "{refused}");
+    let asked = json!({
+        "performative": "request", "receiver": "echo", "content": 1, "wait_ms": 20_000,
+    });
+    let replied = acme.post(&harness, "/messages", &asked).await.json();
+    assert_eq!(replied["reply"]["receiver"], "acme/web", "{replied}");
+    harness.stop().await;
+}
+
 /// An answer without what tells two requests apart anyway.
 fn shape(answer: &Answer, name: &str) -> String {
     let mut body = answer.json();
@@ -233,6 +280,45 @@ async fn across_the_border_forbidden_looks_like_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_over_all_namespaces_is_shown_to_nobody_who_ends_at_one() {
+    let harness = Harness::start().await;
+    town(&harness).await;
+    let ready = async |headers: &str| {
+        let answer = harness
+            .call_with("GET", "/health/ready", headers, None)
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let (acme, sender) = (
+        caller(&harness, "acme r").await,
+        caller(&harness, "any s").await,
+    );
+    let unknown = "authorization: Bearer no\r\n";
+    for headers in ["", unknown, &acme.headers, &sender.headers] {
+        assert_eq!(
+            ready(headers).await,
+            json!({ "status": "ready" }),
+            "{headers}"
+        );
+    }
+    let any = caller(&harness, "any r").await;
+    let shown = ready(&any.headers).await;
+    assert_eq!(shown["agents"], 3, "{shown}");
+    assert_eq!(shown["budgets"][0]["used"], 3, "{shown}");
+    let journal = acme.get(&harness, "/journal").await.json();
+    assert_eq!(journal, json!({ "durable": false }));
+    let top = acme.get(&harness, "/top").await.json();
+    assert_eq!(top["journal"], json!({ "durable": false }), "{top}");
+    let journal = any.get(&harness, "/journal").await.json();
+    assert!(
+        journal["durable_place"].is_u64() && journal["lag_records"].is_u64(),
+        "{journal}"
+    );
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_sent_again_only_where_the_caller_may_send() {
     let harness = Harness::start().await;
     town(&harness).await;
@@ -247,16 +333,26 @@ async fn a_dead_letter_is_sent_again_only_where_the_caller_may_send() {
             .turns
     };
     let before = turns().await;
-    let sent = acme.send(&harness, json!(["acme/echo", "beta/echo"])).await;
-    assert_eq!(sent.status, 202, "{sent:?}");
-    let letters = acme.get(&harness, "/dead-letters").await.json();
-    let id = letters["items"][0]["id"].as_str().unwrap().to_owned();
-    let path = format!("/dead-letters/{id}/resend");
-    let refused = acme.post(&harness, &path, &json!({})).await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (404, "not-found")
-    );
+    let (mut paths, mut shapes) = (Vec::new(), Vec::new());
+    for to in ["beta/nobody", "beta/echo"] {
+        let sent = acme.send(&harness, json!(["acme/echo", to])).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        let letters = acme.get(&harness, "/dead-letters").await.json();
+        let letter = &letters["items"][0];
+        assert_eq!(letter["intended"], to);
+        let id = letter["id"].as_str().unwrap();
+        let path = format!("/dead-letters/{id}/resend");
+        let refused = acme.post(&harness, &path, &json!({})).await;
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (422, "undeliverable")
+        );
+        shapes.push(shape(&refused, to).replace(id, "ID"));
+        paths.push(path);
+    }
+    // Who is there and may not be written to looks like nobody.
+    assert_eq!(shapes[0], shapes[1]);
+    let path = &paths[1];
     // It is not what the other side was sent, and not for it to see.
     let beta = caller(&harness, "beta rs").await;
     let seen = beta.get(&harness, "/dead-letters").await.json();

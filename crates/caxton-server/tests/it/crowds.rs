@@ -5,7 +5,7 @@ use caxton_server::ServerLimits;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 
 use crate::harness::{Harness, PATIENCE, answer, read_all};
@@ -34,6 +34,7 @@ async fn token(harness: &Harness, name: &str) -> String {
         name: name.to_owned(),
         scopes: vec![Scope::Read, Scope::Send],
         namespace: None,
+        clients: Vec::new(),
     };
     let made = harness.client().create_token(&new).await.unwrap();
     format!("authorization: Bearer {}\r\n", made.token)
@@ -57,9 +58,53 @@ async fn strangers_take_no_connection_that_a_caller_needs() {
         let operator = harness.call("GET", "/version", None).await;
         assert_eq!(operator.status, 200, "beside {} strangers", round + 1);
     }
-    // The oldest had to go.
-    let first = read_all(&mut strangers[0]).await;
-    assert_eq!(first, "");
+    // The oldest had to go, and had asked nothing yet.
+    let first = answer(&read_all(&mut strangers[0]).await);
+    assert_eq!(first.json()["code"], json!("node-budget"));
+    harness.stop().await;
+}
+
+/// Connects and sends without letting the server's tasks run.
+fn sent(harness: &Harness, bytes: &[u8]) -> std::net::TcpStream {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(harness.server.addr()).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn local_connections_have_a_bound_of_their_own_and_stay() {
+    let data = tempfile::tempdir().unwrap();
+    let harness = Harness::with(with_connections(4), Some(data.path().to_owned())).await;
+    let socket = data.path().join(caxton_api::SOCKET_FILE);
+    let token = harness.server.admin_token();
+    let mut local = Vec::new();
+    for _ in 0..64 {
+        local.push(UnixStream::connect(&socket).await.unwrap());
+    }
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        strangers.push(sent(&harness, b"GET /ver"));
+        assert_eq!(harness.call("GET", "/version", None).await.status, 200);
+    }
+    let request =
+        format!("GET /version HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let mut bytes = [0; 4096];
+    for stream in &mut local {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let count = read.unwrap().unwrap();
+        assert_eq!(
+            answer(&String::from_utf8_lossy(&bytes[..count])).status,
+            200
+        );
+    }
+    let mut one_more = UnixStream::connect(&socket).await.unwrap();
+    let mut text = String::new();
+    one_more.read_to_string(&mut text).await.unwrap();
+    assert_eq!(answer(&text).status, 503);
+    drop(local);
     harness.stop().await;
 }
 

@@ -88,12 +88,13 @@ async fn a_body_in_an_encoding_is_refused_with_the_reason() {
     let form = "multipart/form-data; boundary=b";
     let refused = post("/api/v1/agents", "", form, part).await;
     assert_eq!(refused.status, 415, "{refused:?}");
-    for (more, media_type) in [
-        ("content-encoding: identity\r\n", "application/json"),
-        ("", "application/json; charset=UTF-8"),
-        ("", "application/json; charset=\"utf-8\""),
+    for (name, more, media_type) in [
+        ("a", "content-encoding: identity\r\n", "application/json"),
+        ("b", "", "application/json; charset=UTF-8"),
+        ("c", "", "application/json; charset=\"utf-8\""),
     ] {
-        let made = post("/api/v1/tokens", more, media_type, plain).await;
+        let plain = format!(r#"{{"name":"{name}","scopes":["read"]}}"#);
+        let made = post("/api/v1/tokens", more, media_type, plain.as_bytes()).await;
         assert_eq!(made.status, 201, "{more} {media_type} {made:?}");
     }
     harness.stop().await;

@@ -24,9 +24,10 @@ async fn a_repeated_deploy_under_one_key_makes_one_agent() {
             )
             .await
     };
-    let (one, two) = (
+    let (one, two, three) = (
         r#"{"name":"a","scopes":["read"]}"#,
         r#"{"name":"b","scopes":["read"]}"#,
+        r#"{"name":"c","scopes":["read"]}"#,
     );
     let first = token("k", one).await;
     let again = token("k", one).await;
@@ -35,7 +36,8 @@ async fn a_repeated_deploy_under_one_key_makes_one_agent() {
     assert!(again.head.contains("idempotent-replayed: true"));
     let other = token("k", two).await;
     assert_eq!((other.status, other.code().as_str()), (409, "conflict"));
-    assert_ne!(token("k2", one).await.json()["id"], first.json()["id"]);
+    assert_eq!(token("k1", one).await.code(), "name-taken");
+    assert_ne!(token("k2", three).await.json()["id"], first.json()["id"]);
     assert_eq!(token("", one).await.status, 400);
     assert_eq!(
         token(&"k".repeat(300), one).await.code(),

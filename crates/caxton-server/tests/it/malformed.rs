@@ -403,6 +403,7 @@ async fn a_token_is_taken_in_one_form_only() {
         name: "gone".to_owned(),
         scopes: vec![Scope::Read],
         namespace: None,
+        clients: Vec::new(),
     };
     let gone = client.create_token(&new).await.unwrap();
     client.delete_token(&gone.entry.id).await.unwrap();

@@ -29,7 +29,7 @@ async fn an_answer_says_how_durable_the_acknowledgement_is() {
     let answer = harness.json("POST", "/api/v1/messages", &sent).await;
     assert_eq!(answer.json()["acknowledged"], "durable", "{answer:?}");
     let journal = harness.client().journal().await.unwrap();
-    assert!(journal.durable && journal.durable_place > 0);
+    assert!(journal.durable && journal.durable_place > Some(0));
     harness.stop().await;
 }
 
@@ -376,6 +376,40 @@ async fn dead_letters_are_read_and_sent_again() {
     assert_eq!(informs, 1);
     let again = client.resend_dead_letter(&letter.id).await.unwrap_err();
     assert_eq!(again.problem().unwrap().status, 404);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_whose_receiver_is_not_there_stays_one() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("echo", "echo-c.wasm").await;
+    let mut sent = message("me", "", json!("early"));
+    sent.receiver = json!(["echo", "late"]);
+    client.send_message(sent).await.unwrap();
+    let letters = client.dead_letters().await.unwrap();
+    assert_eq!((letters.len(), letters[0].intended.as_str()), (1, "late"));
+    let id = &letters[0].id;
+    let refused = async |why: &str| {
+        let error = client.resend_dead_letter(id).await.unwrap_err();
+        let problem = error.problem().unwrap().clone();
+        assert_eq!(
+            (problem.status, problem.code.as_str()),
+            (422, "undeliverable")
+        );
+        let expected = format!("the receiver `late` of the dead letter `{id}` {why};");
+        assert!(problem.detail.starts_with(&expected), "{problem}");
+        assert!(problem.remedy.starts_with("deploy or start"), "{problem}");
+        assert_eq!(client.dead_letters().await.unwrap().len(), 1);
+    };
+    refused("is not there").await;
+    harness.deploy("late", "echo-c.wasm").await;
+    client.stop_agent("late", false, None).await.unwrap();
+    refused("is stopped").await;
+    client.start_agent("late").await.unwrap();
+    assert_eq!(client.resend_dead_letter(id).await.unwrap().taken, 1);
+    let again = client.resend_dead_letter(id).await.unwrap_err();
+    assert_eq!(again.problem().unwrap().code, "not-found");
     harness.stop().await;
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use caxton_client::{EventFilter, StreamedEvent, api::EventBody};
+use caxton_client::{
+    EventFilter, LogEvent, LogStream, StreamedEvent, api::EventBody, api::LogEntry,
+};
 use caxton_server::ServerLimits;
 use serde_json::json;
 
@@ -14,6 +16,21 @@ async fn next(stream: &mut caxton_client::EventStream) -> StreamedEvent {
         .expect("an event")
         .expect("no end")
         .unwrap()
+}
+
+async fn line_or_gap(stream: &mut LogStream) -> LogEvent {
+    tokio::time::timeout(PATIENCE, stream.next())
+        .await
+        .expect("a line")
+        .expect("no end")
+        .unwrap()
+}
+
+async fn line(stream: &mut LogStream) -> LogEntry {
+    match line_or_gap(stream).await {
+        LogEvent::Line(line) => line,
+        gap => panic!("{gap:?}"),
+    }
 }
 
 fn kind(kind: &str) -> EventFilter {
@@ -116,12 +133,7 @@ async fn faults_and_log_lines_are_followed() {
         .send_message(message("me", "flood", json!(1)))
         .await
         .unwrap();
-    let line = tokio::time::timeout(PATIENCE, lines.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    assert_eq!(line.name, "flood");
+    assert_eq!(line(&mut lines).await.name, "flood");
     let kept = client.agent_logs("flood", None, 5).await.unwrap();
     assert!(!kept.is_empty() && kept.len() <= 5);
     harness.stop().await;
@@ -151,11 +163,9 @@ async fn a_reader_goes_on_behind_what_it_saw_even_if_that_was_nothing() {
         EventBody::Sent { .. }
     ));
     let mut lines = client.follow_logs("flood", None).await.unwrap();
-    let first = tokio::time::timeout(PATIENCE, lines.next()).await;
-    let first = first.unwrap().unwrap().unwrap();
+    let first = line(&mut lines).await;
     assert_eq!(lines.last_event_id(), Some(&*first.id));
-    let second = tokio::time::timeout(PATIENCE, lines.next()).await;
-    let second = second.unwrap().unwrap().unwrap();
+    let second = line(&mut lines).await;
     let behind = client.agent_logs("flood", Some(&first.id), 1_000).await;
     assert_eq!(behind.unwrap()[0].number, second.number);
     // An id of another start of the node stands for no line of this one.
@@ -164,6 +174,64 @@ async fn a_reader_goes_on_behind_what_it_saw_even_if_that_was_nothing() {
     assert_eq!(again.unwrap()[0].number, first.number);
     let wrong = client.agent_logs("flood", Some("x"), 1).await.unwrap_err();
     assert!(wrong.to_string().contains("`after`"), "{wrong}");
+    // Who follows is told that it begins anew.
+    let mut anew = client.follow_logs("flood", Some(&strange)).await.unwrap();
+    let gap = line_or_gap(&mut anew).await;
+    let LogEvent::Gap(gap) = gap else {
+        panic!("{gap:?}")
+    };
+    assert_eq!(
+        (gap.missed, gap.reason.as_str()),
+        (None, "the node was started again")
+    );
+    assert_eq!(line(&mut anew).await.number, first.number);
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_come_in_pages_without_a_hole() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    harness.deploy("flood", "log-flood.wat").await;
+    let asked = message("me", "flood", json!(1));
+    client.send_message(asked).await.unwrap();
+    while client.agent("flood").await.unwrap().counters.turns == 0 {
+        tokio::task::yield_now().await;
+    }
+    let tail = client.agent_logs("flood", None, 1_000).await.unwrap();
+    assert!(tail.len() > 20, "{}", tail.len());
+    let limit = tail.len() / 3;
+    let page = async |query: String| {
+        let path = format!("/api/v1/agents/flood/logs?limit={limit}{query}");
+        harness.call("GET", &path, None).await.json()
+    };
+    let (mut seen, mut query) = (Vec::new(), "&after=0".to_owned());
+    loop {
+        let page = page(query).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= limit, "{page}");
+        seen.extend(
+            items
+                .iter()
+                .map(|line| line["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next_cursor"].as_str() {
+            Some(next) => query = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let all: Vec<String> = tail.iter().map(|line| line.id.clone()).collect();
+    assert_eq!(seen, all);
+    let last = page(String::new()).await;
+    assert_eq!(last["items"].as_array().unwrap().len(), limit);
+    assert_eq!(last["items"][limit - 1]["id"], *all.last().unwrap());
+    assert_eq!(last.get("next_cursor"), None);
+    let other = page("&cursor=ffffffff-7".to_owned()).await;
+    assert_eq!(other["items"][0]["id"], all[0]);
+    let wrong = harness
+        .call("GET", "/api/v1/agents/flood/logs?cursor=x", None)
+        .await;
+    assert_eq!(wrong.code(), "malformed-request");
     harness.stop().await;
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use caxton_client::{
-    AgentConfig, AgentFilter, DeployAgentRequest, Durability,
+    AgentConfig, AgentFilter, DeployAgentRequest, Durability, LogEvent,
     api::{AgentSummary, AskedValue, GrantPattern, Registration},
 };
 use caxton_model::{LimitName, Micros};
@@ -16,7 +16,7 @@ use clap::Subcommand;
 
 use crate::{
     commands::{
-        agent_text::{agents_table, detail_text, log_line, status_line, word},
+        agent_text::{agents_table, detail_text, log_line, lost_lines, status_line, word},
         follow::Followed,
         guest_options::GuestOptions,
     },
@@ -432,7 +432,10 @@ async fn logs(args: LogsArgs, output: &Output, environment: &Environment) -> Res
                 node.reached();
                 while let Some(line) = stream.next().await {
                     match line {
-                        Ok(line) => output.entry(&line, |line| log_line(line, output))?,
+                        Ok(LogEvent::Line(line)) => {
+                            output.entry(&line, |line| log_line(line, output))?;
+                        }
+                        Ok(LogEvent::Gap(gap)) => output.note(&lost_lines(&gap)),
                         Err(broken) => {
                             error = Some(broken);
                             break;

@@ -1,6 +1,6 @@
 //! What is said about agents to people.
 
-use caxton_client::api::{AgentDetail, AgentFault, AgentSummary, LogEntry};
+use caxton_client::api::{AgentDetail, AgentFault, AgentSummary, LogEntry, StreamGap};
 use caxton_model::{ByteSize, LimitName, Micros};
 use owo_colors::Style;
 
@@ -166,4 +166,31 @@ pub(super) fn log_line(line: &LogEntry, output: &Output) -> String {
         one_line(&line.name),
         one_line(&line.text)
     )
+}
+
+/// What is said of a gap. The lines that the node keeps are those of all agents.
+pub(super) fn lost_lines(gap: &StreamGap) -> String {
+    let reason = one_line(&gap.reason);
+    match gap.missed {
+        Some(1) => format!("1 line of this agent or another was lost: {reason}"),
+        Some(missed) => format!("{missed} lines of this agent and others were lost: {reason}"),
+        None => format!("lines may have been lost: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_lines_are_counted_in_words() {
+        let lost = |missed| {
+            let reason = "slow\u{1b}".to_owned();
+            lost_lines(&StreamGap { missed, reason })
+        };
+        assert!(lost(None).starts_with("lines may have been lost: slow"));
+        assert!(lost(Some(1)).starts_with("1 line of this agent or another was lost: "));
+        assert!(lost(Some(7)).starts_with("7 lines of this agent and others were lost: "));
+        assert!(!lost(None).contains('\u{1b}'), "{}", lost(None));
+    }
 }

@@ -136,7 +136,8 @@ async fn show(client: &CaxtonClient, output: &Output) -> Result<(), Failure> {
     let health = client.health_ready().await?;
     output.line(&format!(
         "   {} agents on, the node is {}",
-        health.agents, health.status
+        health.agents.unwrap_or_default(),
+        health.status
     ))
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Command {
 /// Which token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CreateArgs {
-    /// What it is called; also the sender of messages that name none
+    /// What it is called; also its client, where no `--client` is given
     name: String,
     /// What it may do: read, send, operate or admin; may be repeated
     #[arg(long = "scope", required = true, value_parser = str::parse::<Scope>)]
@@ -44,6 +44,9 @@ pub(crate) struct CreateArgs {
     /// The namespace it ends at; default: all of them
     #[arg(long)]
     namespace: Option<String>,
+    /// A client that it is bound to, in place of its own name; up to 4, by repeating this
+    #[arg(long = "client", value_name = "NAME")]
+    clients: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -61,6 +64,7 @@ pub(crate) async fn run(
                 name: args.name,
                 scopes: args.scopes,
                 namespace: args.namespace,
+                clients: args.clients,
             };
             let made = client.create_token(&wanted).await?;
             output.note("the token is shown this once; the node keeps only a hash of it");
@@ -70,7 +74,7 @@ pub(crate) async fn run(
             let tokens = connection.client(environment).await?.tokens().await?;
             output.value(&tokens, |tokens| {
                 table(
-                    ["id", "name", "scopes", "namespace", "made"],
+                    ["id", "name", "scopes", "namespace", "clients", "made"],
                     tokens.iter().map(|token| {
                         let scopes: Vec<_> = token.scopes.iter().map(|s| s.as_str()).collect();
                         [
@@ -78,6 +82,7 @@ pub(crate) async fn run(
                             token.name.clone(),
                             scopes.join(", "),
                             token.namespace.clone().unwrap_or_else(|| "all".to_owned()),
+                            token.clients.join(", "),
                             token.created_at.clone(),
                         ]
                     }),

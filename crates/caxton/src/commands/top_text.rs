@@ -1,6 +1,6 @@
 //! The picture that `caxton top` shows: a head of figures, then the busiest agents.
 
-use caxton_client::api::{BusyAgent, KeptFor, TopSort, TopView};
+use caxton_client::api::{BusyAgent, JournalView, KeptFor, TopSort, TopView};
 use caxton_model::ByteSize;
 use owo_colors::Style;
 
@@ -70,11 +70,10 @@ fn head(node: &str, view: &TopView, sort: TopSort) -> Vec<String> {
             sort.as_str()
         ),
         format!(
-            "mailboxes {} ({})  journal lag {}, {:.1} ms{}",
+            "mailboxes {} ({}){}{}",
             view.waiting.messages,
             ByteSize(view.waiting.bytes),
-            count(journal.lag_records, "record"),
-            millis(journal.lag_micros),
+            lag(journal).unwrap_or_default(),
             if journal.durable {
                 ""
             } else {
@@ -158,12 +157,17 @@ fn millis(micros: u64) -> f64 {
     micros as f64 / 1_000.0
 }
 
+/// How far the disk is behind; `None` where the caller's token does not show it.
+fn lag(journal: &JournalView) -> Option<String> {
+    let records = count(journal.lag_records?, "record");
+    let millis = millis(journal.lag_micros?);
+    Some(format!("  journal lag {records}, {millis:.1} ms"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caxton_client::api::{
-        AgentCounts, JournalView, MailboxUse, MemoryUse, Rates, Totals, Waiting,
-    };
+    use caxton_client::api::{AgentCounts, MailboxUse, MemoryUse, Rates, Totals, Waiting};
     use caxton_model::AgentStatus;
     use expect_test::expect;
 
@@ -191,9 +195,9 @@ mod tests {
             },
             journal: JournalView {
                 durable: true,
-                durable_place: 10,
-                lag_records: 3,
-                lag_micros: 1_250,
+                durable_place: Some(10),
+                lag_records: Some(3),
+                lag_micros: Some(1_250),
                 damage: None,
             },
             memory: MemoryUse {

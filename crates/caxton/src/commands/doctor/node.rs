@@ -52,31 +52,34 @@ async fn durability(ward: &mut Ward) -> Result<Found, Failure> {
         .send_with(&message, &SendOptions::default())
         .await?;
     let after = ward.client.journal().await?;
-    let held =
-        sent.acknowledged == Durability::Durable && after.durable_place > before.durable_place;
+    let is_durable = sent.acknowledged == Durability::Durable;
+    let (Some(after), Some(before)) = (after.durable_place, before.durable_place) else {
+        let said =
+            "a message acknowledged as durable; the token does not show the journal's places";
+        return Ok(Found::judged(is_durable, said));
+    };
     Ok(Found::judged(
-        held,
-        format!(
-            "a message acknowledged, the journal durable up to place {}, before {}",
-            after.durable_place, before.durable_place
-        ),
+        is_durable && after > before,
+        format!("a message acknowledged, the journal durable up to place {after}, before {before}"),
     ))
 }
 
 async fn journal(client: &CaxtonClient) -> Result<Found, Failure> {
     let journal = client.journal().await?;
-    Ok(match (journal.durable, journal.damage) {
-        (false, _) => Found::said("none"),
-        (true, None) => Found::judged(
-            true,
-            format!(
-                "no damage found at the start or since, {} records wait for the disk; `caxton \
-                 journal verify` reads all of it",
-                journal.lag_records
+    Ok(
+        match (journal.durable, journal.damage, journal.lag_records) {
+            (false, ..) => Found::said("none"),
+            (true, Some(damage), _) => Found::judged(false, damage),
+            (true, None, None) => Found::said("there is one; the token does not show how it is"),
+            (true, None, Some(lag)) => Found::judged(
+                true,
+                format!(
+                    "no damage found at the start or since, {lag} records wait for the disk; `caxton \
+                 journal verify` reads all of it"
+                ),
             ),
-        ),
-        (true, Some(damage)) => Found::judged(false, damage),
-    })
+        },
+    )
 }
 
 fn compiler(version: &VersionView) -> Found {
