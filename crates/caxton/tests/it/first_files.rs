@@ -95,6 +95,7 @@ async fn prepare(client: &CaxtonClient) {
         name: "kept".to_owned(),
         scopes: vec![Scope::Read],
         namespace: None,
+        clients: Vec::new(),
     };
     client.create_token(&token).await.unwrap();
 }
