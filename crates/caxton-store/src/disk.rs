@@ -21,6 +21,7 @@ use crate::{
     follower::Follower,
     frame::segment_name,
     journal::Journal,
+    log::JOURNAL,
     open_checkpoint::{checkpoint_failed, open_checkpoint},
     queue::Queue,
     scan::{Listing, list},
@@ -62,7 +63,7 @@ impl Disk {
             journal_dir.display()
         )))?;
         let files = (options.files)(&journal_dir);
-        let listing = list(&*files)?;
+        let listing = list(&*files, &JOURNAL)?;
         // Messages of checkpoint and journal are one where they are equal.
         let _reading = Reading::begin();
         let folder = dir.join("checkpoint");

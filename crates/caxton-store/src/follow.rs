@@ -20,6 +20,7 @@ use crate::{
     database::Checkpoint,
     follower::Follower,
     journal::Durable,
+    log::JOURNAL,
     meta::Meta,
     open_checkpoint::checkpoint_failed,
     queue::{Queue, Taken},
@@ -415,7 +416,7 @@ impl Run {
 
     fn keep_segments(&mut self) {
         if let Ok((count, bytes)) =
-            keep_segments(&*self.files, self.written, self.journal_bytes_max)
+            keep_segments(&*self.files, &JOURNAL, self.written, self.journal_bytes_max)
         {
             self.follow.journal_bytes.store(bytes, Ordering::Relaxed);
             self.follow.segments.store(count, Ordering::Relaxed);

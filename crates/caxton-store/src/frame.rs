@@ -1,17 +1,12 @@
-//! The journal's bytes: segment header, group, record. Written down in `docs/specs/journal.md`.
+//! A log's bytes: segment header, group, record. Written down in `docs/specs/journal.md`.
 
 use caxton_model::Entry;
 
-use crate::{
-    form::{decode, encode},
-    v1,
-};
+use crate::log::{JournalLog, Layout, Log};
 
 /// A BLAKE3 hash over all groups so far.
 pub type Chain = [u8; 32];
 
-/// The format this program writes, and the newest it reads.
-pub(crate) const FORMAT: u32 = 1;
 /// Bytes before a segment's first group.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 128;
 /// Bytes before a group's first record.
@@ -20,10 +15,6 @@ pub(crate) const GROUP_HEADER_BYTES: usize = 64;
 pub(crate) const RECORD_HEADER_BYTES: usize = 8;
 /// How a group begins.
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"CXG1";
-
-const SEGMENT_MAGIC: [u8; 8] = *b"CAXTONJ\n";
-const GENESIS: &str = "caxton journal 1: chain before the first group";
-const CHECK: &str = "caxton journal 1: check of a group's header";
 
 /// Reads `N` bytes; zeros where there are fewer, which no check lets pass.
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -61,25 +52,27 @@ pub(crate) fn segment_number(name: &str) -> Option<u64> {
         .flatten()
 }
 
-/// The journal's own name, and what follows from it.
+/// A log's own name, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
+    pub(crate) layout: &'static Layout,
     pub(crate) id: [u8; 32],
     key: [u8; 32],
 }
 
 impl Identity {
-    pub(crate) fn new(id: [u8; 32]) -> Self {
+    pub(crate) fn new(layout: &'static Layout, id: [u8; 32]) -> Self {
         Self {
+            layout,
             id,
-            key: blake3::derive_key(CHECK, &id),
+            key: blake3::derive_key(layout.check, &id),
         }
     }
     /// The chain before the first group.
     pub(crate) fn genesis(&self) -> Chain {
-        blake3::derive_key(GENESIS, &self.id)
+        blake3::derive_key(self.layout.genesis, &self.id)
     }
-    /// Binds a group's header to this journal and to where it stands, so that bytes which a guest
+    /// Binds a group's header to this log and to where it stands, so that bytes which a guest
     /// stored can't be taken for a group.
     fn check(&self, segment: u64, offset: u64, header: &[u8]) -> [u8; 8] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
@@ -107,10 +100,10 @@ pub(crate) enum HeaderFault {
 }
 
 impl SegmentHeader {
-    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub(crate) fn encode(&self, layout: &Layout) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        put(&mut bytes, 0, &SEGMENT_MAGIC);
-        put(&mut bytes, 8, &FORMAT.to_le_bytes());
+        put(&mut bytes, 0, &layout.segment_magic);
+        put(&mut bytes, 8, &layout.format.to_le_bytes());
         put(&mut bytes, 12, &(SEGMENT_HEADER_BYTES as u32).to_le_bytes());
         put(&mut bytes, 16, &self.id);
         put(&mut bytes, 48, &self.number.to_le_bytes());
@@ -120,8 +113,8 @@ impl SegmentHeader {
         bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        check_sealed(bytes, SEGMENT_MAGIC)?;
+    pub(crate) fn decode(bytes: &[u8], layout: &Layout) -> Result<Self, HeaderFault> {
+        check_sealed(bytes, layout.segment_magic, layout.format)?;
         Ok(Self {
             id: array(bytes, 16),
             number: u64_at(bytes, 48),
@@ -138,14 +131,14 @@ pub(crate) fn seal(bytes: &mut [u8; SEGMENT_HEADER_BYTES]) {
 }
 
 /// Checks magic, check and format of a 128-byte header.
-pub(crate) fn check_sealed(bytes: &[u8], magic: [u8; 8]) -> Result<(), HeaderFault> {
+pub(crate) fn check_sealed(bytes: &[u8], magic: [u8; 8], format: u32) -> Result<(), HeaderFault> {
     let body = bytes.get(..120).ok_or(HeaderFault::Check)?;
     if array::<8>(bytes, 0) != magic || array::<8>(bytes, 120) != check_of(body) {
         return Err(HeaderFault::Check);
     }
     match u32_at(bytes, 8) {
-        FORMAT => Ok(()),
-        other => Err(HeaderFault::Version(other)),
+        found if found == format => Ok(()),
+        found => Err(HeaderFault::Version(found)),
     }
 }
 
@@ -218,16 +211,19 @@ impl GroupHeader {
 ///
 /// Errors: in words; no entry that a node makes has one.
 pub fn encode_entry(entry: &Entry, buffer: &mut Vec<u8>) -> Result<(), String> {
-    encode::<v1::Entry>(entry, buffer)
+    JournalLog::encode(entry, buffer)
 }
 
 /// Puts a record with its header behind the bytes that are there.
 ///
 /// Errors: the buffer is as before; a record over 4 GiB has no form.
-pub(crate) fn encode_record(entry: &Entry, buffer: &mut Vec<u8>) -> Result<(), String> {
+pub(crate) fn encode_record<L: Log>(
+    record: &L::Record,
+    buffer: &mut Vec<u8>,
+) -> Result<(), String> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
-    let length = encode_entry(entry, buffer).and_then(|()| {
+    let length = L::encode(record, buffer).and_then(|()| {
         u32::try_from(buffer.len() - start - RECORD_HEADER_BYTES)
             .map_err(|_| "it is over 4 GiB".to_owned())
     });
@@ -266,5 +262,5 @@ pub(crate) fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 ///
 /// Errors: in words; also if bytes are left over behind the record.
 pub fn decode_entry(body: &[u8]) -> Result<Entry, String> {
-    decode::<v1::Entry>(body)
+    JournalLog::decode(body)
 }

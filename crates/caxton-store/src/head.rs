@@ -1,4 +1,4 @@
-//! The highest durable place, in a file of its own, so that a cut tail of the journal is found.
+//! The highest durable place, in a file of its own, so that a cut tail of a log is found.
 //!
 //! Two slots are written in turn: a half-written one leaves the one before.
 
@@ -7,18 +7,17 @@ use std::io;
 use crate::{
     File, Files,
     frame::{
-        Chain, FORMAT, HeaderFault, Identity, SEGMENT_HEADER_BYTES, array, check_sealed, put, seal,
-        u64_at,
+        Chain, HeaderFault, Identity, SEGMENT_HEADER_BYTES, array, check_sealed, put, seal, u64_at,
     },
+    log::Layout,
 };
 
 /// The file's name.
 pub(crate) const HEAD_FILE: &str = "head";
 /// Each slot has a disk block for itself, so that no write touches both.
 const SLOT_STRIDE: u64 = 4096;
-const MAGIC: [u8; 8] = *b"CAXTONH\n";
 
-/// Up to where the journal is known to be durable.
+/// Up to where a log is known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) id: [u8; 32],
@@ -33,10 +32,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub(crate) fn encode(&self, layout: &Layout) -> Slot {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        put(&mut bytes, 0, &MAGIC);
-        put(&mut bytes, 8, &FORMAT.to_le_bytes());
+        put(&mut bytes, 0, &layout.head_magic);
+        put(&mut bytes, 8, &layout.format.to_le_bytes());
         put(&mut bytes, 16, &self.id);
         put(&mut bytes, 48, &self.place.to_le_bytes());
         put(&mut bytes, 56, &self.chain);
@@ -46,8 +45,8 @@ impl Head {
         bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        check_sealed(bytes, MAGIC)?;
+    pub(crate) fn decode(bytes: &[u8], layout: &Layout) -> Result<Self, HeaderFault> {
+        check_sealed(bytes, layout.head_magic, layout.format)?;
         Ok(Self {
             id: array(bytes, 16),
             place: u64_at(bytes, 48),
@@ -77,7 +76,7 @@ pub(crate) enum HeadFound {
 }
 
 /// Reads both slots.
-pub(crate) fn read_head(files: &dyn Files) -> io::Result<HeadFound> {
+pub(crate) fn read_head(files: &dyn Files, layout: &Layout) -> io::Result<HeadFound> {
     let file = match files.open(HEAD_FILE) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HeadFound::Nothing),
@@ -86,7 +85,7 @@ pub(crate) fn read_head(files: &dyn Files) -> io::Result<HeadFound> {
     if file.size()? == 0 {
         return Ok(HeadFound::Nothing);
     }
-    let (first, second) = (read_slot(&*file, 0)?, read_slot(&*file, 1)?);
+    let (first, second) = (read_slot(&*file, 0, layout)?, read_slot(&*file, 1, layout)?);
     Ok(match (first, second) {
         (Err(HeaderFault::Version(version)), _) | (_, Err(HeaderFault::Version(version))) => {
             HeadFound::Version(version)
@@ -113,8 +112,8 @@ pub(crate) fn read_head(files: &dyn Files) -> io::Result<HeadFound> {
     })
 }
 
-fn read_slot(file: &dyn File, slot: u64) -> io::Result<Result<Head, HeaderFault>> {
-    Ok(Head::decode(&slot_bytes(file, slot)?))
+fn read_slot(file: &dyn File, slot: u64, layout: &Layout) -> io::Result<Result<Head, HeaderFault>> {
+    Ok(Head::decode(&slot_bytes(file, slot)?, layout))
 }
 
 fn slot_bytes(file: &dyn File, slot: u64) -> io::Result<Slot> {
@@ -128,6 +127,7 @@ type Slot = [u8; SEGMENT_HEADER_BYTES];
 
 /// The head's file, open to be written.
 pub(crate) struct HeadFile {
+    layout: &'static Layout,
     file: Box<dyn File>,
     next_slot: u64,
     unsynced: bool,
@@ -136,7 +136,7 @@ pub(crate) struct HeadFile {
 }
 
 impl HeadFile {
-    /// Makes the file of a new journal; durable when it returns.
+    /// Makes the file of a new log; durable when it returns.
     pub(crate) fn create(files: &dyn Files, identity: &Identity) -> io::Result<(Self, Head)> {
         let head = Head {
             id: identity.id,
@@ -147,25 +147,32 @@ impl HeadFile {
         };
         let file = files.create(HEAD_FILE)?;
         let mut bytes = vec![0; 2 * SLOT_STRIDE as usize];
-        put(&mut bytes, 0, &head.encode());
-        put(&mut bytes, SLOT_STRIDE as usize, &head.encode());
+        let slot = head.encode(identity.layout);
+        put(&mut bytes, 0, &slot);
+        put(&mut bytes, SLOT_STRIDE as usize, &slot);
         file.write_all_at(&bytes, 0)?;
         file.sync()?;
         files.sync_names()?;
         let this = Self {
+            layout: identity.layout,
             file,
             next_slot: 0,
             unsynced: false,
-            slots: [Some(head.encode()); 2],
+            slots: [Some(slot); 2],
         };
         Ok((this, head))
     }
 
-    /// Opens the file of a journal whose good slot is known.
-    pub(crate) fn open(files: &dyn Files, good_slot: u64) -> io::Result<Self> {
+    /// Opens the file of a log whose good slot is known.
+    pub(crate) fn open(
+        files: &dyn Files,
+        layout: &'static Layout,
+        good_slot: u64,
+    ) -> io::Result<Self> {
         let file = files.open(HEAD_FILE)?;
         let slots = [Some(slot_bytes(&*file, 0)?), Some(slot_bytes(&*file, 1)?)];
         Ok(Self {
+            layout,
             file,
             next_slot: 1 - good_slot,
             unsynced: false,
@@ -191,7 +198,7 @@ impl HeadFile {
 
     /// Writes the slot whose turn it is. Survives the process; the power only after [`Self::sync`].
     pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
-        let bytes = head.encode();
+        let bytes = head.encode(self.layout);
         let [first, second] = &mut self.slots;
         let slot = if self.next_slot == 0 { first } else { second };
         *slot = None;

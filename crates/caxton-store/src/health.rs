@@ -16,7 +16,7 @@ pub enum Health {
     Failed,
 }
 
-/// Why the journal can't go on. What was not yet durable is not to be acknowledged.
+/// Why a log can't go on. What was not yet durable is not to be acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreFailed {
@@ -28,12 +28,14 @@ pub enum StoreFailed {
         /// What the system said.
         reason: String,
     },
-    /// Another process writes this journal, or it was moved, removed or replaced.
+    /// Another process writes this log, or it was moved, removed or replaced.
     #[error(
-        "journal/{file} was changed, moved or removed by another process; nothing more is acknowledged. Let one node alone use the data directory, run `caxton journal verify`, then start the node again"
+        "{log}/{file} was changed, moved or removed by another process; nothing more is acknowledged. Let one node alone use the data directory, run `caxton {log} verify`, then start the node again"
     )]
     NotAlone {
-        /// The file, within the journal's folder.
+        /// The log's folder.
+        log: &'static str,
+        /// The file in it.
         file: String,
     },
     /// The checkpoint forgot what it had confirmed; opening again rebuilds it from the journal.

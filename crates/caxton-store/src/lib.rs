@@ -38,6 +38,7 @@ mod frame;
 mod head;
 mod health;
 mod journal;
+mod log;
 mod memory;
 mod meta;
 mod metrics;
@@ -80,4 +81,6 @@ pub use stepped::{CheckpointImage, SteppedStore};
 pub use store::{KeySize, ReadError, Recovered, Store};
 pub use verify::{VerifyReport, verify};
 pub use write_error::{Lack, WriteError};
-pub use writer::{Group, JournalFound, JournalOptions, JournalWriter};
+pub use writer::{
+    Group, JournalFound, JournalOptions, JournalWriter, LogFound, LogOptions, LogWriter,
+};

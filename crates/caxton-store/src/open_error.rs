@@ -6,15 +6,18 @@ use caxton_model::ErrorCode;
 
 use crate::BlobError;
 
-/// Something in the journal that is not as it was written.
+/// Something in a log that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// The file, within the journal's folder.
+    /// The file, within the log's folder.
     pub file: String,
     /// Where in it. Unit: bytes.
     pub offset: u64,
     /// The place of the first record that can't be read, as far as it is known.
     pub place: u64,
+    /// The last record that may be concerned; more than `place` where the records between them can't
+    /// be told apart.
+    pub last_place: u64,
     /// What is wrong, in words.
     pub what: String,
 }

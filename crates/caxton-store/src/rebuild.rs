@@ -19,6 +19,7 @@ use crate::{
     directory::sync_names,
     follower::Follower,
     frame::decode_entry,
+    log::JOURNAL,
     meta::Meta,
     open_checkpoint::{being_built, checkpoint_failed, remove_folder, set_aside},
     scan::{Listing, list},
@@ -113,7 +114,7 @@ pub(crate) fn build_beside(
 ) -> Result<(PathBuf, Texts), OpenError> {
     let beside = being_built(folder);
     remove_folder(&beside)?;
-    let listing = list(&**files)?;
+    let listing = list(&**files, &JOURNAL)?;
     let begins = listing.as_ref().map_or(1, Listing::begins);
     if begins > 1 {
         return Err(OpenError::CheckpointLost {

@@ -1,20 +1,22 @@
-//! Which segments of the journal are kept.
+//! Which segments of a log are kept.
 
 use std::io;
 
 use crate::{
     Files,
     frame::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number},
+    log::Layout,
 };
 
 /// Counts segments and their bytes, and removes the oldest that the checkpoint has passed while
 /// there are more bytes than are to be kept.
 pub(crate) fn keep_segments(
     files: &dyn Files,
+    layout: &Layout,
     written: u64,
     bytes_max: u64,
 ) -> io::Result<(u64, u64)> {
-    let mut segments = segments(files)?;
+    let mut segments = segments(files, layout)?;
     let mut bytes: u64 = segments.iter().map(|(_, _, bytes)| bytes).sum();
     while let [(oldest, _, size), (_, next_first, _), ..] = segments.as_slice() {
         let passed = *next_first <= written + 1;
@@ -32,7 +34,7 @@ pub(crate) fn keep_segments(
 }
 
 /// Number, first place and size of each segment, oldest first.
-fn segments(files: &dyn Files) -> io::Result<Vec<(u64, u64, u64)>> {
+fn segments(files: &dyn Files, layout: &Layout) -> io::Result<Vec<(u64, u64, u64)>> {
     let mut segments = Vec::new();
     for name in files.names()? {
         let Some(number) = segment_number(&name) else {
@@ -42,7 +44,7 @@ fn segments(files: &dyn Files) -> io::Result<Vec<(u64, u64, u64)>> {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         file.read_full_at(&mut bytes, 0)?;
         // One that is just being made has no header yet; it is the newest and is kept.
-        let first = SegmentHeader::decode(&bytes).map_or(u64::MAX, |h| h.first_place);
+        let first = SegmentHeader::decode(&bytes, layout).map_or(u64::MAX, |h| h.first_place);
         segments.push((number, first, file.size()?));
     }
     segments.sort_unstable();

@@ -1,4 +1,4 @@
-//! Reads a journal from its first segment to its end, and tells a torn tail from damage.
+//! Reads a log from its first segment to its end, and tells a torn tail from damage.
 //!
 //! One group at most is on its way to the disk. So what can't be read is a torn tail only if it is
 //! the last thing there is and lies behind the durable head; everything else is damage.
@@ -8,10 +8,11 @@ use std::io;
 use crate::{
     Chain, Damage, File, Files, OpenError, TornTail,
     frame::{
-        FORMAT, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, HeaderFault, Identity,
-        SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number, split_record,
+        GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, HeaderFault, Identity, SEGMENT_HEADER_BYTES,
+        SegmentHeader, segment_name, segment_number, split_record,
     },
     head::{HEAD_FILE, Head, HeadFound, read_head},
+    log::Layout,
     window::Window,
 };
 
@@ -63,31 +64,35 @@ fn damaged(file: &str, offset: u64, place: u64, what: impl Into<String>) -> Open
         file: file.to_owned(),
         offset,
         place,
+        last_place: place,
         what: what.into(),
     })
 }
 
-fn io_error(what: &str, file: &str) -> impl FnOnce(io::Error) -> OpenError {
-    OpenError::io(format!("can't {what} journal/{file}"))
+fn io_error(layout: &Layout, what: &str, file: &str) -> impl FnOnce(io::Error) -> OpenError {
+    OpenError::io(format!("can't {what} {}/{file}", layout.folder))
 }
 
-/// Reads the head and all segments' headers; `None`: there is no journal.
-pub(crate) fn list(files: &dyn Files) -> Result<Option<Listing>, OpenError> {
+/// Reads the head and all segments' headers; `None`: there is no log.
+pub(crate) fn list(
+    files: &dyn Files,
+    layout: &'static Layout,
+) -> Result<Option<Listing>, OpenError> {
     let mut numbers: Vec<u64> = files
         .names()
-        .map_err(io_error("list", ""))?
+        .map_err(io_error(layout, "list", ""))?
         .iter()
         .filter_map(|name| segment_number(name))
         .collect();
     numbers.sort_unstable();
     let (head, head_slot, head_slot_bad) =
-        match read_head(files).map_err(io_error("read", HEAD_FILE))? {
+        match read_head(files, layout).map_err(io_error(layout, "read", HEAD_FILE))? {
             HeadFound::Good {
                 head,
                 slot,
                 other_bad,
             } => (head, slot, other_bad),
-            HeadFound::Version(found) => return Err(version(HEAD_FILE, found)),
+            HeadFound::Version(found) => return Err(version(layout, HEAD_FILE, found)),
             // Its making was not finished: no segment was ever made.
             HeadFound::Nothing | HeadFound::Unreadable if numbers.is_empty() => return Ok(None),
             HeadFound::Nothing => {
@@ -95,7 +100,10 @@ pub(crate) fn list(files: &dyn Files) -> Result<Option<Listing>, OpenError> {
                     HEAD_FILE,
                     0,
                     0,
-                    "it is missing or empty, so that it can't be told where the journal ends",
+                    format!(
+                        "it is missing or empty, so that it can't be told where the {} ends",
+                        layout.folder
+                    ),
                 ));
             }
             HeadFound::Unreadable => {
@@ -103,7 +111,7 @@ pub(crate) fn list(files: &dyn Files) -> Result<Option<Listing>, OpenError> {
             }
         };
     let mut listing = Listing {
-        identity: Identity::new(head.id),
+        identity: Identity::new(layout, head.id),
         head,
         head_slot,
         head_slot_bad,
@@ -121,11 +129,11 @@ pub(crate) fn list(files: &dyn Files) -> Result<Option<Listing>, OpenError> {
     Ok(Some(listing))
 }
 
-fn version(file: &str, found: u32) -> OpenError {
+fn version(layout: &Layout, file: &str, found: u32) -> OpenError {
     OpenError::Version {
-        file: format!("journal/{file}"),
+        file: format!("{}/{file}", layout.folder),
         found,
-        known: FORMAT,
+        known: layout.format,
     }
 }
 
@@ -137,25 +145,26 @@ impl Listing {
         is_last: bool,
     ) -> Result<(), OpenError> {
         let name = segment_name(number);
+        let layout = self.identity.layout;
         let before = self.segments.last().copied();
         let expected = before.map_or(1, |segment| segment.first_place);
         if before.is_some_and(|before| before.number + 1 != number) {
             let missing = segment_name(before.map_or(1, |before| before.number + 1));
             return Err(damaged(&missing, 0, expected, "the segment is missing"));
         }
-        let file = files.open(&name).map_err(io_error("open", &name))?;
+        let file = files.open(&name).map_err(io_error(layout, "open", &name))?;
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let read = file
             .read_full_at(&mut bytes, 0)
-            .map_err(io_error("read", &name))?;
-        let header = match SegmentHeader::decode(bytes.get(..read).unwrap_or_default()) {
+            .map_err(io_error(layout, "read", &name))?;
+        let header = match SegmentHeader::decode(bytes.get(..read).unwrap_or_default(), layout) {
             Ok(header) => header,
-            Err(HeaderFault::Version(found)) => return Err(version(&name, found)),
+            Err(HeaderFault::Version(found)) => return Err(version(layout, &name, found)),
             // The head names a segment before any group is written into it.
             Err(HeaderFault::Check)
                 if is_last
                     && (self.head.segment < number || self.head.place == 0 && number == 1)
-                    && is_empty(file).map_err(io_error("read", &name))? =>
+                    && is_empty(file).map_err(io_error(layout, "read", &name))? =>
             {
                 self.unfinished = Some(name);
                 return Ok(());
@@ -174,7 +183,10 @@ impl Listing {
                 &name,
                 0,
                 expected,
-                "the segment belongs to another journal or bears another's name",
+                format!(
+                    "the segment belongs to another {} or bears another's name",
+                    layout.folder
+                ),
             ));
         }
         self.segments.push(Segment {
@@ -200,7 +212,8 @@ impl Listing {
             .map_or(1, |segment| segment.number)
     }
 
-    /// Reads all groups from segment `from` on.
+    /// Reads all groups from segment `from` on, and compares the chain with the marks, which stand in
+    /// the order of their places.
     pub(crate) fn scan(
         &self,
         files: &dyn Files,
@@ -216,6 +229,7 @@ impl Listing {
             groups: 0,
             torn: None,
         };
+        let layout = self.identity.layout;
         let mut first = true;
         for segment in self.segments.iter().filter(|s| s.number >= from) {
             if first && segment.first_place > 1 {
@@ -227,8 +241,8 @@ impl Listing {
             end.segment = segment.number;
             end.offset = SEGMENT_HEADER_BYTES as u64;
             let name = segment_name(segment.number);
-            let file = files.open(&name).map_err(io_error("open", &name))?;
-            let window = Window::new(file).map_err(io_error("read", &name))?;
+            let file = files.open(&name).map_err(io_error(layout, "open", &name))?;
+            let window = Window::new(file).map_err(io_error(layout, "read", &name))?;
             let mut scan = SegmentScan {
                 listing: self,
                 name,
@@ -245,8 +259,8 @@ impl Listing {
                 end.offset,
                 end.place + 1,
                 format!(
-                    "the journal ends at place {}, but {} says that place {} was durable",
-                    end.place, mark.whose, mark.place
+                    "the {} ends at place {}, but {} says that place {} was durable",
+                    layout.folder, end.place, mark.whose, mark.place
                 ),
             ));
         }
@@ -279,9 +293,12 @@ fn check_marks(
     before: u64,
     marks: &[Mark],
 ) -> Result<(), OpenError> {
-    for mark in marks {
-        let inside = mark.place > before && mark.place < end.place;
-        if inside || (mark.place == end.place && mark.chain != end.chain) {
+    let first = marks.partition_point(|mark| mark.place < end.place.min(before + 1));
+    for mark in marks.get(first..).unwrap_or_default() {
+        if mark.place > end.place {
+            break;
+        }
+        if mark.place < end.place || mark.chain != end.chain {
             return Err(damaged(
                 name,
                 offset,
@@ -304,8 +321,8 @@ struct SegmentScan<'a> {
 /// Why a group could not be taken.
 enum Stop {
     Error(OpenError),
-    /// It can't be read; in words.
-    Unreadable(&'static str),
+    /// It can't be read: how many of its records stand before that, and what is wrong, in words.
+    Unreadable(u64, &'static str),
 }
 
 impl SegmentScan<'_> {
@@ -316,7 +333,7 @@ impl SegmentScan<'_> {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Unreadable(what)) => match self.judge(end, what) {
+                Err(Stop::Unreadable(good, what)) => match self.judge(end, good, what) {
                     // A node may be at work on the file. It writes one group after the other: if
                     // one is there that follows, this one is whole by now, or is damaged.
                     Err(OpenError::Damaged(_)) if looked_again != Some(end.offset) => {
@@ -332,12 +349,17 @@ impl SegmentScan<'_> {
     /// Takes one group; `false`: there are only zeros from here on.
     fn group(&mut self, end: &mut End, visit: &mut Visit<'_>) -> Result<bool, Stop> {
         let offset = end.offset;
-        let io = |error| Stop::Error(io_error("read", &self.name)(error));
+        let io = |error| {
+            Stop::Error(io_error(self.listing.identity.layout, "read", &self.name)(
+                error,
+            ))
+        };
         let bytes = self.window.bytes(offset, GROUP_HEADER_BYTES).map_err(io)?;
         let identity = &self.listing.identity;
         let Some(header) = GroupHeader::decode(bytes, identity, self.number, offset) else {
             return match self.window.last_non_zero(offset).map_err(io)? {
                 Some(_) => Err(Stop::Unreadable(
+                    0,
                     "the group's header is not as it was written",
                 )),
                 None => Ok(false),
@@ -347,22 +369,23 @@ impl SegmentScan<'_> {
         let start = offset + GROUP_HEADER_BYTES as u64;
         let body = self.window.bytes(start, length).map_err(io)?;
         if body.len() < length {
-            return Err(Stop::Unreadable("the file ends within a group"));
+            return Err(Stop::Unreadable(0, "the file ends within a group"));
         }
         let chain = header.chain_after(&end.chain, body);
         check_records(body, header.records)?;
         if header.first_place != end.place + 1 || chain != header.chain {
-            return Err(Stop::Error(damaged(
-                &self.name,
+            return Err(Stop::Error(OpenError::Damaged(Damage {
+                file: self.name.clone(),
                 offset,
-                end.place + 1,
-                "the group is not the one that follows the group before it",
-            )));
+                place: end.place + 1,
+                last_place: end.place + u64::from(header.records.max(1)),
+                what: "the group is not the one that follows the group before it".to_owned(),
+            })));
         }
         let mut rest = body;
         for place in header.first_place..header.first_place + u64::from(header.records) {
             let Some((record, behind)) = split_record(rest) else {
-                return Err(Stop::Unreadable("a record's checksum is wrong"));
+                return Err(Stop::Unreadable(0, "a record's checksum is wrong"));
             };
             visit(place, record).map_err(|what| {
                 let at = start + (body.len() - rest.len()) as u64;
@@ -380,9 +403,10 @@ impl SegmentScan<'_> {
     }
 
     /// Decides whether what can't be read is a torn tail.
-    fn judge(&mut self, end: &mut End, what: &'static str) -> Result<(), OpenError> {
+    fn judge(&mut self, end: &mut End, good: u64, what: &'static str) -> Result<(), OpenError> {
         let place = end.place + 1;
-        let damage = |why: &str| damaged(&self.name, end.offset, place, format!("{what}{why}"));
+        let bad = place + good;
+        let damage = |why: &str| damaged(&self.name, end.offset, bad, format!("{what}{why}"));
         if place <= self.listing.head.place {
             return Err(damage(", and it was durable"));
         }
@@ -394,7 +418,7 @@ impl SegmentScan<'_> {
         if !is_last || self.listing.unfinished.is_some() {
             return Err(damage(", and another segment follows"));
         }
-        let io = |error| io_error("read", &self.name)(error);
+        let io = |error| io_error(self.listing.identity.layout, "read", &self.name)(error);
         let mut offset = end.offset + 1;
         while let Some(at) = self.window.find(offset, GROUP_MAGIC).map_err(io)? {
             let bytes = self.window.bytes(at, GROUP_HEADER_BYTES).map_err(io)?;
@@ -422,15 +446,18 @@ fn is_empty(file: Box<dyn File>) -> io::Result<bool> {
 
 fn check_records(body: &[u8], records: u32) -> Result<(), Stop> {
     let mut rest = body;
-    for _ in 0..records {
+    for good in 0..records {
         let Some((_, behind)) = split_record(rest) else {
-            return Err(Stop::Unreadable("a record's checksum is wrong"));
+            return Err(Stop::Unreadable(
+                u64::from(good),
+                "a record's checksum is wrong",
+            ));
         };
         rest = behind;
     }
     if rest.is_empty() {
         Ok(())
     } else {
-        Err(Stop::Unreadable("the group holds more than its records"))
+        Err(Stop::Unreadable(0, "the group holds more than its records"))
     }
 }

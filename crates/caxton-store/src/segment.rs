@@ -1,4 +1,4 @@
-//! Makes a journal's segments, and takes the last one up again.
+//! Makes a log's segments, and takes the last one up again.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(crate) fn new_segment(
 ) -> Result<(Box<dyn File>, u64), Step> {
     let name = segment_name(number);
     let step = |what: &str| {
-        let what = format!("{what} journal/{name}");
+        let what = format!("{what} {}/{name}", identity.layout.folder);
         move |error| (what, error)
     };
     let header = SegmentHeader {
@@ -39,7 +39,7 @@ pub(crate) fn new_segment(
     };
     let file = files.create(&name).map_err(step("make"))?;
     file.reserve(size).map_err(step("take room for"))?;
-    file.write_all_at(&header.encode(), 0)
+    file.write_all_at(&header.encode(identity.layout), 0)
         .map_err(step("write"))?;
     file.sync().map_err(step("sync"))?;
     files.sync_names().map_err(step("sync the name of"))?;
@@ -54,7 +54,8 @@ pub(crate) fn reopen_segment(
     segment_bytes: u64,
 ) -> Result<(Box<dyn File>, u64), OpenError> {
     let name = segment_name(end.segment);
-    let failed = |what: &str| OpenError::io(format!("can't {what} journal/{name}"));
+    let folder = listing.identity.layout.folder;
+    let failed = |what: &str| OpenError::io(format!("can't {what} {folder}/{name}"));
     let file = files.open(&name).map_err(failed("open"))?;
     if end.torn.is_some() {
         file.cut(end.offset).map_err(failed("cut"))?;

@@ -7,6 +7,7 @@ use caxton_model::{AgentId, Destination, Entry, Record};
 use crate::{
     Damage, Files, OpenError, RealFiles,
     frame::decode_entry,
+    log::JOURNAL,
     scan::{Listing, Visit, list},
 };
 
@@ -84,7 +85,7 @@ pub fn show(dir: &Path, filter: ShowFilter) -> Result<Show, OpenError> {
     let files = RealFiles::read_only(&dir.join("journal"));
     let next = filter.from.max(1);
     Ok(Show {
-        next: list(&files)?.map_or(next, |listing| next.max(listing.begins())),
+        next: list(&files, &JOURNAL)?.map_or(next, |listing| next.max(listing.begins())),
         files,
         left: filter.limit,
         filter,
@@ -139,7 +140,7 @@ impl Iterator for Show {
 impl Show {
     /// Reads on from `next`; sets `done` at the end and `damage` where something can't be read.
     fn read_chunk(&mut self) -> Result<Vec<(u64, Entry)>, OpenError> {
-        let Some(listing) = list(&self.files)? else {
+        let Some(listing) = list(&self.files, &JOURNAL)? else {
             self.done = true;
             return Ok(Vec::new());
         };

@@ -14,6 +14,7 @@ use crate::{
     disk::recover,
     follower::Follower,
     journal::{Durable, Journal},
+    log::JOURNAL,
     meta::Meta,
     part_key::value_key,
     queue::{Queue, Taken},
@@ -224,7 +225,7 @@ impl SteppedStore {
             .map_err(|error| error.to_string())?;
         self.written = meta.place;
         let most = self.options.journal_bytes_max;
-        keep_segments(&*self.files, self.written, most)
+        keep_segments(&*self.files, &JOURNAL, self.written, most)
             .map(drop)
             .map_err(|error| error.to_string())
     }

@@ -10,6 +10,7 @@ use crate::{
     checkpoint_copy::CheckpointFound,
     frame::{decode_entry, segment_name},
     head::HEAD_FILE,
+    log::JOURNAL,
     scan::{Mark, list},
 };
 
@@ -103,7 +104,7 @@ fn fits(
         chain,
         whose: "the checkpoint",
     };
-    let Some(listing) = list(files)? else {
+    let Some(listing) = list(files, &JOURNAL)? else {
         return Ok(None);
     };
     let from = listing.segment_of(place);
@@ -155,7 +156,7 @@ fn fill(
     decode: bool,
     report: &mut VerifyReport,
 ) -> Result<(), OpenError> {
-    let Some(listing) = list(files)? else {
+    let Some(listing) = list(files, &JOURNAL)? else {
         report.notices.push("there is no journal yet".to_owned());
         return Ok(());
     };

@@ -1,22 +1,23 @@
-//! Writes the journal: one group after the other, each durable before the next is begun.
+//! Writes a log: one group after the other, each durable before the next is begun.
 //!
-//! It has no thread and no queue of its own: the journal's thread drives it, and so does a
+//! It has no thread and no queue of its own: the log's thread drives it, and so does a
 //! simulator, over whatever file layer it is given.
 
-use std::{io, sync::Arc};
+use std::{io, marker::PhantomData, sync::Arc};
 
 use caxton_model::{
-    Entry, Timestamp,
+    Timestamp,
     planted::{Planted, is_planted},
 };
 
 use crate::{
     Chain, File, Files, OpenError, StoreFailed, TornTail,
     frame::{
-        GROUP_HEADER_BYTES, GroupHeader, Identity, SEGMENT_HEADER_BYTES, decode_entry,
-        encode_record, put, segment_name,
+        GROUP_HEADER_BYTES, GroupHeader, Identity, SEGMENT_HEADER_BYTES, encode_record, put,
+        segment_name,
     },
     head::{HEAD_FILE, Head, HeadFile},
+    log::{JournalLog, Log},
     scan::{End, Listing, Mark, list},
     segment::{new_segment, reopen_segment},
     write_error::{Lack, WriteError},
@@ -37,12 +38,12 @@ pub struct Group {
     pub segment: u64,
 }
 
-/// How a journal is opened.
+/// How a log is opened.
 #[derive(Debug, Clone, Copy)]
-pub struct JournalOptions {
+pub struct LogOptions {
     /// Size of a segment. Unit: bytes.
     pub segment_bytes: u64,
-    /// The identity of a journal that is made new.
+    /// The identity of a log that is made new.
     pub new_id: [u8; 32],
     /// The place and chain up to which records are known already; they are not visited.
     pub known: Option<(u64, Chain)>,
@@ -54,9 +55,9 @@ pub struct JournalOptions {
 /// record need not have it.
 const NEWEST_OF: u64 = 1_024;
 
-/// What opening a journal found.
+/// What opening a log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalFound {
+pub struct LogFound {
     /// The first record that is still there.
     pub begins: u64,
     /// The last durable record.
@@ -71,8 +72,15 @@ pub struct JournalFound {
     pub notices: Vec<String>,
 }
 
-/// The end of a journal, open to be written.
-pub struct JournalWriter {
+/// How the journal is opened.
+pub type JournalOptions = LogOptions;
+/// What opening the journal found.
+pub type JournalFound = LogFound;
+/// The end of the journal, open to be written.
+pub type JournalWriter = LogWriter<JournalLog>;
+
+/// The end of a log, open to be written.
+pub struct LogWriter<L: Log> {
     files: Arc<dyn Files>,
     identity: Identity,
     segment: Box<dyn File>,
@@ -89,11 +97,12 @@ pub struct JournalWriter {
     records: u32,
     /// A group that is durable while the head does not say so yet.
     unconfirmed: Option<Group>,
+    kind: PhantomData<fn(&L)>,
 }
 
-impl std::fmt::Debug for JournalWriter {
+impl<L: Log> std::fmt::Debug for LogWriter<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JournalWriter")
+        f.debug_struct("LogWriter")
             .field("segment", &self.number)
             .field("offset", &self.offset)
             .field("place", &self.place)
@@ -101,24 +110,35 @@ impl std::fmt::Debug for JournalWriter {
     }
 }
 
-impl JournalWriter {
-    /// Opens the journal in a folder, makes it if there is none, and visits every record that is
+impl<L: Log> LogWriter<L> {
+    /// Opens the log in a folder, makes it if there is none, and visits every record that is
     /// not known yet.
     ///
     /// Errors: [`OpenError`]; then nothing in the folder was changed.
     pub fn open(
         files: Arc<dyn Files>,
-        options: &JournalOptions,
-        visit: &mut dyn FnMut(u64, Entry) -> Result<(), String>,
-    ) -> Result<(Self, JournalFound), OpenError> {
+        options: &LogOptions,
+        visit: &mut dyn FnMut(u64, L::Record) -> Result<(), String>,
+    ) -> Result<(Self, LogFound), OpenError> {
+        Self::open_marked(files, options, &[], visit)
+    }
+
+    /// The same, if the log also has these chains at these places.
+    pub(crate) fn open_marked(
+        files: Arc<dyn Files>,
+        options: &LogOptions,
+        more: &[Mark],
+        visit: &mut dyn FnMut(u64, L::Record) -> Result<(), String>,
+    ) -> Result<(Self, LogFound), OpenError> {
         let known = options.known.map_or(0, |(place, _)| place);
-        let Some(listing) = list(&*files)? else {
+        let Some(listing) = list(&*files, L::LAYOUT)? else {
             if known > 0 {
                 return Err(OpenError::Damaged(crate::Damage {
                     file: HEAD_FILE.to_owned(),
                     offset: 0,
                     place: known,
                     what: "there is no journal, but the checkpoint has one's records".to_owned(),
+                    last_place: known,
                 }));
             }
             return Self::create(files, options);
@@ -133,6 +153,8 @@ impl JournalWriter {
             chain,
             whose: "the checkpoint",
         }));
+        marks.extend_from_slice(more);
+        marks.sort_by_key(|mark| mark.place);
         let from = if options.check_known {
             0
         } else {
@@ -143,14 +165,14 @@ impl JournalWriter {
             if place + NEWEST_OF <= known {
                 return Ok(());
             }
-            let entry = decode_entry(body).map_err(|error| {
+            let record = L::decode(body).map_err(|error| {
                 format!("the record has a form this program can't read: {error}")
             })?;
-            newest = newest.max(entry.at);
+            newest = newest.max(L::at(&record));
             if place <= known {
                 return Ok(());
             }
-            visit(place, entry)
+            visit(place, record)
         };
         let end = listing.scan(&*files, from, &marks, &mut decode)?;
         let (writer, mut found) = Self::take_up(files, options, &listing, end)?;
@@ -158,13 +180,10 @@ impl JournalWriter {
         Ok((writer, found))
     }
 
-    fn create(
-        files: Arc<dyn Files>,
-        options: &JournalOptions,
-    ) -> Result<(Self, JournalFound), OpenError> {
-        let identity = Identity::new(options.new_id);
+    fn create(files: Arc<dyn Files>, options: &LogOptions) -> Result<(Self, LogFound), OpenError> {
+        let identity = Identity::new(L::LAYOUT, options.new_id);
         let (head_file, head) = HeadFile::create(&*files, &identity)
-            .map_err(OpenError::io("can't make journal/head"))?;
+            .map_err(OpenError::io(format!("can't make {}", at::<L>(HEAD_FILE))))?;
         let segment = new_segment(&*files, &identity, 1, 1, &head.chain, options.segment_bytes)
             .map_err(|(what, error)| OpenError::io(format!("can't {what}"))(error))?;
         let end = End {
@@ -175,7 +194,7 @@ impl JournalWriter {
             groups: 0,
             torn: None,
         };
-        let found = JournalFound {
+        let found = LogFound {
             begins: 1,
             place: 0,
             newest: Timestamp::default(),
@@ -195,7 +214,7 @@ impl JournalWriter {
         (segment, reserved): (Box<dyn File>, u64),
         end: &End,
         head: HeadFile,
-        options: &JournalOptions,
+        options: &LogOptions,
     ) -> Self {
         Self {
             files,
@@ -211,33 +230,41 @@ impl JournalWriter {
             buffer: vec![0; GROUP_HEADER_BYTES],
             records: 0,
             unconfirmed: None,
+            kind: PhantomData,
         }
     }
 
-    /// Mends the end of a journal that was found whole, and makes what is there durable.
+    /// Mends the end of a log that was found whole, and makes what is there durable.
     fn take_up(
         files: Arc<dyn Files>,
-        options: &JournalOptions,
+        options: &LogOptions,
         listing: &Listing,
         end: End,
-    ) -> Result<(Self, JournalFound), OpenError> {
+    ) -> Result<(Self, LogFound), OpenError> {
         let mut notices = Vec::new();
         if listing.head_slot_bad {
-            notices.push("one slot of journal/head was not good; the other was used".to_owned());
+            notices.push(format!(
+                "one slot of {} was not good; the other was used",
+                at::<L>(HEAD_FILE)
+            ));
         }
         if let Some(name) = &listing.unfinished {
             files
                 .remove(name)
-                .map_err(OpenError::io(format!("can't remove journal/{name}")))?;
-            notices.push(format!("journal/{name} was never finished and was removed"));
+                .map_err(OpenError::io(format!("can't remove {}", at::<L>(name))))?;
+            notices.push(format!(
+                "{} was never finished and was removed",
+                at::<L>(name)
+            ));
         }
         // The process before may have ended between making a file and making its name, or what is
         // in it, durable: the head is written in any case, and before anything that needs it.
-        files
-            .sync_names()
-            .map_err(OpenError::io("can't sync the names in journal/"))?;
-        let failed = || OpenError::io("can't write journal/head");
-        let mut head = HeadFile::open(&*files, listing.head_slot).map_err(failed())?;
+        files.sync_names().map_err(OpenError::io(format!(
+            "can't sync the names in {}",
+            at::<L>("")
+        )))?;
+        let failed = || OpenError::io(format!("can't write {}", at::<L>(HEAD_FILE)));
+        let mut head = HeadFile::open(&*files, L::LAYOUT, listing.head_slot).map_err(failed())?;
         let mut confirm = || {
             let head_now = Head {
                 id: listing.identity.id,
@@ -260,7 +287,7 @@ impl JournalWriter {
             confirm()?;
             segment
         };
-        let found = JournalFound {
+        let found = LogFound {
             begins: listing.begins(),
             place: end.place,
             newest: Timestamp::default(),
@@ -275,15 +302,15 @@ impl JournalWriter {
     }
 
     /// Puts a record into the group that is being made.
-    pub fn encode(&mut self, entry: &Entry) -> Result<(), StoreFailed> {
+    pub fn encode(&mut self, record: &L::Record) -> Result<(), StoreFailed> {
         let body_max = u32::MAX as usize;
-        encode_record(entry, &mut self.buffer)
+        encode_record::<L>(record, &mut self.buffer)
             .and_then(|()| match self.buffer.len() - GROUP_HEADER_BYTES {
                 bytes if bytes > body_max => Err(format!("a group of {bytes} bytes")),
                 _ => Ok(()),
             })
             .map_err(|reason| StoreFailed::Disk {
-                what: format!("writing record {} of shard {}", entry.seq, entry.shard),
+                what: format!("writing {}", L::describe(record)),
                 reason,
             })?;
         self.records += 1;
@@ -340,9 +367,9 @@ impl JournalWriter {
         let name = segment_name(self.number);
         self.segment
             .write_all_at(&self.buffer, self.offset)
-            .map_err(write_failed(&name))?;
+            .map_err(write_failed::<L>(&name))?;
         if !is_planted(Planted::DropSync) {
-            self.segment.sync().map_err(sync_failed(&name))?;
+            self.segment.sync().map_err(sync_failed::<L>(&name))?;
         }
         let group = Group {
             first_place: header.first_place,
@@ -360,12 +387,12 @@ impl JournalWriter {
         self.confirm()
     }
 
-    /// Fails if another process writes the same journal, or if the journal is no longer where it was:
+    /// Fails if another process writes the same log, or if the log is no longer where it was:
     /// what is appended then would be lost, or would damage what the other process appends.
     fn check_alone(&self) -> Result<(), StoreFailed> {
         let name = segment_name(self.number);
         let failed = |what: &str| {
-            let what = format!("checking journal/{what}");
+            let what = format!("checking {}", at::<L>(what));
             move |error: io::Error| StoreFailed::Disk {
                 what,
                 reason: error.to_string(),
@@ -373,11 +400,15 @@ impl JournalWriter {
         };
         if !self.head.is_ours().map_err(failed(HEAD_FILE))? {
             return Err(StoreFailed::NotAlone {
+                log: L::LAYOUT.folder,
                 file: HEAD_FILE.to_owned(),
             });
         }
         if !self.segment.is_in_place().map_err(failed(&name))? {
-            return Err(StoreFailed::NotAlone { file: name });
+            return Err(StoreFailed::NotAlone {
+                log: L::LAYOUT.folder,
+                file: name,
+            });
         }
         Ok(())
     }
@@ -386,14 +417,19 @@ impl JournalWriter {
     fn confirm(&mut self) -> Result<Option<Group>, WriteError> {
         self.check_alone()?;
         let head = self.head_at(self.number, self.offset);
-        self.head.write(&head).map_err(write_failed(HEAD_FILE))?;
+        self.head
+            .write(&head)
+            .map_err(write_failed::<L>(HEAD_FILE))?;
         Ok(self.unconfirmed.take())
     }
 
     /// Writes one group of these records and makes it durable.
-    pub fn append_group(&mut self, entries: &[Arc<Entry>]) -> Result<Option<Group>, WriteError> {
-        for entry in entries {
-            self.encode(entry)?;
+    pub fn append_group(
+        &mut self,
+        records: &[Arc<L::Record>],
+    ) -> Result<Option<Group>, WriteError> {
+        for record in records {
+            self.encode(record)?;
         }
         self.commit()
     }
@@ -416,7 +452,7 @@ impl JournalWriter {
 
     /// Makes the head durable; worth its sync when there is nothing else to do.
     pub fn sync_head(&mut self) -> Result<(), StoreFailed> {
-        self.head.sync().map_err(sync_failed(HEAD_FILE))
+        self.head.sync().map_err(sync_failed::<L>(HEAD_FILE))
     }
 
     /// Goes on in a new segment, with room for at least this group.
@@ -448,7 +484,7 @@ impl JournalWriter {
         let head = self.head_at(number, offset);
         if let Err(error) = self.head.write(&head) {
             let _ = self.files.remove(&segment_name(number));
-            return Err(write_failed(HEAD_FILE)(error));
+            return Err(write_failed::<L>(HEAD_FILE)(error));
         }
         self.sync_head()?;
         // What the old one did not use is given back. Should this fail, zeros stay: harmless.
@@ -461,24 +497,29 @@ impl JournalWriter {
     }
 }
 
-fn write_failed(name: &str) -> impl FnOnce(io::Error) -> WriteError {
-    let name = name.to_owned();
+/// A file of the log, for an error.
+fn at<L: Log>(name: &str) -> String {
+    format!("{}/{name}", L::LAYOUT.folder)
+}
+
+fn write_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> WriteError {
+    let name = at::<L>(name);
     move |source| match Lack::of(&source) {
         Some(lack) => WriteError::Blocked {
             lack,
-            what: format!("write journal/{name}"),
+            what: format!("write {name}"),
             source,
         },
         None => WriteError::Failed(StoreFailed::Disk {
-            what: format!("writing journal/{name}"),
+            what: format!("writing {name}"),
             reason: source.to_string(),
         }),
     }
 }
 
 /// A sync that failed is never tried again: the system may have forgotten what it had to write.
-fn sync_failed(name: &str) -> impl FnOnce(io::Error) -> StoreFailed {
-    let what = format!("syncing journal/{name}");
+fn sync_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> StoreFailed {
+    let what = format!("syncing {}", at::<L>(name));
     move |error| StoreFailed::Disk {
         what,
         reason: error.to_string(),

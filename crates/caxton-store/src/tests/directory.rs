@@ -140,6 +140,7 @@ fn a_second_writer_is_noticed_by_the_next_append() {
     let before = files.bytes("0000000001.seg");
     let refused = first.append_group(&[Arc::new(usual_turn(4))]);
     let expected = WriteError::Failed(StoreFailed::NotAlone {
+        log: "journal",
         file: "head".to_owned(),
     });
     assert_eq!(refused.unwrap_err().to_string(), expected.to_string());

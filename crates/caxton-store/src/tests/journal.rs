@@ -9,6 +9,7 @@ use super::sample::{Random, World, turn, usual_turn, write};
 use crate::{
     FaultyFiles, Files, JournalFound, JournalOptions, JournalWriter, OpenError,
     frame::{GROUP_HEADER_BYTES, SEGMENT_HEADER_BYTES, encode_record, segment_name, split_record},
+    log::JournalLog,
     verify::verify_files,
 };
 
@@ -241,14 +242,17 @@ fn no_moment_of_power_loss_loses_what_was_acknowledged() {
 
 #[test]
 fn a_newer_format_is_refused_by_name() {
-    use crate::frame::{FORMAT, put, seal};
+    use crate::{
+        frame::{put, seal},
+        log::JOURNAL,
+    };
     let (files, _, _) = filled(9, 3);
     for name in [segment_name(1), "head".to_owned()] {
         let newer = files.copy();
         newer.edit(&name, |bytes| {
             let mut header: [u8; SEGMENT_HEADER_BYTES] =
                 bytes[..SEGMENT_HEADER_BYTES].try_into().unwrap();
-            put(&mut header, 8, &(FORMAT + 1).to_le_bytes());
+            put(&mut header, 8, &(JOURNAL.format + 1).to_le_bytes());
             seal(&mut header);
             bytes[..SEGMENT_HEADER_BYTES].copy_from_slice(&header);
         });
@@ -358,7 +362,7 @@ proptest! {
         let entries: Vec<_> = (0..count).map(|_| world.step()).collect();
         let mut bytes = Vec::new();
         for entry in &entries {
-            encode_record(entry, &mut bytes).unwrap();
+            encode_record::<JournalLog>(entry, &mut bytes).unwrap();
         }
         let mut rest = bytes.as_slice();
         for entry in &entries {
@@ -378,7 +382,7 @@ proptest! {
     #[test]
     fn a_changed_record_is_never_another_record(seed: u64, at: prop::sample::Index, bit in 0_u32..8) {
         let mut bytes = Vec::new();
-        encode_record(&World::new(seed).step(), &mut bytes).unwrap();
+        encode_record::<JournalLog>(&World::new(seed).step(), &mut bytes).unwrap();
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;
         prop_assert!(split_record(&bytes).is_none());
