@@ -5,6 +5,7 @@
 mod apply;
 mod apply_turn;
 mod asked;
+mod audit;
 mod by_id;
 mod bytes;
 mod capability;
@@ -37,6 +38,10 @@ mod units;
 
 pub use apply_turn::ENDED_ITSELF;
 pub use asked::{Asked, RequestName};
+pub use audit::{
+    AUDIT_DETAILS_MAX, AUDIT_NAME_BYTES_MAX, AUDIT_VALUE_BYTES_MAX, AuditAction, AuditOutcome,
+    AuditRecord, AuditSubject, AuditSubjectKind, AuditWordError,
+};
 pub use by_id::{ById, IdHasher};
 pub use capability::{Capabilities, CapabilitiesError, ResourceRequirements, ServiceDescription};
 pub use charges::{

@@ -18,8 +18,12 @@ const OTHERS: u32 = 0o077;
 /// File in which the owner of the directory writes its process id.
 const LOCK_FILE: &str = "lock";
 /// What a node's directory holds, and what an operator puts there before the first start.
-const OWN: [&str; 13] = [
+const OWN: [&str; 17] = [
     "journal",
+    "audit",
+    "audit-heads",
+    "node-key",
+    "node-key.new",
     "checkpoint",
     "checkpoint.rebuilt",
     "checkpoint.unusable",

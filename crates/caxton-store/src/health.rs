@@ -16,6 +16,16 @@ pub enum Health {
     Failed,
 }
 
+/// What was stored as a number.
+pub(crate) fn health_of(number: u8) -> Health {
+    match number {
+        0 => Health::Good,
+        1 => Health::Full,
+        2 => Health::NoDescriptors,
+        _ => Health::Failed,
+    }
+}
+
 /// Why a log can't go on. What was not yet durable is not to be acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -14,7 +14,8 @@ use std::{
 use caxton_model::{Entry, Record};
 
 use crate::{
-    Chain, Health, JournalWriter, StoreFailed, StoreOptions, queue::Queue, scribe::Scribe,
+    Chain, Health, JournalWriter, StoreFailed, StoreOptions, health::health_of, queue::Queue,
+    scribe::Scribe,
 };
 
 /// What a record weighs without its messages and values. Unit: bytes.
@@ -216,12 +217,7 @@ impl Journal {
     }
 
     pub(crate) fn health(&self) -> Health {
-        match self.health.load(Ordering::Relaxed) {
-            0 => Health::Good,
-            1 => Health::Full,
-            2 => Health::NoDescriptors,
-            _ => Health::Failed,
-        }
+        health_of(self.health.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_health(&self, health: Health) {

@@ -1,6 +1,7 @@
-//! What a node keeps: the journal that is the truth, its checkpoint, and blobs by digest.
+//! What a node keeps: the journal that is the truth, its checkpoint, blobs by digest, and the audit
+//! log.
 //!
-//! The formats are written down in `docs/specs/journal.md`.
+//! The formats are written down in `docs/specs/journal.md` and `docs/specs/audit.md`.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -23,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod audit;
 mod blobs;
 mod checkpoint;
 mod checkpoint_copy;
@@ -39,6 +41,7 @@ mod head;
 mod health;
 mod journal;
 mod log;
+mod log_options;
 mod memory;
 mod meta;
 mod metrics;
@@ -66,6 +69,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{
+    AuditClosed, AuditFound, AuditLog, AuditOptions, AuditPage, AuditPlace, AuditQuery,
+    AuditReader, AuditReport, SignedHead, verify_audit,
+};
 pub use blobs::{BlobError, Blobs};
 pub use directory::is_in_use;
 pub use faulty::FaultyFiles;
@@ -73,6 +80,7 @@ pub use files::{File, Files, RealFiles};
 pub use frame::{Chain, decode_entry, encode_entry};
 pub use health::{Health, StoreFailed};
 pub use journal::Batch;
+pub use log_options::{JournalFound, JournalOptions, LogFound, LogOptions};
 pub use metrics::StoreMetrics;
 pub use open_error::{Damage, OpenError, TornTail};
 pub use options::{FilesAt, OnFatal, StoreOptions};
@@ -81,6 +89,4 @@ pub use stepped::{CheckpointImage, SteppedStore};
 pub use store::{KeySize, ReadError, Recovered, Store};
 pub use verify::{VerifyReport, verify};
 pub use write_error::{Lack, WriteError};
-pub use writer::{
-    Group, JournalFound, JournalOptions, JournalWriter, LogFound, LogOptions, LogWriter,
-};
+pub use writer::{Group, JournalWriter, LogWriter};

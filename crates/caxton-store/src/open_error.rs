@@ -96,6 +96,20 @@ pub enum OpenError {
         "the journal is damaged: {0}. Nothing was changed. Keep the directory, run `caxton journal verify`, and restore from a copy"
     )]
     Damaged(Damage),
+    /// Durable records of the audit log can't be read, or are not those that were signed.
+    #[error(
+        "the audit log is damaged: {0}. Nothing was changed. Keep the directory, and restore `audit` and `audit-heads` from a copy, or move both elsewhere so that a new log begins"
+    )]
+    AuditDamaged(Damage),
+    /// The key that signed the audit log's heads is gone.
+    #[error(
+        "{} is missing, and the audit log was signed with it. Restore it from a copy, or move `audit` and `audit-heads` elsewhere so that a new log begins with a new key",
+        path.display()
+    )]
+    NodeKeyMissing {
+        /// The key's file.
+        path: PathBuf,
+    },
     /// A newer program wrote it.
     #[error("{file} has format {found}; this program knows up to {known}: use a newer one")]
     Version {
@@ -130,7 +144,10 @@ impl OpenError {
             Self::Io { .. } | Self::Version { .. } => ErrorCode::Internal,
             Self::Locked { .. } => ErrorCode::DirectoryLocked,
             Self::Foreign { .. } => ErrorCode::InvalidConfig,
-            Self::Damaged(_) | Self::CheckpointLost { .. } => ErrorCode::JournalDamaged,
+            Self::Damaged(_)
+            | Self::AuditDamaged(_)
+            | Self::NodeKeyMissing { .. }
+            | Self::CheckpointLost { .. } => ErrorCode::JournalDamaged,
             Self::Blobs(error) => error.code(),
         }
     }

@@ -79,6 +79,20 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Puts one item at the end, and answers what `then` says under the queue's lock, so that numbers
+    /// are given out in the order of the items; `None`: the queue is closed.
+    pub(crate) fn push<R>(&self, item: T, then: impl FnOnce() -> R) -> Option<R> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return None;
+        }
+        if inner.items.is_empty() {
+            inner.first_at = Some(Instant::now());
+        }
+        inner.items.push(item);
+        Some(then())
+    }
+
     /// Wakes who waits for items, if there are any.
     pub(crate) fn wake(&self) {
         let mut inner = self.lock();
@@ -142,6 +156,15 @@ impl<T> Queue<T> {
             .unwrap_or_else(PoisonError::into_inner)
             .0
             .closed
+    }
+
+    /// Waits this long, shorter if the taker is nudged or the queue is closed.
+    pub(crate) fn wait_nudged(&self, timeout: Duration) {
+        let inner = self.lock();
+        drop(
+            self.changed
+                .wait_timeout_while(inner, timeout, |i| !i.closed && !i.nudged),
+        );
     }
 
     /// Takes no more; what is in it can still be taken.

@@ -299,12 +299,16 @@ fn check_marks(
             break;
         }
         if mark.place < end.place || mark.chain != end.chain {
-            return Err(damaged(
-                name,
+            // What the same one has before that did fit.
+            let mut before = marks.iter().rev();
+            let fitted = before.find(|m| m.whose == mark.whose && m.place < mark.place);
+            return Err(OpenError::Damaged(Damage {
+                file: name.to_owned(),
                 offset,
-                mark.place,
-                format!("the chain is not the one that {} has", mark.whose),
-            ));
+                place: fitted.map_or(mark.place, |fitted| fitted.place + 1),
+                last_place: mark.place,
+                what: format!("the chain is not the one that {} has", mark.whose),
+            }));
         }
     }
     Ok(())

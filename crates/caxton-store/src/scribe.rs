@@ -268,7 +268,7 @@ impl Scribe {
 }
 
 /// Tells all who wait; a panic of one does not keep the others waiting.
-fn tell(waiting: &mut Vec<Notify>, result: &Result<(), StoreFailed>) {
+pub(crate) fn tell(waiting: &mut Vec<Notify>, result: &Result<(), StoreFailed>) {
     for then in waiting.drain(..) {
         let result = result.clone();
         if catch_unwind(AssertUnwindSafe(|| then(result))).is_err() {

@@ -5,6 +5,7 @@ use std::io;
 use crate::{
     StoreFailed,
     blobs::{is_no_descriptor, is_no_space},
+    log::Log,
 };
 
 /// Why a group is not durable.
@@ -45,5 +46,35 @@ impl Lack {
         } else {
             None
         }
+    }
+}
+
+/// A file of the log, for an error.
+pub(crate) fn at<L: Log>(name: &str) -> String {
+    format!("{}/{name}", L::LAYOUT.folder)
+}
+
+/// A write of a log's file that failed.
+pub(crate) fn write_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> WriteError {
+    let name = at::<L>(name);
+    move |source| match Lack::of(&source) {
+        Some(lack) => WriteError::Blocked {
+            lack,
+            what: format!("write {name}"),
+            source,
+        },
+        None => WriteError::Failed(StoreFailed::Disk {
+            what: format!("writing {name}"),
+            reason: source.to_string(),
+        }),
+    }
+}
+
+/// A sync that failed is never tried again: the system may have forgotten what it had to write.
+pub(crate) fn sync_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> StoreFailed {
+    let what = format!("syncing {}", at::<L>(name));
+    move |error| StoreFailed::Disk {
+        what,
+        reason: error.to_string(),
     }
 }

@@ -11,16 +11,17 @@ use caxton_model::{
 };
 
 use crate::{
-    Chain, File, Files, OpenError, StoreFailed, TornTail,
+    Chain, File, Files, OpenError, StoreFailed,
     frame::{
         GROUP_HEADER_BYTES, GroupHeader, Identity, SEGMENT_HEADER_BYTES, encode_record, put,
         segment_name,
     },
     head::{HEAD_FILE, Head, HeadFile},
     log::{JournalLog, Log},
+    log_options::{LogFound, LogOptions},
     scan::{End, Listing, Mark, list},
     segment::{new_segment, reopen_segment},
-    write_error::{Lack, WriteError},
+    write_error::{Lack, WriteError, at, sync_failed, write_failed},
 };
 
 /// A group that is durable.
@@ -38,44 +39,10 @@ pub struct Group {
     pub segment: u64,
 }
 
-/// How a log is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct LogOptions {
-    /// Size of a segment. Unit: bytes.
-    pub segment_bytes: u64,
-    /// The identity of a log that is made new.
-    pub new_id: [u8; 32],
-    /// The place and chain up to which records are known already; they are not visited.
-    pub known: Option<(u64, Chain)>,
-    /// Whether segments wholly before that place are read and checked, too.
-    pub check_known: bool,
-}
-
 /// Records whose times are looked at for the latest: shards append side by side, so that the last
 /// record need not have it.
 const NEWEST_OF: u64 = 1_024;
 
-/// What opening a log found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFound {
-    /// The first record that is still there.
-    pub begins: u64,
-    /// The last durable record.
-    pub place: u64,
-    /// The latest time in the last records; 0 if there are none.
-    pub newest: Timestamp,
-    /// The chain behind it.
-    pub chain: Chain,
-    /// The half-written end that was cut off.
-    pub torn: Option<TornTail>,
-    /// Things the operator should hear of, in words.
-    pub notices: Vec<String>,
-}
-
-/// How the journal is opened.
-pub type JournalOptions = LogOptions;
-/// What opening the journal found.
-pub type JournalFound = LogFound;
 /// The end of the journal, open to be written.
 pub type JournalWriter = LogWriter<JournalLog>;
 
@@ -120,14 +87,14 @@ impl<L: Log> LogWriter<L> {
         options: &LogOptions,
         visit: &mut dyn FnMut(u64, L::Record) -> Result<(), String>,
     ) -> Result<(Self, LogFound), OpenError> {
-        Self::open_marked(files, options, &[], visit)
+        Self::open_marked(files, options, "the checkpoint", visit)
     }
 
-    /// The same, if the log also has these chains at these places.
+    /// The same; `whose` the known place and chain are.
     pub(crate) fn open_marked(
         files: Arc<dyn Files>,
         options: &LogOptions,
-        more: &[Mark],
+        whose: &'static str,
         visit: &mut dyn FnMut(u64, L::Record) -> Result<(), String>,
     ) -> Result<(Self, LogFound), OpenError> {
         let known = options.known.map_or(0, |(place, _)| place);
@@ -151,9 +118,8 @@ impl<L: Log> LogWriter<L> {
         marks.extend(options.known.map(|(place, chain)| Mark {
             place,
             chain,
-            whose: "the checkpoint",
+            whose,
         }));
-        marks.extend_from_slice(more);
         marks.sort_by_key(|mark| mark.place);
         let from = if options.check_known {
             0
@@ -327,6 +293,16 @@ impl<L: Log> LogWriter<L> {
         }
     }
 
+    /// The log's id.
+    pub(crate) fn id(&self) -> [u8; 32] {
+        self.identity.id
+    }
+
+    /// The segment that is being written.
+    pub(crate) fn segment(&self) -> u64 {
+        self.number
+    }
+
     /// The last durable record.
     #[must_use]
     pub fn place(&self) -> u64 {
@@ -494,34 +470,5 @@ impl<L: Log> LogWriter<L> {
         self.reserved = reserved;
         self.offset = offset;
         Ok(())
-    }
-}
-
-/// A file of the log, for an error.
-fn at<L: Log>(name: &str) -> String {
-    format!("{}/{name}", L::LAYOUT.folder)
-}
-
-fn write_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> WriteError {
-    let name = at::<L>(name);
-    move |source| match Lack::of(&source) {
-        Some(lack) => WriteError::Blocked {
-            lack,
-            what: format!("write {name}"),
-            source,
-        },
-        None => WriteError::Failed(StoreFailed::Disk {
-            what: format!("writing {name}"),
-            reason: source.to_string(),
-        }),
-    }
-}
-
-/// A sync that failed is never tried again: the system may have forgotten what it had to write.
-fn sync_failed<L: Log>(name: &str) -> impl FnOnce(io::Error) -> StoreFailed {
-    let what = format!("syncing {}", at::<L>(name));
-    move |error| StoreFailed::Disk {
-        what,
-        reason: error.to_string(),
     }
 }
