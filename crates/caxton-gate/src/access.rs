@@ -397,6 +397,7 @@ impl Sealed for MessageSend {
         About(Subject::Name {
             name: &self.to,
             own_namespace: self.own_namespace,
+            is_glob: false,
         })
     }
 }

@@ -160,7 +160,7 @@ impl Gate {
     /// Errors: [`Denied`], also where the audit can't take the decision.
     pub fn check<A: Access>(&self, access: A, now: Timestamp) -> Result<Allowed<A>, Box<Denied>> {
         let (epoch, decision) = self.decide(access.permissions(), &access.subject().0, now);
-        let Permit { expires } = self.conclude(&access, epoch, now, decision)?;
+        let Permit { expires, .. } = self.conclude(&access, epoch, now, decision)?;
         Ok(Allowed {
             access,
             epoch,
@@ -182,7 +182,7 @@ impl Gate {
         }
         let access = &allowed.access;
         let (epoch, decision) = self.decide(access.permissions(), &access.subject().0, now);
-        let Permit { expires } = self.conclude(access, epoch, now, decision)?;
+        let Permit { expires, .. } = self.conclude(access, epoch, now, decision)?;
         (allowed.epoch, allowed.expires) = (epoch, expires);
         Ok(())
     }
@@ -286,8 +286,7 @@ impl Gate {
                 return Err(self.record(access, epoch, now, denied));
             }
         };
-        let permission = access.permissions().first().copied();
-        let permission = permission.unwrap_or(Permission::RandomSecure);
+        let permission = permit.permission;
         let entry = AuditEntry {
             guest: &shared.guest,
             at: now,

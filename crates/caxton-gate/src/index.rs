@@ -107,9 +107,10 @@ impl Index {
         subject: &Subject<'_>,
         fits: impl Fn(&Entry) -> bool,
     ) -> Option<&Entry> {
-        let Some((text, base)) = subject.key() else {
+        let Some((key, base)) = subject.key() else {
             return self.all().find(|entry| fits(entry));
         };
+        let text = &*key;
         if let Some(entry) = self.exact.find(text, base, &fits) {
             return Some(entry);
         }

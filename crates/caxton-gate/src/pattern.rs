@@ -8,7 +8,7 @@ use crate::{
     guest_path::check_pattern_segment,
     host::{HostPattern, PlacePattern, PortPattern},
     http_url::normal_segment,
-    segments::Segments,
+    segments::{Segments, globs_meet},
     subject::Subject,
 };
 
@@ -137,6 +137,7 @@ impl Pattern {
                     && (path.is_any() || path.matches(&other_path.to_string()))
             }
             (Form::Path(path), Form::Path(other)) => path.matches(&other.to_string()),
+            (Form::Name(name), Form::Name(other)) if &**name == OWN_NAMESPACE => name == other,
             (Form::Name(name), Form::Name(other)) => glob(name, other),
             (Form::Place(place), Form::Place(other)) => {
                 let looks_up = other.port == PortPattern::Default;
@@ -187,10 +188,13 @@ impl Pattern {
                 Subject::Name {
                     name,
                     own_namespace,
+                    is_glob,
                 },
             ) => {
                 if &**pattern == OWN_NAMESPACE {
                     *own_namespace
+                } else if forbids && *is_glob {
+                    globs_meet(pattern, name)
                 } else {
                     glob(pattern, name)
                 }

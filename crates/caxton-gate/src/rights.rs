@@ -12,6 +12,9 @@ use crate::{
     subject::{Guard, Subject},
 };
 
+/// The origin of what a guest forbids itself.
+const MANIFEST: &str = "its own manifest";
+
 /// What a site's policy forbids a guest, whatever is granted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteForbid {
@@ -83,7 +86,10 @@ struct PermissionRights {
 }
 
 /// What the layers found for an allowed access.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit {
+    /// The permission that allowed it.
+    pub(crate) permission: Permission,
     /// When the first of the grants that it rests on ends.
     pub(crate) expires: Option<Timestamp>,
 }
@@ -109,7 +115,7 @@ pub enum Refusal {
     Forbidden {
         /// What the rule forbids.
         pattern: Pattern,
-        /// The line of the site's policy; `None`: the guest's own grants.
+        /// The line of the site's policy, or the manifest; `None`: the guest's grants.
         origin: Option<String>,
     },
     /// It was no access at all; the problem in words.
@@ -196,7 +202,10 @@ impl Compiled {
                 expires = earlier(expires, entry.expires);
             }
         }
-        Ok(Permit { expires })
+        Ok(Permit {
+            permission,
+            expires,
+        })
     }
 }
 
@@ -241,7 +250,7 @@ impl PermissionRights {
         for requested in &rights.asked {
             let mut layer = Index::default();
             for rule in requested.of(permission).into_iter().flat_map(|r| &r.rules) {
-                let entry = Entry::new(rule.pattern.clone(), None, None);
+                let entry = Entry::new(rule.pattern.clone(), None, Some(MANIFEST.to_owned()));
                 let index = if rule.forbids {
                     &mut own.forbids
                 } else {

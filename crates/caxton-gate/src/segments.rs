@@ -121,6 +121,32 @@ fn segment_matches(pattern: &str, segment: &str) -> bool {
     }
 }
 
+/// Whether some text fits both globs.
+pub(crate) fn globs_meet(one: &str, other: &str) -> bool {
+    // For each beginning of `other`: whether some text fits it and the beginning of `one` so far.
+    let other = other.as_bytes();
+    let mut row = vec![true];
+    for byte in other {
+        let before = row.last().copied().unwrap_or(false);
+        row.push(before && *byte == b'*');
+    }
+    for left in one.bytes() {
+        let mut next = Vec::with_capacity(row.len());
+        next.push(left == b'*' && row.first().copied().unwrap_or(false));
+        for (at, right) in other.iter().enumerate() {
+            let above = row.get(at + 1).copied().unwrap_or(false);
+            let beside = next.get(at).copied().unwrap_or(false);
+            let corner = row.get(at).copied().unwrap_or(false);
+            next.push(match (left, *right) {
+                (b'*', _) | (_, b'*') => above || beside || corner,
+                (left, right) => left == right && corner,
+            });
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! What an access is about, in the form in which patterns are asked.
 
+use std::borrow::Cow;
+
 use caxton_model::Permission;
 
 use crate::{
@@ -30,6 +32,8 @@ pub(crate) enum Subject<'a> {
         name: &'a str,
         /// Whether it lies in the guest's own namespace.
         own_namespace: bool,
+        /// Whether the name is a glob, for all names that fit it.
+        is_glob: bool,
     },
     Place(Place<'a>),
     Secret {
@@ -53,6 +57,7 @@ impl<'a> Subject<'a> {
         Self::Name {
             name,
             own_namespace: false,
+            is_glob: name.contains('*'),
         }
     }
     const fn place(&self) -> Option<&Place<'a>> {
@@ -103,13 +108,24 @@ impl<'a> Subject<'a> {
         }
     }
     /// What its patterns are looked up by, and how much of it is the host.
-    pub(crate) fn key(&self) -> Option<(&'a str, usize)> {
+    /// `None`: any pattern may fit.
+    pub(crate) fn key(&self) -> Option<(Cow<'a, str>, usize)> {
         match *self {
             Self::Http { url, place, .. } if place.host == url.host().borrowed() => {
-                Some(url.host_and_path())
+                let (text, host_len) = url.host_and_path();
+                Some((text.into(), host_len))
             }
-            Self::Path { path, .. } => Some((path, 0)),
-            Self::Name { name, .. } => Some((name, name.len())),
+            Self::Http { url, place, .. } => {
+                let host = place.host.to_string();
+                let host_len = host.len();
+                Some(((host + url.path()).into(), host_len))
+            }
+            Self::Path { path, .. } => Some((path.into(), 0)),
+            Self::Name {
+                name,
+                is_glob: false,
+                ..
+            } => Some((name.into(), name.len())),
             _ => None,
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_gate::{
-    Checks, EnvRead, FileOpen, Gate, Grant, GuestPath, HttpConnect, HttpRequest, NameLookup,
-    PathChange, PathLook, RandomSecure, Refusal, Rights, Rule,
+    Checks, EnvRead, EventListen, FileOpen, Gate, Grant, GuestPath, HttpConnect, HttpRequest,
+    NameLookup, PathChange, PathLook, RandomSecure, Refusal, Rights, Rule,
 };
 use caxton_model::{ErrorCode, Permission, Timestamp};
 
@@ -233,6 +233,73 @@ fn whoever_may_read_or_write_a_path_may_look_at_it() {
         .is_ok()
     );
     assert!(check(&["fs:read=/data/b"], look()).is_err());
+}
+
+#[test]
+fn listening_to_a_pattern_needs_all_of_it_and_meets_no_forbid() {
+    for (granted_, pattern, allowed) in [
+        (&["event:listen=issues.*"][..], "issues.*", true),
+        (&["event:listen=issues.*"], "issues.new", true),
+        (&["event:listen=issues.*"], "issues.new.*", true),
+        (&["event:listen=issues.new"], "issues.*", false),
+        (&["event:listen=issues.*"], "*", false),
+        (
+            &["event:listen=*", "event:listen=!issues.secret"],
+            "issues.*",
+            false,
+        ),
+        (
+            &["event:listen=*", "event:listen=!issues.secret"],
+            "issues.s*",
+            false,
+        ),
+        (
+            &["event:listen=*", "event:listen=!*.secret"],
+            "issues.*",
+            false,
+        ),
+        (
+            &["event:listen=*", "event:listen=!*.secret"],
+            "issues.new",
+            true,
+        ),
+        (
+            &["event:listen=*", "event:listen=!issues.secret"],
+            "mail.*",
+            true,
+        ),
+        (&["event:listen=*", "event:listen=!a*"], "b*", true),
+        (&["event:listen=*", "event:listen=!a*c"], "*b", true),
+        (&["event:listen=*", "event:listen=!a*b"], "*bb", false),
+    ] {
+        let listen = EventListen::new(pattern).unwrap();
+        assert_eq!(
+            check(granted_, listen).is_ok(),
+            allowed,
+            "{granted_:?} {pattern}"
+        );
+    }
+}
+
+#[test]
+fn what_a_manifest_forbids_its_guest_is_said_to_be_the_manifests() {
+    let asked = Rights::asked(requested(&["env:read=*", "env:read=!HOME"]));
+    let gate = gate(&asked.intersection(&granted(&["env:read=*"])));
+    let denied = gate.check(env("HOME"), NOW).unwrap_err();
+    assert_eq!(denied.command(), None);
+    assert!(denied.to_string().contains("its own manifest"), "{denied}");
+}
+
+#[test]
+fn the_audit_names_the_permission_that_allowed() {
+    let audit = Arc::new(Audit::default());
+    let gate = Gate::new("guest", &granted(&["fs:write=/data/**"]), audit.clone());
+    let look = PathLook::new(GuestPath::parse("/data/a").unwrap());
+    assert!(gate.check(look, NOW).is_ok());
+    assert_eq!(
+        *audit.entries.lock().unwrap(),
+        ["guest allowed fs:write: look at /data/a @0"]
+    );
 }
 
 #[test]
