@@ -1,0 +1,196 @@
+//! The broker.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::{
+    Bounds, EgressOptions, Guard, HttpCall, HttpFailure, HttpReply, OptionsError, Resolve, Target,
+    address::SystemResolver,
+    headers,
+    pool::Pool,
+    proxy::Routes,
+    redirect::{REDIRECTS_MAX, Request},
+    secret,
+    target::shortened,
+    tls,
+};
+
+/// What the broker calls itself where a guest does not say.
+const USER_AGENT: &str = concat!("caxton/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a method.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// The broker of a node: keeps connections, and sends what guards permit.
+///
+/// Its connections belong to the runtime that first uses them.
+pub struct Egress {
+    pub(crate) options: EgressOptions,
+    pub(crate) tls: TlsConnector,
+    pub(crate) routes: Routes,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) pool: Arc<Pool>,
+    in_flight: Semaphore,
+    /// Bytes of response bodies that are held for all guests.
+    pub(crate) buffered: AtomicU64,
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress").finish_non_exhaustive()
+    }
+}
+
+impl Egress {
+    /// A broker without connections. Blocking: reads the system's certificate authorities.
+    ///
+    /// Errors: [`OptionsError`].
+    pub fn new(options: EgressOptions) -> Result<Self, OptionsError> {
+        let system = || Arc::new(SystemResolver::new()) as Arc<dyn Resolve>;
+        Ok(Self {
+            tls: tls::connector(&options)?,
+            routes: Routes::new(&options.proxies)?,
+            resolver: options.resolver.clone().unwrap_or_else(system),
+            pool: Arc::new(Pool::new(&options)),
+            in_flight: Semaphore::new(options.in_flight_max),
+            buffered: AtomicU64::new(0),
+            options,
+        })
+    }
+
+    /// Sends a request and follows its redirects, as far as `guard` and `bounds` permit. Dropping
+    /// the future closes the request.
+    ///
+    /// Errors: [`HttpFailure`].
+    pub async fn send(
+        &self,
+        call: HttpCall,
+        guard: &dyn Guard,
+        bounds: &Bounds<'_>,
+        idempotency_key: Option<&str>,
+    ) -> Result<HttpReply, HttpFailure> {
+        let limit = call
+            .timeout
+            .map_or(bounds.total, |own| own.min(bounds.total));
+        let request = first_request(call, bounds, idempotency_key)?;
+        let host = request.target.origin().to_string();
+        let whole = timeout(limit, self.follow(request, guard, bounds)).await;
+        whole.unwrap_or(Err(HttpFailure::Timeout { host, limit }))
+    }
+
+    async fn follow(
+        &self,
+        mut request: Request,
+        guard: &dyn Guard,
+        bounds: &Bounds<'_>,
+    ) -> Result<HttpReply, HttpFailure> {
+        let (mut sent, mut received) = (0_u64, 0_u64);
+        for _ in 0..=REDIRECTS_MAX {
+            let target = &request.target;
+            let method = request.method.as_str();
+            guard
+                .check_request(method, target)
+                .map_err(|reason| HttpFailure::RequestDenied {
+                    method: method.to_owned(),
+                    host: target.origin().to_string(),
+                    reason,
+                })?;
+            let bytes = request_bytes(&request);
+            bounds.budgets.take_request()?;
+            bounds.budgets.take_bytes(bytes)?;
+            let _permit = self.in_flight.acquire().await.map_err(|_| self.busy())?;
+            let response = self.exchange(&request, guard, bounds).await?;
+            sent = sent.saturating_add(bytes);
+            received = received.saturating_add(response.received);
+            let next = request
+                .clone()
+                .redirected(response.status, &response.headers)?;
+            let Some(next) = next else {
+                return Ok(HttpReply {
+                    status: response.status.as_u16(),
+                    headers: headers::for_guest(&response.headers),
+                    body: response.body,
+                    url: request.target.as_str().to_owned(),
+                    sent,
+                    received,
+                });
+            };
+            request = next;
+        }
+        Err(HttpFailure::TooManyRedirects {
+            host: request.target.origin().to_string(),
+            limit: REDIRECTS_MAX,
+        })
+    }
+
+    fn busy(&self) -> HttpFailure {
+        let limit = format!("{} requests", self.options.in_flight_max);
+        HttpFailure::Busy { limit }
+    }
+}
+
+/// What a call asks of the first server.
+fn first_request(
+    call: HttpCall,
+    bounds: &Bounds<'_>,
+    idempotency_key: Option<&str>,
+) -> Result<Request, HttpFailure> {
+    let method = method(&call.method)?;
+    let target = Target::parse(&call.url)?;
+    check_body(&call.body, bounds)?;
+    let host = target.host_header();
+    let mut given = headers::of_guest(&call.headers, host, call.body.len(), bounds.field_bytes)?;
+    let agent = HeaderValue::from_static(USER_AGENT);
+    headers::add_default(&mut given, header::USER_AGENT, agent);
+    if let Some(key) = idempotency_key {
+        let name = HeaderName::from_static("idempotency-key");
+        let value = HeaderValue::from_str(key).map_err(|_| HttpFailure::BadHeader {
+            name: name.to_string(),
+            reason: "the key has a character that no header value may".to_owned(),
+        })?;
+        headers::add_default(&mut given, name, value);
+    }
+    Ok(Request {
+        method,
+        target,
+        headers: given,
+        body: call.body,
+    })
+}
+
+fn check_body(body: &Bytes, bounds: &Bounds<'_>) -> Result<(), HttpFailure> {
+    let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    if size > bounds.body_bytes {
+        let limit = bounds.body_bytes;
+        return Err(HttpFailure::RequestBodyTooLarge { size, limit });
+    }
+    if secret::is_in(body) {
+        return Err(HttpFailure::MisplacedSecret { place: "body" });
+    }
+    Ok(())
+}
+
+/// Reads a method. `CONNECT` would open a tunnel and `TRACE` would show secrets, so guests may use
+/// neither.
+fn method(text: &str) -> Result<Method, HttpFailure> {
+    let upper = text.to_ascii_uppercase();
+    let is_usable =
+        upper.len() <= METHOD_BYTES_MAX && !matches!(&*upper, "CONNECT" | "TRACE" | "TRACK");
+    let read = Method::from_bytes(upper.as_bytes());
+    read.ok()
+        .filter(|_| is_usable)
+        .ok_or_else(|| HttpFailure::BadMethod {
+            method: shortened(text),
+        })
+}
+
+/// Bytes of a request's head and body, as they count for the guest's rates.
+fn request_bytes(request: &Request) -> u64 {
+    let line = request.method.as_str().len() + request.target.as_str().len();
+    let rest = u64::try_from(line + request.body.len()).unwrap_or(u64::MAX);
+    headers::bytes(&request.headers).saturating_add(rest)
+}

@@ -1,0 +1,290 @@
+//! Why a request was not answered.
+
+use std::time::Duration;
+
+use caxton_model::HostCode;
+
+/// A request that failed. The text names the host or the limit, and what to do; it holds nothing of
+/// bodies, header values or secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFailure {
+    /// The URL is not one that can be asked.
+    #[error("the URL is not valid: {reason}; give an absolute `https://` or `http://` URL")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The method is none, or one that guests may not use.
+    #[error(
+        "the method `{method}` can't be used; use GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS or another registered one"
+    )]
+    BadMethod {
+        /// The method, shortened.
+        method: String,
+    },
+    /// A header can't be sent.
+    #[error("the header `{name}` can't be sent: {reason}; remove or correct it")]
+    BadHeader {
+        /// The header's name, shortened.
+        name: String,
+        /// Which rule it broke.
+        reason: String,
+    },
+    /// A placeholder for a secret stands where no secret may.
+    #[error(
+        "a secret's placeholder is in the {place}; only a header value may contain `{{{{secret:NAME}}}}`, spelled exactly so"
+    )]
+    MisplacedSecret {
+        /// The part of the request.
+        place: &'static str,
+    },
+    /// The URL's scheme is neither `http` nor `https`.
+    #[error(
+        "the scheme `{scheme}` is not available to guests, after redirects as well; use `https` or `http`"
+    )]
+    UnsupportedScheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// The guard refused method and URL.
+    #[error("{method} to {host} was refused: {reason}")]
+    RequestDenied {
+        /// The method.
+        method: String,
+        /// The host and port.
+        host: String,
+        /// The guard's reason, which names the remedy.
+        reason: String,
+    },
+    /// The guard refused each address of the host.
+    #[error("no address of {host} may be connected to: {reason}")]
+    AddressDenied {
+        /// The host and port.
+        host: String,
+        /// The guard's reason for the first of them, which names the remedy.
+        reason: String,
+    },
+    /// The guard refused to put a secret into a header.
+    #[error("the secret `{name}` was not put into the request to {host}: {reason}")]
+    SecretDenied {
+        /// The secret's name.
+        name: String,
+        /// The host and port.
+        host: String,
+        /// The guard's reason, which names the remedy.
+        reason: String,
+    },
+    /// The request's body is over the limit.
+    #[error(
+        "the request's body has {size} bytes, over `http_body_bytes` = {limit}; send less, or raise the limit in [limits]"
+    )]
+    RequestBodyTooLarge {
+        /// The body's bytes.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The request's headers are over the limit.
+    #[error(
+        "the request's headers are over {limit}; send fewer or shorter ones, or raise `http_field_bytes` in [limits]"
+    )]
+    RequestHeadersTooLarge {
+        /// The limit with its unit.
+        limit: String,
+    },
+    /// The response's body is over the limit.
+    #[error(
+        "the response of {host} is over `http_body_bytes` = {limit}; ask for less, or raise the limit in [limits]"
+    )]
+    ResponseBodyTooLarge {
+        /// The host and port.
+        host: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The response's head is over the limit.
+    #[error(
+        "the headers of the response of {host} are over `http_field_bytes` = {limit} or over 100 headers; ask its operator, or raise the limit in [limits]"
+    )]
+    ResponseHeadersTooLarge {
+        /// The host and port.
+        host: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The guest sent as many requests as it may in a minute.
+    #[error("over `http_per_minute` = {limit}; send less often, or raise the limit in [limits]")]
+    RequestRate {
+        /// Requests a minute.
+        limit: u64,
+    },
+    /// The guest moved as many bytes as it may in a minute.
+    #[error(
+        "over `{name}` = {limit} bytes a minute, sent and received; move less, or raise the limit in [limits]"
+    )]
+    ByteRate {
+        /// The limit's name.
+        name: &'static str,
+        /// Bytes a minute.
+        limit: u64,
+    },
+    /// The node holds as much for requests of all guests as it may.
+    #[error("the node's limit of {limit} for outgoing requests is reached; try again later")]
+    Busy {
+        /// The limit with its unit.
+        limit: String,
+    },
+    /// The host has no address, or the name server did not say.
+    #[error(
+        "the name `{host}` could not be resolved: {reason}; check the name, or the node's name server"
+    )]
+    NameLookupFailed {
+        /// The host's name.
+        host: String,
+        /// The resolver's reason.
+        reason: String,
+    },
+    /// No connection was made.
+    #[error("no connection to {host}: {reason}; check that the server listens there")]
+    ConnectFailed {
+        /// The host and port.
+        host: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// TLS was not agreed on, or the certificate is not trusted.
+    #[error(
+        "TLS with {host} failed: {reason}; if its certificate is from a private authority, add that to the node's trusted ones"
+    )]
+    TlsFailed {
+        /// The host and port.
+        host: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The operator's proxy did not connect.
+    #[error(
+        "the proxy did not connect to {host}: {reason}; the operator has to look at the node's proxy settings"
+    )]
+    ProxyFailed {
+        /// The host and port asked for.
+        host: String,
+        /// The reason.
+        reason: String,
+    },
+    /// Resolving, connecting and TLS took longer than they may.
+    #[error("no connection to {host} within {limit:?}; check that the server can be reached")]
+    ConnectTimeout {
+        /// The host and port.
+        host: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The whole request took longer than it may.
+    #[error("no whole response of {host} within {limit:?}; allow more time, or ask for less")]
+    Timeout {
+        /// The host and port of the URL in the call.
+        host: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The body arrived too slowly.
+    #[error("the response of {host} arrives at less than {limit} bytes a second; try again later")]
+    TooSlow {
+        /// The host and port.
+        host: String,
+        /// Bytes a second.
+        limit: u64,
+    },
+    /// What came is no HTTP response, or one that can be read in two ways.
+    #[error("the response of {host} is not valid HTTP: {reason}; its operator has to mend it")]
+    BadResponse {
+        /// The host and port.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The connection ended before the response did.
+    #[error(
+        "{host} closed the connection before its response was complete: {reason}; try again if the request may be repeated"
+    )]
+    ConnectionClosed {
+        /// The host and port.
+        host: String,
+        /// The reason.
+        reason: String,
+    },
+    /// One redirect led to the next too often.
+    #[error("more than {limit} redirects, the last from {host}; ask for the final URL")]
+    TooManyRedirects {
+        /// The host and port of the last response.
+        host: String,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl HttpFailure {
+    /// The stable word for this failure.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::BadUrl { .. } => "bad-url",
+            Self::BadMethod { .. } => "bad-method",
+            Self::BadHeader { .. } => "bad-header",
+            Self::MisplacedSecret { .. } => "misplaced-secret",
+            Self::UnsupportedScheme { .. } => "unsupported-scheme",
+            Self::RequestDenied { .. } => "request-denied",
+            Self::AddressDenied { .. } => "address-denied",
+            Self::SecretDenied { .. } => "secret-denied",
+            Self::RequestBodyTooLarge { .. } => "request-body-too-large",
+            Self::RequestHeadersTooLarge { .. } => "request-headers-too-large",
+            Self::ResponseBodyTooLarge { .. } => "response-body-too-large",
+            Self::ResponseHeadersTooLarge { .. } => "response-headers-too-large",
+            Self::RequestRate { .. } => "http-rate-limit",
+            Self::ByteRate { .. } => "http-byte-rate-limit",
+            Self::Busy { .. } => "egress-busy",
+            Self::NameLookupFailed { .. } => "name-lookup-failed",
+            Self::ConnectFailed { .. } => "connect-failed",
+            Self::TlsFailed { .. } => "tls-failed",
+            Self::ProxyFailed { .. } => "proxy-failed",
+            Self::ConnectTimeout { .. } => "connect-timeout",
+            Self::Timeout { .. } => "http-timeout",
+            Self::TooSlow { .. } => "response-too-slow",
+            Self::BadResponse { .. } => "bad-response",
+            Self::ConnectionClosed { .. } => "connection-closed",
+            Self::TooManyRedirects { .. } => "too-many-redirects",
+        }
+    }
+
+    /// The number that the guest gets.
+    #[must_use]
+    pub const fn code(&self) -> HostCode {
+        match self {
+            Self::BadUrl { .. }
+            | Self::BadMethod { .. }
+            | Self::BadHeader { .. }
+            | Self::MisplacedSecret { .. } => HostCode::Malformed,
+            Self::UnsupportedScheme { .. }
+            | Self::RequestDenied { .. }
+            | Self::AddressDenied { .. }
+            | Self::SecretDenied { .. } => HostCode::Denied,
+            Self::RequestBodyTooLarge { .. }
+            | Self::RequestHeadersTooLarge { .. }
+            | Self::ResponseBodyTooLarge { .. }
+            | Self::ResponseHeadersTooLarge { .. } => HostCode::TooLarge,
+            Self::RequestRate { .. } | Self::ByteRate { .. } => HostCode::RateLimited,
+            Self::Busy { .. } => HostCode::QuotaReached,
+            Self::NameLookupFailed { .. }
+            | Self::ConnectFailed { .. }
+            | Self::TlsFailed { .. }
+            | Self::ProxyFailed { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Timeout { .. }
+            | Self::TooSlow { .. }
+            | Self::BadResponse { .. }
+            | Self::ConnectionClosed { .. }
+            | Self::TooManyRedirects { .. } => HostCode::Unavailable,
+        }
+    }
+}
