@@ -4,15 +4,16 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use caxton_egress::{
-    Bounds, Budgets, Egress, EgressOptions, Guard, HttpCall, Origin, Target, TokenBucket,
+    Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, Secrets, TokenBucket,
 };
+use caxton_gate::{Allowed, AuditEntry, AuditSink, Gate, Grants, Rights, SecretUse};
+use caxton_model::Timestamp;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Response, service::service_fn};
 use hyper_util::{
@@ -27,22 +28,23 @@ const FOR_EACH: usize = 2_000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Permits loopback.
-struct Loopback;
+/// Keeps no audit and no secrets.
+struct Nothing;
 
-impl Guard for Loopback {
-    fn check_request(&self, _: &str, _: &Target) -> Result<(), String> {
+impl AuditSink for Nothing {
+    fn append(&self, _: &AuditEntry<'_>) -> Result<(), String> {
         Ok(())
     }
-    fn check_address(&self, _: &Origin, address: SocketAddr) -> Result<(), String> {
-        let is_loopback = address.ip().is_loopback();
-        is_loopback
-            .then_some(())
-            .ok_or_else(|| "loopback alone".to_owned())
-    }
-    fn secret(&self, _: &str, _: &str, _: &Origin) -> Result<Bytes, String> {
+}
+
+impl Secrets for Nothing {
+    fn read(&self, _: Allowed<SecretUse>) -> Result<Bytes, String> {
         Err("there is none".to_owned())
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp(1)
 }
 
 async fn serve(listener: TcpListener) {
@@ -113,11 +115,15 @@ async fn main() -> Result<(), Failure> {
             Ok(())
         }
     };
+    let rule = "http:read=[127.0.0.0/8]:*".parse()?;
+    let rights = Rights::granted(Grants::from_rules([rule], "operator", Timestamp(0)));
+    let gate = Gate::new("guest", &rights, Arc::new(Nothing));
     let egress = Arc::new(Egress::new(EgressOptions::default())?);
     let net = Arc::new(TokenBucket::per_minute(u64::MAX));
     let budgets = Arc::new(Budgets::new(u64::MAX, u64::MAX, net));
     let brokered = move || {
         let (egress, budgets, url) = (Arc::clone(&egress), Arc::clone(&budgets), url.clone());
+        let gate = gate.clone();
         async move {
             let bounds = Bounds {
                 body_bytes: 10 << 20,
@@ -132,7 +138,12 @@ async fn main() -> Result<(), Failure> {
                 body: Bytes::new(),
                 timeout: None,
             };
-            egress.send(call, &Loopback, &bounds, None).await?;
+            let caller = Caller {
+                gate: &gate,
+                now: &now,
+                secrets: &Nothing,
+            };
+            egress.send(call, caller, bounds, None).await?;
             Ok(())
         }
     };

@@ -1,7 +1,8 @@
 //! New connections, to addresses that were checked and to no others.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use caxton_gate::{Allowed, HttpConnect};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
@@ -9,9 +10,11 @@ use tokio::{
 };
 
 use crate::{
-    Egress, Guard, HttpFailure, Origin,
+    Caller, Egress, HttpFailure,
     link::{Link, PlainProxy},
     proxy::{self, Proxy},
+    redirect::Permitted,
+    target::Origin,
     tls,
 };
 
@@ -19,42 +22,43 @@ use crate::{
 const ADDRESSES_MAX: usize = 8;
 
 /// Where a connection leads.
-#[derive(Debug, Clone, Copy)]
 enum Place {
-    /// To this address, which the guard has seen.
-    At(SocketAddr),
+    /// To this address, which the gate allowed.
+    At(Allowed<HttpConnect>),
     /// To whatever the proxy takes the name for.
     ByName,
 }
 
 impl Egress {
-    /// Opens a connection to an origin.
+    /// Opens a connection to a request's origin.
     ///
     /// Errors: what failed last, where several addresses were tried.
     pub(crate) async fn connect(
         &self,
-        origin: &Origin,
-        guard: &dyn Guard,
+        request: &Permitted,
+        caller: &Caller<'_>,
     ) -> Result<Link, HttpFailure> {
+        let origin = &request.origin;
         let limit = self.options.connect_time;
         let too_late = |_| HttpFailure::ConnectTimeout {
             host: origin.to_string(),
             limit,
         };
         let deadline = Instant::now() + limit;
-        let places = timeout(limit, self.places(origin, guard));
+        let places = timeout(limit, self.places(request, caller));
         let places = places.await.map_err(too_late)??;
         let mut last = None;
-        for (index, place) in places.iter().enumerate() {
+        let count = places.len();
+        for (index, place) in places.into_iter().enumerate() {
             // All but the last address leave half of the time to the others.
             let left = deadline.saturating_duration_since(Instant::now());
-            let is_last = index + 1 == places.len();
+            let is_last = index + 1 == count;
             let until = if is_last {
                 deadline
             } else {
                 Instant::now() + left / 2
             };
-            match timeout_at(until, self.connect_to(origin, *place)).await {
+            match timeout_at(until, self.connect_to(origin, place)).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(failure)) => last = Some(failure),
                 Err(elapsed) => last = Some(too_late(elapsed)),
@@ -64,7 +68,12 @@ impl Egress {
     }
 
     /// Where a connection to this origin may lead.
-    async fn places(&self, origin: &Origin, guard: &dyn Guard) -> Result<Vec<Place>, HttpFailure> {
+    async fn places(
+        &self,
+        request: &Permitted,
+        caller: &Caller<'_>,
+    ) -> Result<Vec<Place>, HttpFailure> {
+        let origin = &request.origin;
         let by_name = self.routes.proxy_resolves_names
             && origin.literal().is_none()
             && self.routes.proxy(origin).is_some();
@@ -72,16 +81,16 @@ impl Egress {
             return Ok(vec![Place::ByName]);
         }
         let found = match origin.literal() {
-            Some(address) => vec![SocketAddr::new(address, origin.port())],
+            Some(address) => vec![address],
             None => self.resolve(origin).await?,
         };
         let mut places = Vec::new();
         let mut refused = None;
         for address in found {
-            // A resolver may answer with another port, or write IPv4 as IPv6.
-            let address = SocketAddr::new(address.ip().to_canonical(), origin.port());
-            match guard.check_address(origin, address) {
-                Ok(()) => places.push(Place::At(address)),
+            // IPv4 that is written as IPv6 leads to the IPv4 address.
+            let access = HttpConnect::new(&request.allowed, address.to_canonical());
+            match caller.check(access) {
+                Ok(allowed) => places.push(Place::At(allowed)),
                 Err(reason) => refused = refused.or(Some(reason)),
             }
         }
@@ -94,7 +103,7 @@ impl Egress {
         }
     }
 
-    async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, HttpFailure> {
+    async fn resolve(&self, origin: &Origin) -> Result<Vec<IpAddr>, HttpFailure> {
         let found = self.resolver.resolve(origin.host(), origin.port()).await;
         let mut found = found.map_err(|error| HttpFailure::NameLookupFailed {
             host: origin.host().to_owned(),
@@ -104,31 +113,32 @@ impl Egress {
             return Err(no_address(origin));
         }
         found.truncate(ADDRESSES_MAX);
-        Ok(found)
+        Ok(found.iter().map(SocketAddr::ip).collect())
     }
 
     async fn connect_to(&self, origin: &Origin, place: Place) -> Result<Link, HttpFailure> {
         let address = match place {
-            Place::At(address) => Some(address),
+            Place::At(allowed) => {
+                let connect = allowed.into_access();
+                Some(SocketAddr::new(connect.address(), connect.port()))
+            }
             Place::ByName => None,
         };
-        let (stream, plain) = match (self.routes.proxy(origin), place) {
-            (Some(proxy), Place::ByName) if !origin.is_secure() => {
+        let (stream, plain) = match (self.routes.proxy(origin), address) {
+            (Some(proxy), None) if !origin.is_secure() => {
                 let credentials = proxy.credentials.clone();
                 let stream = self.connect_to_proxy(proxy, origin).await?;
                 (stream, Some(PlainProxy { credentials }))
             }
-            (Some(proxy), place) => {
-                let authority = match place {
-                    Place::At(address) => address.to_string(),
-                    Place::ByName => origin.authority(),
-                };
+            (Some(proxy), address) => {
+                let by_name = || origin.to_string();
+                let authority = address.map_or_else(by_name, |address| address.to_string());
                 let mut stream = self.connect_to_proxy(proxy, origin).await?;
                 let tunnel = proxy::tunnel(proxy, &mut stream, &authority).await;
                 tunnel.map_err(|reason| proxy_failed(origin, reason))?;
                 (stream, None)
             }
-            (None, Place::At(address)) => {
+            (None, Some(address)) => {
                 let stream = TcpStream::connect(address).await;
                 let failed = |error: std::io::Error| HttpFailure::ConnectFailed {
                     host: origin.to_string(),
@@ -136,7 +146,7 @@ impl Egress {
                 };
                 (stream.map_err(failed)?, None)
             }
-            (None, Place::ByName) => return Err(no_address(origin)),
+            (None, None) => return Err(no_address(origin)),
         };
         // A request is written whole, so waiting for more of it only delays it.
         let _ = stream.set_nodelay(true);
@@ -154,7 +164,7 @@ impl Egress {
         })
     }
 
-    /// Connects to a proxy. Its address is the operator's setting, which no guard is asked about.
+    /// Connects to a proxy. Its address is the operator's setting, which no gate is asked about.
     async fn connect_to_proxy(
         &self,
         proxy: &Proxy,

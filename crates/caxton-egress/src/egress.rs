@@ -8,14 +8,14 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    Bounds, EgressOptions, Guard, HttpCall, HttpFailure, HttpReply, OptionsError, Resolve, Target,
+    Bounds, Caller, EgressOptions, HttpCall, HttpFailure, HttpReply, OptionsError, Resolve,
     address::SystemResolver,
     headers,
     pool::Pool,
     proxy::Routes,
-    redirect::{REDIRECTS_MAX, Request},
+    redirect::{Permitted, REDIRECTS_MAX, Request},
     secret,
-    target::shortened,
+    target::{Origin, host_and_path, shortened},
     tls,
 };
 
@@ -25,7 +25,7 @@ const USER_AGENT: &str = concat!("caxton/", env!("CARGO_PKG_VERSION"));
 /// Bytes of a method.
 const METHOD_BYTES_MAX: usize = 32;
 
-/// The broker of a node: keeps connections, and sends what guards permit.
+/// The broker of a node: keeps connections, and sends what gates allow.
 ///
 /// Its connections belong to the runtime that first uses them.
 pub struct Egress {
@@ -62,59 +62,49 @@ impl Egress {
         })
     }
 
-    /// Sends a request and follows its redirects, as far as `guard` and `bounds` permit. Dropping
-    /// the future closes the request.
+    /// Sends a request and follows its redirects, as far as the caller's gate and `bounds`
+    /// permit. Dropping the future closes the request.
     ///
     /// Errors: [`HttpFailure`].
     pub async fn send(
         &self,
         call: HttpCall,
-        guard: &dyn Guard,
-        bounds: &Bounds<'_>,
+        caller: Caller<'_>,
+        bounds: Bounds<'_>,
         idempotency_key: Option<&str>,
     ) -> Result<HttpReply, HttpFailure> {
         let limit = call
             .timeout
             .map_or(bounds.total, |own| own.min(bounds.total));
-        let request = first_request(call, bounds, idempotency_key)?;
-        let host = request.target.origin().to_string();
-        let whole = timeout(limit, self.follow(request, guard, bounds)).await;
+        let request = first_request(call, &caller, &bounds, idempotency_key)?;
+        let host = Origin::new(request.access.url()).to_string();
+        let whole = timeout(limit, self.follow(request, &caller, &bounds)).await;
         whole.unwrap_or(Err(HttpFailure::Timeout { host, limit }))
     }
 
     async fn follow(
         &self,
         mut request: Request,
-        guard: &dyn Guard,
+        caller: &Caller<'_>,
         bounds: &Bounds<'_>,
     ) -> Result<HttpReply, HttpFailure> {
         let (mut sent, mut received) = (0_u64, 0_u64);
         for _ in 0..=REDIRECTS_MAX {
-            let target = &request.target;
-            let method = request.method.as_str();
-            guard
-                .check_request(method, target)
-                .map_err(|reason| HttpFailure::RequestDenied {
-                    method: method.to_owned(),
-                    host: target.origin().to_string(),
-                    reason,
-                })?;
-            let bytes = request_bytes(&request);
+            let permitted = request.permitted(caller)?;
+            let bytes = request_bytes(&permitted);
             bounds.budgets.take_request()?;
             bounds.budgets.take_bytes(bytes)?;
             let _permit = self.in_flight.acquire().await.map_err(|_| self.busy())?;
-            let response = self.exchange(&request, guard, bounds).await?;
+            let response = self.exchange(&permitted, caller, bounds).await?;
             sent = sent.saturating_add(bytes);
             received = received.saturating_add(response.received);
-            let next = request
-                .clone()
-                .redirected(response.status, &response.headers)?;
+            let next = permitted.redirected(response.status, &response.headers, caller)?;
             let Some(next) = next else {
                 return Ok(HttpReply {
                     status: response.status.as_u16(),
                     headers: headers::for_guest(&response.headers),
                     body: response.body,
-                    url: request.target.as_str().to_owned(),
+                    url: permitted.url().to_owned(),
                     sent,
                     received,
                 });
@@ -122,7 +112,7 @@ impl Egress {
             request = next;
         }
         Err(HttpFailure::TooManyRedirects {
-            host: request.target.origin().to_string(),
+            host: Origin::new(request.access.url()).to_string(),
             limit: REDIRECTS_MAX,
         })
     }
@@ -136,13 +126,14 @@ impl Egress {
 /// What a call asks of the first server.
 fn first_request(
     call: HttpCall,
+    caller: &Caller<'_>,
     bounds: &Bounds<'_>,
     idempotency_key: Option<&str>,
 ) -> Result<Request, HttpFailure> {
     let method = method(&call.method)?;
-    let target = Target::parse(&call.url)?;
+    let access = caller.request(method.as_str(), &call.url)?;
     check_body(&call.body, bounds)?;
-    let host = target.host_header();
+    let (host, _) = host_and_path(access.url());
     let mut given = headers::of_guest(&call.headers, host, call.body.len(), bounds.field_bytes)?;
     let agent = HeaderValue::from_static(USER_AGENT);
     headers::add_default(&mut given, header::USER_AGENT, agent);
@@ -155,8 +146,8 @@ fn first_request(
         headers::add_default(&mut given, name, value);
     }
     Ok(Request {
+        access,
         method,
-        target,
         headers: given,
         body: call.body,
     })
@@ -189,8 +180,8 @@ fn method(text: &str) -> Result<Method, HttpFailure> {
 }
 
 /// Bytes of a request's head and body, as they count for the guest's rates.
-fn request_bytes(request: &Request) -> u64 {
-    let line = request.method.as_str().len() + request.target.as_str().len();
+fn request_bytes(request: &Permitted) -> u64 {
+    let line = request.method.as_str().len() + request.url().len();
     let rest = u64::try_from(line + request.body.len()).unwrap_or(u64::MAX);
     headers::bytes(&request.headers).saturating_add(rest)
 }

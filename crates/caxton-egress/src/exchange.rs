@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use caxton_gate::HttpConnect;
 use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Bounds, Egress, Guard, HttpFailure, Origin, headers,
+    Bounds, Caller, Egress, HttpFailure, headers,
     link::{Link, SendFailed},
-    redirect::Request,
+    redirect::Permitted,
     secret,
+    target::Origin,
 };
 
 /// Bytes that a body's buffer is made for before any of them arrived.
@@ -27,19 +29,19 @@ pub(crate) struct Response {
 }
 
 impl Egress {
-    /// Sends a request over a connection that the guard permits, and reads the response.
+    /// Sends a request over a connection that the gate allows, and reads the response.
     pub(crate) async fn exchange(
         &self,
-        request: &Request,
-        guard: &dyn Guard,
+        request: &Permitted,
+        caller: &Caller<'_>,
         bounds: &Bounds<'_>,
     ) -> Result<Response, HttpFailure> {
-        let origin = request.target.origin();
+        let origin = &request.origin;
         let mut headers = request.headers.clone();
-        secret::substitute(&mut headers, origin, guard)?;
-        let (mut link, mut is_reused) = match self.reuse(origin, guard).await {
+        secret::substitute(&mut headers, &request.allowed, caller)?;
+        let (mut link, mut is_reused) = match self.reuse(request, caller).await {
             Some(link) => (link, true),
-            None => (self.open(origin, guard).await?, false),
+            None => (self.open(request, caller).await?, false),
         };
         let response = loop {
             match link.send(request, headers.clone()).await? {
@@ -47,7 +49,7 @@ impl Egress {
                 // The server may close an idle connection at any moment.
                 Err(failed) if is_reused && may_repeat(&failed, request) => {
                     self.pool.forget_closed(origin);
-                    link = self.open(origin, guard).await?;
+                    link = self.open(request, caller).await?;
                     is_reused = false;
                 }
                 Err(failed) => return Err(failure(origin, &failed.error, bounds)),
@@ -71,10 +73,12 @@ impl Egress {
         })
     }
 
-    /// An open connection to this origin whose address the guard permits to this caller.
-    async fn reuse(&self, origin: &Origin, guard: &dyn Guard) -> Option<Link> {
+    /// An open connection to this origin whose address the gate allows to this caller.
+    async fn reuse(&self, request: &Permitted, caller: &Caller<'_>) -> Option<Link> {
+        let origin = &request.origin;
         for address in self.pool.addresses(origin) {
-            if address.is_some_and(|address| guard.check_address(origin, address).is_err()) {
+            let access = address.map(|address| HttpConnect::new(&request.allowed, address.ip()));
+            if access.is_some_and(|access| caller.check(access).is_err()) {
                 continue;
             }
             while let Some(mut link) = self.pool.take(origin, address) {
@@ -87,8 +91,9 @@ impl Egress {
         None
     }
 
-    async fn open(&self, origin: &Origin, guard: &dyn Guard) -> Result<Link, HttpFailure> {
-        let link = self.connect(origin, guard).await?;
+    async fn open(&self, request: &Permitted, caller: &Caller<'_>) -> Result<Link, HttpFailure> {
+        let origin = &request.origin;
+        let link = self.connect(request, caller).await?;
         if let Some(shared) = link.shared() {
             self.pool.keep(origin, shared);
         }
@@ -215,7 +220,7 @@ impl Drop for Held<'_> {
 /// True if sending a request again can't do anything twice.
 ///
 /// Source: RFC 9110, section 9.2.2; an idempotency key says the same of any method.
-fn may_repeat(failed: &SendFailed, request: &Request) -> bool {
+fn may_repeat(failed: &SendFailed, request: &Permitted) -> bool {
     failed.unsent
         || matches!(
             request.method,

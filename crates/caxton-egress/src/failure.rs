@@ -9,7 +9,7 @@ use caxton_model::HostCode;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFailure {
     /// The URL is not one that can be asked.
-    #[error("the URL is not valid: {reason}; give an absolute `https://` or `http://` URL")]
+    #[error("the URL can't be asked for: {reason}; give an absolute `https://` or `http://` URL")]
     BadUrl {
         /// What is wrong with it.
         reason: String,
@@ -46,32 +46,26 @@ pub enum HttpFailure {
         /// The scheme.
         scheme: String,
     },
-    /// The guard refused method and URL.
-    #[error("{method} to {host} was refused: {reason}")]
+    /// The gate refused method and URL.
+    #[error("{reason}")]
     RequestDenied {
-        /// The method.
-        method: String,
-        /// The host and port.
-        host: String,
-        /// The guard's reason, which names the remedy.
+        /// The gate's reason, which names the remedy.
         reason: String,
     },
-    /// The guard refused each address of the host.
+    /// The gate refused each address of the host.
     #[error("no address of {host} may be connected to: {reason}")]
     AddressDenied {
         /// The host and port.
         host: String,
-        /// The guard's reason for the first of them, which names the remedy.
+        /// The gate's reason for the first of them, which names the remedy.
         reason: String,
     },
-    /// The guard refused to put a secret into a header.
-    #[error("the secret `{name}` was not put into the request to {host}: {reason}")]
+    /// The gate refused to put a secret into a header, or the secret can't be had.
+    #[error("the secret `{name}` was not sent: {reason}")]
     SecretDenied {
         /// The secret's name.
         name: String,
-        /// The host and port.
-        host: String,
-        /// The guard's reason, which names the remedy.
+        /// The reason, which names the remedy.
         reason: String,
     },
     /// The request's body is over the limit.
@@ -215,9 +209,9 @@ pub enum HttpFailure {
         reason: String,
     },
     /// One redirect led to the next too often.
-    #[error("more than {limit} redirects, the last from {host}; ask for the final URL")]
+    #[error("more than {limit} redirects, the next to {host}; ask for the final URL")]
     TooManyRedirects {
-        /// The host and port of the last response.
+        /// The host and port that the next would lead to.
         host: String,
         /// The limit.
         limit: usize,

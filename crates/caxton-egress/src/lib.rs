@@ -1,12 +1,12 @@
 //! The egress broker: every HTTP request of a guest leaves the node through [`Egress::send`].
 //!
-//! The broker parses what the guest sent, asks the guest's [`Guard`] about the method and URL,
+//! The broker parses what the guest sent, asks the gate of its [`Caller`] about the method and URL,
 //! resolves the host's name, asks again about each address, and connects to exactly the address that
 //! was checked. Every redirect starts at the first of these steps. What it promises:
 //!
 //! - Only `http` and `https`; no user name or password in a URL; names in their ASCII form (IDNA).
 //! - A connection is kept for the next request to the same scheme, host and port, and is used again
-//!   only by a caller whose guard permits the address that it leads to.
+//!   only by a caller whose gate allows the address that it leads to.
 //! - Bodies, heads, times and rates are bounded; each bound ends the request with a failure of its own.
 //! - Bodies are passed as they are. Nothing is decompressed, so a small response stays small.
 //! - Dropping the future that [`Egress::send`] returns closes the request: an HTTP/1.1 connection is
@@ -24,17 +24,17 @@
 //!
 //! # Secrets
 //!
-//! A header value may contain `{{secret:NAME}}`. The guard replaces it just before the head is
-//! written. A placeholder in the URL, the body or a method makes the request fail.
+//! A header value may contain `{{secret:NAME}}`. It is replaced just before the head is
+//! written, if the gate allows it for that header and host. A placeholder in the URL, the body or a method makes the request fail.
 
 mod address;
 mod bounds;
 mod call;
+mod caller;
 mod connect;
 mod egress;
 mod exchange;
 mod failure;
-mod guard;
 mod headers;
 mod link;
 mod options;
@@ -49,8 +49,7 @@ mod tls;
 pub use address::{Resolve, Resolved};
 pub use bounds::{Bounds, Budgets, TokenBucket};
 pub use call::{HttpCall, HttpReply};
+pub use caller::{Caller, Secrets};
 pub use egress::Egress;
 pub use failure::HttpFailure;
-pub use guard::Guard;
 pub use options::{EgressOptions, OptionsError, Proxies};
-pub use target::{Origin, Target};

@@ -18,7 +18,7 @@ use hyper::{
 
 use crate::{
     HttpFailure, headers,
-    redirect::Request,
+    redirect::Permitted,
     tasks::{Http2Tasks, Task, start},
 };
 
@@ -135,7 +135,7 @@ impl Link {
     /// Writes a request, with these headers in place of its own, and reads the response's head.
     pub(crate) async fn send(
         &mut self,
-        request: &Request,
+        request: &Permitted,
         headers: HeaderMap,
     ) -> Result<Result<http::Response<Incoming>, SendFailed>, HttpFailure> {
         let request = self.message(request, headers)?;
@@ -164,22 +164,18 @@ impl Link {
 
     fn message(
         &self,
-        request: &Request,
+        request: &Permitted,
         mut headers: HeaderMap,
     ) -> Result<http::Request<Body>, HttpFailure> {
         let is_http2 = matches!(self.version, Version::Http2(_));
-        let target = &request.target;
+        let (host, path) = request.host_and_path();
         let is_whole = is_http2 || self.proxy.is_some();
-        let uri = if is_whole {
-            target.as_str()
-        } else {
-            target.path_and_query()
-        };
+        let uri = if is_whole { request.url() } else { path };
         let uri = Uri::try_from(uri).map_err(|error| HttpFailure::BadUrl {
             reason: error.to_string(),
         })?;
         if !is_http2 {
-            let host = HeaderValue::from_str(target.host_header());
+            let host = HeaderValue::from_str(host);
             let host = host.map_err(|error| HttpFailure::BadUrl {
                 reason: error.to_string(),
             })?;

@@ -74,7 +74,7 @@ pub struct Proxies {
     pub no_proxy: Vec<String>,
     /// False (the default): the node resolves the host, checks the address, and asks the proxy for a
     /// tunnel to that address. True: the proxy is given the name, for networks where only the proxy
-    /// can resolve names. Then no guard sees the address, and the proxy itself has to keep guests
+    /// can resolve names. Then no gate sees the address, and the proxy itself has to keep guests
     /// away from private ranges; addresses that stand in a URL are checked all the same.
     pub resolve_names: bool,
 }

@@ -10,8 +10,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    EgressOptions, Origin,
+    EgressOptions,
     link::Link,
+    target::Origin,
     tasks::{Task, start},
 };
 

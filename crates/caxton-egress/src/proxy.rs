@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use caxton_gate::HttpUrl;
 use http::HeaderValue;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -10,7 +11,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{OptionsError, Origin, Proxies, Target};
+use crate::{OptionsError, Proxies, target::Origin};
 
 /// Bytes of a proxy's answer to `CONNECT`.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
@@ -121,9 +122,9 @@ fn proxy_of(scheme: &'static str, text: &str) -> Result<Proxy, OptionsError> {
     if url.set_username("").and(url.set_password(None)).is_err() {
         return Err(refused("it names no host"));
     }
-    let target = Target::parse(url.as_str()).map_err(|failure| refused(&failure.to_string()))?;
+    let url = HttpUrl::parse(url.as_str()).map_err(|problem| refused(&format!("it {problem}")))?;
     Ok(Proxy {
-        origin: target.origin().clone(),
+        origin: Origin::new(&url),
         credentials,
     })
 }
@@ -147,11 +148,11 @@ fn direct_of(entry: &str) -> Result<Direct, OptionsError> {
     }
     let name = entry.trim_start_matches("*.").trim_start_matches('.');
     let is_name = !name.contains(['/', '?', '#', ':', '[']);
-    match Target::parse(&format!("http://{name}/")) {
-        Ok(target) if is_name && target.origin().literal().is_none() => {
-            Ok(Direct::Name(target.origin().host().to_owned()))
-        }
-        _ => Err(OptionsError::NoProxy { entry }),
+    let url = HttpUrl::parse(&format!("http://{name}/"));
+    let origin = url.ok().map(|url| Origin::new(&url));
+    match origin.filter(|origin| is_name && origin.literal().is_none()) {
+        Some(origin) => Ok(Direct::Name(origin.host().to_owned())),
+        None => Err(OptionsError::NoProxy { entry }),
     }
 }
 

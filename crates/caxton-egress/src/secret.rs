@@ -1,10 +1,11 @@
 //! Placeholders for secrets: found anywhere, replaced in header values alone.
 
+use caxton_gate::{Allowed, HttpRequest, SecretUse};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
-use crate::{Guard, HttpFailure, Origin};
+use crate::{Caller, HttpFailure};
 
 const OPEN: &str = "{{secret:";
 const CLOSE: &str = "}}";
@@ -23,17 +24,17 @@ pub(crate) fn is_in_url(url: &str) -> bool {
         || (url.contains('%') && is_in(&percent_decode_str(url).collect::<Vec<u8>>()))
 }
 
-/// Replaces every placeholder in the headers' values by what the guard gives for it.
+/// Replaces every placeholder in the headers' values by its secret, if the gate allows it there.
 ///
 /// Errors: [`HttpFailure::SecretDenied`], [`HttpFailure::MisplacedSecret`].
 pub(crate) fn substitute(
     headers: &mut HeaderMap,
-    origin: &Origin,
-    guard: &dyn Guard,
+    request: &Allowed<HttpRequest>,
+    caller: &Caller<'_>,
 ) -> Result<(), HttpFailure> {
     for (header, value) in headers.iter_mut() {
         if is_in(value.as_bytes()) {
-            *value = replaced(header, value.as_bytes(), origin, guard)?;
+            *value = replaced(header, value.as_bytes(), request, caller)?;
         }
     }
     Ok(())
@@ -42,22 +43,23 @@ pub(crate) fn substitute(
 fn replaced(
     header: &HeaderName,
     value: &[u8],
-    origin: &Origin,
-    guard: &dyn Guard,
+    request: &Allowed<HttpRequest>,
+    caller: &Caller<'_>,
 ) -> Result<HeaderValue, HttpFailure> {
     let misspelled = HttpFailure::MisplacedSecret {
         place: "header in another spelling, or twice",
     };
     let (before, name, after) = parts(value).ok_or(misspelled)?;
     let template = format!("{header}: {before}{{}}{after}");
-    let secret =
-        guard
-            .secret(name, &template, origin)
-            .map_err(|reason| HttpFailure::SecretDenied {
-                name: name.to_owned(),
-                host: origin.to_string(),
-                reason,
-            })?;
+    let access = SecretUse::new(name, request, &template);
+    let secret = access
+        .map_err(|malformed| caller.refuse(&malformed))
+        .and_then(|access| caller.check(access))
+        .and_then(|allowed| caller.secrets.read(allowed))
+        .map_err(|reason| HttpFailure::SecretDenied {
+            name: name.to_owned(),
+            reason,
+        })?;
     let whole = [before.as_bytes(), &secret, after.as_bytes()].concat();
     let mut value = HeaderValue::from_bytes(&whole).map_err(|_| HttpFailure::BadHeader {
         name: header.to_string(),

@@ -13,7 +13,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::{EgressOptions, HttpFailure, OptionsError, Origin};
+use crate::{EgressOptions, HttpFailure, OptionsError, target::Origin};
 
 /// Reads the trusted authorities. Blocking.
 ///

@@ -41,7 +41,7 @@ const EDGES: [(&str, &[&str]); 16] = [
         ],
     ),
     ("caxton-client", &["caxton-model", "caxton-api"]),
-    ("caxton-egress", &["caxton-model"]),
+    ("caxton-egress", &["caxton-model", "caxton-gate"]),
     ("caxton-sdk-macros", &[]),
     ("caxton-sdk", &["caxton-model", "caxton-sdk-macros"]),
     (

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use caxton_egress::{Egress, EgressOptions};
 use caxton_model::HostCode;
 
-use crate::harness::{
-    Server, TestGuard, TestResolver, egress, get, local, ok, options, send, send_as,
-};
+use crate::harness::{Guest, Server, TestResolver, egress, get, local, ok, options, send, send_as};
 
 fn with_names(names: &[(&str, &[&[IpAddr]])]) -> Egress {
     Egress::new(EgressOptions {
@@ -24,14 +22,14 @@ async fn a_name_that_changes_its_address_after_the_check_changes_nothing() {
     let bad = Server::start_at([127, 0, 0, 2].into(), port, |_, _| ok("bad")).await;
     // The second look-up would give the address that is refused; there is none for one request.
     let egress = with_names(&[("name.example", &[&[local(1)], &[local(2)]])]);
-    let guard = TestGuard {
-        refused: vec![local(2)],
-        ..TestGuard::default()
-    };
+    let guest = Guest::without(&["127.0.0.2"]);
     let url = format!("http://name.example:{port}/");
-    let reply = send_as(&egress, &guard, get(&url)).await.unwrap();
+    let reply = send_as(&egress, &guest, get(&url)).await.unwrap();
     assert_eq!(&*reply.body, b"good");
-    assert_eq!(guard.asked()[1..], ["name.example is 127.0.0.1"]);
+    assert_eq!(
+        guest.audited()[1..],
+        [format!("allowed name.example:{port} at 127.0.0.1")]
+    );
     assert_eq!(bad.connections(), 0);
 }
 
@@ -46,17 +44,14 @@ async fn a_name_with_refused_addresses_is_reached_at_the_permitted_one_alone() {
         ("none.example", &[&[ten, local(2)]]),
         ("empty.example", &[&[]]),
     ]);
-    let guard = TestGuard {
-        refused: vec![local(2)],
-        ..TestGuard::default()
-    };
+    let guest = Guest::without(&["127.0.0.2"]);
     let both = get(&format!("http://both.example:{port}/"));
     assert_eq!(
-        &*send_as(&egress, &guard, both).await.unwrap().body,
+        &*send_as(&egress, &guest, both).await.unwrap().body,
         b"good"
     );
     let none = get(&format!("http://none.example:{port}/"));
-    let denied = send_as(&egress, &guard, none).await.unwrap_err();
+    let denied = send_as(&egress, &guest, none).await.unwrap_err();
     assert_eq!(
         (denied.word(), denied.code()),
         ("address-denied", HostCode::Denied)
@@ -64,22 +59,19 @@ async fn a_name_with_refused_addresses_is_reached_at_the_permitted_one_alone() {
     assert!(
         denied
             .to_string()
-            .contains("10.0.0.1 needs a grant of its own"),
+            .contains(&format!("http:read=10.0.0.1:{port}")),
         "{denied}"
     );
     assert_eq!(bad.connections(), 0);
     for name in ["empty.example", "unknown.example"] {
-        let failed = send_as(&egress, &guard, get(&format!("http://{name}/"))).await;
+        let failed = send_as(&egress, &guest, get(&format!("http://{name}/"))).await;
         assert_eq!(failed.unwrap_err().word(), "name-lookup-failed");
     }
 }
 
 #[tokio::test]
 async fn every_spelling_of_an_address_is_checked_as_that_address() {
-    let guard = TestGuard {
-        refused: vec![local(1), "::1".parse().unwrap()],
-        ..TestGuard::default()
-    };
+    let guest = Guest::without(&["127.0.0.1", "[::1]"]);
     let egress = egress();
     let spellings = [
         "127.0.0.1",
@@ -92,15 +84,15 @@ async fn every_spelling_of_an_address_is_checked_as_that_address() {
         "[0:0::1]",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
-        "127.0.0.1.",
         "１２７.0.0.1",
     ];
     for host in spellings {
-        let denied = send_as(&egress, &guard, get(&format!("http://{host}:9/"))).await;
-        assert_eq!(denied.unwrap_err().word(), "address-denied", "{host}");
-        let last = guard.asked().pop().unwrap();
-        let address = last.rsplit(' ').next().unwrap();
-        assert!(["127.0.0.1", "::1"].contains(&address), "{last}");
+        let denied = send_as(&egress, &guest, get(&format!("http://{host}:9/"))).await;
+        assert_eq!(denied.unwrap_err().word(), "request-denied", "{host}");
+        let last = guest.audited().pop().unwrap();
+        let address = last.strip_prefix("denied GET http://").unwrap();
+        let known = ["127.0.0.1:9/", "[::1]:9/", "[::ffff:127.0.0.1]:9/"];
+        assert!(known.contains(&address), "{last}");
     }
 }
 
@@ -108,19 +100,20 @@ async fn every_spelling_of_an_address_is_checked_as_that_address() {
 async fn a_kept_connection_serves_nobody_who_may_not_make_it() {
     let server = Server::start(|_, _| ok("")).await;
     let egress = with_names(&[("shared.example", &[&[local(1)]])]);
-    let url = format!("http://shared.example:{}/", server.address.port());
+    let port = server.address.port();
+    let url = format!("http://shared.example:{port}/");
     send(&egress, get(&url)).await.unwrap();
-    let narrow = TestGuard {
-        refused: vec![local(1)],
-        ..TestGuard::default()
-    };
+    let narrow = Guest::without(&["127.0.0.1"]);
     let denied = send_as(&egress, &narrow, get(&url)).await.unwrap_err();
     assert_eq!(denied.word(), "address-denied");
     assert_eq!(server.seen().len(), 1);
     // Whoever may make it gets it.
-    let wide = TestGuard::default();
+    let wide = Guest::default();
     send_as(&egress, &wide, get(&url)).await.unwrap();
-    assert_eq!(wide.asked()[1..], ["shared.example is 127.0.0.1"]);
+    assert_eq!(
+        wide.audited()[1..],
+        [format!("allowed shared.example:{port} at 127.0.0.1")]
+    );
     assert_eq!(server.connections(), 1);
 }
 
@@ -132,12 +125,9 @@ async fn a_kept_connection_to_a_refused_address_is_passed_over_for_a_permitted_o
     let egress = with_names(&[("moving.example", &[&[local(1)], &[local(2)]])]);
     let url = format!("http://moving.example:{port}/");
     assert_eq!(&*send(&egress, get(&url)).await.unwrap().body, b"one");
-    let guard = TestGuard {
-        refused: vec![local(1)],
-        ..TestGuard::default()
-    };
+    let guest = Guest::without(&["127.0.0.1"]);
     for _ in 0..2 {
-        let reply = send_as(&egress, &guard, get(&url)).await.unwrap();
+        let reply = send_as(&egress, &guest, get(&url)).await.unwrap();
         assert_eq!(&*reply.body, b"two");
     }
     assert_eq!((one.connections(), two.connections()), (1, 1));
@@ -181,11 +171,28 @@ async fn the_next_address_is_tried_where_one_does_not_answer() {
 #[tokio::test]
 async fn the_systems_resolver_knows_this_machine() {
     let server = Server::start(|_, _| ok("")).await;
-    let guard = TestGuard::default();
-    let url = format!("http://localhost:{}/", server.address.port());
+    let place = format!("localhost:{}", server.address.port());
+    let guest = Guest::with_rules(&[], &[format!("http:read={place}")]);
+    let reply = send_as(&egress(), &guest, get(&format!("http://{place}/"))).await;
+    assert_eq!(reply.unwrap().status, 200);
+    let reached = format!("allowed {place} at 127.0.0.1");
+    assert!(guest.audited().contains(&reached));
+}
+
+#[tokio::test]
+async fn a_right_that_was_taken_does_not_reach_over_a_kept_connection() {
+    let server = Server::start(|_, _| ok("")).await;
+    let (egress, guest) = (egress(), Guest::default());
+    send_as(&egress, &guest, get(&server.url("/")))
+        .await
+        .unwrap();
+    guest.revoke();
+    let denied = send_as(&egress, &guest, get(&server.url("/")))
+        .await
+        .unwrap_err();
     assert_eq!(
-        send_as(&egress(), &guard, get(&url)).await.unwrap().status,
-        200
+        (denied.word(), denied.code()),
+        ("request-denied", HostCode::Denied)
     );
-    assert!(guard.asked().contains(&"localhost is 127.0.0.1".to_owned()));
+    assert_eq!(server.seen().len(), 1);
 }

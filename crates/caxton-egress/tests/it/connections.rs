@@ -6,8 +6,7 @@ use caxton_egress::{Egress, EgressOptions};
 use caxton_model::HostCode;
 
 use crate::harness::{
-    Answer, Server, TestGuard, ample, background, bounds, call, egress, get, ok, options, send,
-    with,
+    Answer, Guest, Server, ample, background, bounds, call, egress, get, ok, options, send, with,
 };
 
 #[tokio::test]
@@ -107,9 +106,9 @@ async fn dropping_the_request_closes_it() {
     ];
     for head in heads {
         let server = Server::start(move |_, _| Answer::Stall(head.to_vec())).await;
-        let (egress, budgets, guard) = (egress(), ample(), TestGuard::default());
+        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
         let limits = bounds(&budgets);
-        let sending = egress.send(get(&server.url("/")), &guard, &limits, None);
+        let sending = egress.send(get(&server.url("/")), guest.caller(), limits, None);
         tokio::select! {
             biased;
             ended = sending => panic!("{ended:?}"),

@@ -1,4 +1,4 @@
-//! Servers on loopback, and a guest's guard with the answers that a test gives it.
+//! Servers on loopback, and guests with the rights that a test gives them.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,11 @@ use std::{
 
 use bytes::Bytes;
 use caxton_egress::{
-    Bounds, Budgets, Egress, EgressOptions, Guard, HttpCall, HttpFailure, HttpReply, Origin,
-    Resolve, Resolved, Target, TokenBucket,
+    Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, HttpFailure, HttpReply, Resolve,
+    Resolved, Secrets, TokenBucket,
 };
+use caxton_gate::{Allowed, AuditEntry, AuditSink, Gate, Grants, Rights, SecretUse};
+use caxton_model::Timestamp;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
@@ -30,57 +32,103 @@ pub(crate) fn background(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }
 
-/// A guard that permits loopback at any port, unless told otherwise, and writes down its questions.
+/// The decisions of a gate, as lines.
 #[derive(Default)]
-pub(crate) struct TestGuard {
-    /// Addresses that are refused; all but loopback are as well.
-    pub(crate) refused: Vec<IpAddr>,
-    /// Addresses that are permitted beside loopback.
-    pub(crate) permitted: Vec<IpAddr>,
-    /// Texts in URLs that make a request refused.
-    pub(crate) refused_urls: Vec<String>,
-    /// Secrets by name, and the header and host that each is for.
-    pub(crate) secrets: HashMap<String, (String, String, String)>,
-    /// What was asked.
-    pub(crate) asked: Mutex<Vec<String>>,
-}
+struct Audit(Mutex<Vec<String>>);
 
-impl TestGuard {
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Guard for TestGuard {
-    fn check_request(&self, method: &str, target: &Target) -> Result<(), String> {
-        let url = target.as_str();
-        self.asked.lock().unwrap().push(format!("{method} {url}"));
-        if self.refused_urls.iter().any(|part| url.contains(part)) {
-            return Err("grant it first".to_owned());
-        }
+impl AuditSink for Audit {
+    fn append(&self, entry: &AuditEntry<'_>) -> Result<(), String> {
+        let verdict = if entry.denied.is_some() {
+            "denied"
+        } else {
+            "allowed"
+        };
+        let line = format!("{verdict} {}", entry.access);
+        self.0.lock().unwrap().push(line);
         Ok(())
     }
-    fn check_address(&self, origin: &Origin, address: SocketAddr) -> Result<(), String> {
-        let line = format!("{} is {}", origin.host(), address.ip());
-        self.asked.lock().unwrap().push(line);
-        assert_eq!(origin.port(), address.port());
-        let ip = address.ip();
-        let fits = ip.is_loopback() || self.permitted.contains(&ip);
-        if fits && !self.refused.contains(&ip) {
-            Ok(())
-        } else {
-            Err(format!("{ip} needs a grant of its own"))
+}
+
+/// A guest that may ask all hosts, and loopback at any port.
+pub(crate) struct Guest {
+    gate: Gate,
+    audit: Arc<Audit>,
+    secrets: Values,
+}
+
+/// Secrets by name.
+#[derive(Default)]
+struct Values(HashMap<String, String>);
+
+impl Secrets for Values {
+    fn read(&self, access: Allowed<SecretUse>) -> Result<Bytes, String> {
+        let value = self.0.get(access.access().name());
+        let value = value.ok_or_else(|| "there is none of that name".to_owned())?;
+        Ok(Bytes::from(value.clone()))
+    }
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self::without(&[])
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(1)
+}
+
+impl Guest {
+    /// One that may not ask these.
+    pub(crate) fn without(forbidden: &[&str]) -> Self {
+        Self::with_rules(forbidden, &[])
+    }
+    /// One that may use these secrets (`NAME@HOST HEADER`), with these values.
+    pub(crate) fn with_secrets(secrets: &[(&str, &str, &str)]) -> Self {
+        let rules: Vec<_> = secrets
+            .iter()
+            .map(|(name, place, _)| format!("secret:use={name}@{place}"))
+            .collect();
+        let mut guest = Self::with_rules(&[], &rules);
+        let value =
+            |(name, _, value): &(&str, &str, &str)| ((*name).to_owned(), (*value).to_owned());
+        guest.secrets.0 = secrets.iter().map(value).collect();
+        guest
+    }
+    /// One with these rules more.
+    pub(crate) fn with_rules(forbidden: &[&str], more: &[String]) -> Self {
+        let mut rules = more.to_vec();
+        for action in ["read", "write"] {
+            for place in ["*:*", "[127.0.0.0/8]:*"] {
+                rules.push(format!("http:{action}={place}"));
+            }
+            for place in forbidden {
+                rules.push(format!("http:{action}=!{place}"));
+            }
+        }
+        let rules = rules.iter().map(|rule| rule.parse().unwrap());
+        let rights = Rights::granted(Grants::from_rules(rules, "operator", Timestamp(0)));
+        let audit = Arc::new(Audit::default());
+        Self {
+            gate: Gate::new("guest", &rights, audit.clone()),
+            audit,
+            secrets: Values::default(),
         }
     }
-    fn secret(&self, name: &str, header: &str, origin: &Origin) -> Result<Bytes, String> {
-        match self.secrets.get(name) {
-            Some((value, for_header, for_host))
-                if for_header == header && for_host == origin.host() =>
-            {
-                Ok(Bytes::from(value.clone()))
-            }
-            _ => Err("it is for another header or host".to_owned()),
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller {
+            gate: &self.gate,
+            now: &now,
+            secrets: &self.secrets,
         }
+    }
+    /// What its gate decided.
+    pub(crate) fn audited(&self) -> Vec<String> {
+        self.audit.0.lock().unwrap().clone()
+    }
+    /// Takes every right.
+    pub(crate) fn revoke(&self) {
+        self.gate.replace(&Rights::default());
     }
 }
 
@@ -131,21 +179,23 @@ pub(crate) fn with(mut call: HttpCall, headers: &[(&str, &str)]) -> HttpCall {
     call
 }
 
-/// Sends with a guard that permits loopback and ample bounds.
+/// Sends as a guest that may ask loopback and ample bounds.
 pub(crate) async fn send(egress: &Egress, call: HttpCall) -> Result<HttpReply, HttpFailure> {
     let budgets = ample();
-    let guard = TestGuard::default();
-    egress.send(call, &guard, &bounds(&budgets), None).await
+    let guest = Guest::default();
+    let caller = guest.caller();
+    egress.send(call, caller, bounds(&budgets), None).await
 }
 
-/// Sends with this guard and ample bounds.
+/// Sends as this guest and ample bounds.
 pub(crate) async fn send_as(
     egress: &Egress,
-    guard: &TestGuard,
+    guest: &Guest,
     call: HttpCall,
 ) -> Result<HttpReply, HttpFailure> {
     let budgets = ample();
-    egress.send(call, guard, &bounds(&budgets), None).await
+    let caller = guest.caller();
+    egress.send(call, caller, bounds(&budgets), None).await
 }
 
 /// What a scripted server does with a request.

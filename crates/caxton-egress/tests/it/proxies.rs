@@ -10,8 +10,7 @@ use tokio::{
 };
 
 use crate::harness::{
-    Server, TestGuard, TestResolver, background, get, local, ok, options, read_request, send,
-    send_as,
+    Guest, Server, TestResolver, background, get, local, ok, options, read_request, send, send_as,
 };
 
 /// A proxy that opens tunnels to whatever it is asked for; every other name is `home`.
@@ -60,10 +59,10 @@ async fn a_proxy_is_asked_for_a_tunnel_to_the_address_that_was_checked() {
     let server = Server::start(|_, _| ok("body")).await;
     let (proxy, asked) = tunnels(String::new()).await;
     let egress = through(&proxy, false, &[]);
-    let guard = TestGuard::default();
+    let guest = Guest::default();
     let url = format!("http://name.example:{}/", server.address.port());
     for _ in 0..2 {
-        let reply = send_as(&egress, &guard, get(&url)).await.unwrap();
+        let reply = send_as(&egress, &guest, get(&url)).await.unwrap();
         assert_eq!(&*reply.body, b"body");
     }
     let address = server.address;
@@ -72,18 +71,14 @@ async fn a_proxy_is_asked_for_a_tunnel_to_the_address_that_was_checked() {
          Proxy-Authorization: Basic dXMgZXI6dzpyZA==\r\n\r\n"
     );
     assert_eq!(*asked.lock().unwrap(), [expected]);
-    assert!(
-        guard
-            .asked()
-            .contains(&"name.example is 127.0.0.1".to_owned())
-    );
+    assert!(guest.audited().contains(&format!(
+        "allowed name.example:{} at 127.0.0.1",
+        address.port()
+    )));
     let seen = server.seen().remove(0);
     assert!(seen.starts_with("GET / HTTP/1.1\r\n") && seen.contains("host: name.example"));
     assert!(!seen.to_lowercase().contains("proxy"), "{seen}");
-    let denied = TestGuard {
-        refused: vec![local(1)],
-        ..TestGuard::default()
-    };
+    let denied = Guest::without(&["127.0.0.1"]);
     let denied = send_as(&egress, &denied, get(&url)).await.unwrap_err();
     assert_eq!(denied.word(), "address-denied");
 }
@@ -104,7 +99,7 @@ async fn a_proxy_that_resolves_names_is_given_the_name_but_addresses_are_checked
     );
     assert!(seen.contains("proxy-authorization: Basic dTpw\r\n"));
     let denied = send(&egress, get("http://10.0.0.1/")).await.unwrap_err();
-    assert_eq!(denied.word(), "address-denied");
+    assert_eq!(denied.word(), "request-denied");
     assert_eq!(proxy.connections(), 1);
 }
 

@@ -7,8 +7,7 @@ use caxton_egress::{Bounds, Budgets, Egress, EgressOptions, TokenBucket};
 use caxton_model::HostCode;
 
 use crate::harness::{
-    Server, TestGuard, TestResolver, ample, bounds, call, egress, get, ok, options, send, send_as,
-    with,
+    Guest, Server, TestResolver, ample, bounds, call, egress, get, ok, options, send, send_as, with,
 };
 
 #[tokio::test]
@@ -68,7 +67,7 @@ async fn a_method_without_a_body_says_so_where_servers_expect_one() {
 
 #[tokio::test]
 async fn urls_that_are_no_web_addresses_are_refused_before_anything_is_asked() {
-    let guard = TestGuard::default();
+    let guest = Guest::default();
     let egress = egress();
     let refusals = [
         ("ftp://example.com/", "unsupported-scheme"),
@@ -81,6 +80,7 @@ async fn urls_that_are_no_web_addresses_are_refused_before_anything_is_asked() {
         ("http://", "bad-url"),
         ("http://./", "bad-url"),
         ("http://../", "bad-url"),
+        ("http://example.com./", "bad-url"),
         ("http://user@example.com/", "bad-url"),
         ("http://user:word@example.com/", "bad-url"),
         ("http://example.com:0/", "bad-url"),
@@ -97,16 +97,22 @@ async fn urls_that_are_no_web_addresses_are_refused_before_anything_is_asked() {
         ("http://0x100000000/", "bad-url"),
     ];
     for (url, word) in refusals {
-        let failure = send_as(&egress, &guard, get(url)).await.unwrap_err();
+        let failure = send_as(&egress, &guest, get(url)).await.unwrap_err();
         assert_eq!(failure.word(), word, "{url}: {failure}");
     }
     let long = format!("http://example.com/{}", "a".repeat(9000));
-    let failure = send_as(&egress, &guard, get(&long)).await.unwrap_err();
+    let failure = send_as(&egress, &guest, get(&long)).await.unwrap_err();
     assert_eq!(
         (failure.word(), failure.code()),
         ("bad-url", HostCode::Malformed)
     );
-    assert!(guard.asked().is_empty());
+    assert!(
+        guest
+            .audited()
+            .iter()
+            .all(|line| line.starts_with("denied"))
+    );
+    assert_eq!(guest.audited().len(), refusals.len() + 1);
 }
 
 #[tokio::test]
@@ -191,13 +197,13 @@ async fn headers_that_repeat_what_the_broker_sends_are_dropped() {
 #[tokio::test]
 async fn a_key_for_retries_is_added_unless_the_guest_has_its_own() {
     let server = Server::start(|_, _| ok("")).await;
-    let (egress, guard, budgets) = (egress(), TestGuard::default(), ample());
+    let (egress, guest, budgets) = (egress(), Guest::default(), ample());
     let url = server.url("/");
     let plain = call("POST", &url, "");
     let own = with(plain.clone(), &[("Idempotency-Key", "own")]);
     for given in [plain, own] {
         let limits = bounds(&budgets);
-        let sent = egress.send(given, &guard, &limits, Some("turn-7"));
+        let sent = egress.send(given, guest.caller(), limits, Some("turn-7"));
         sent.await.unwrap();
     }
     let seen = server.seen();
@@ -209,7 +215,7 @@ async fn a_key_for_retries_is_added_unless_the_guest_has_its_own() {
 #[tokio::test]
 async fn a_request_over_its_limits_is_not_sent() {
     let server = Server::start(|_, _| ok("")).await;
-    let (egress, guard, budgets) = (egress(), TestGuard::default(), ample());
+    let (egress, guest, budgets) = (egress(), Guest::default(), ample());
     let small = Bounds {
         body_bytes: 10,
         field_bytes: 100,
@@ -217,11 +223,21 @@ async fn a_request_over_its_limits_is_not_sent() {
     };
     let url = server.url("/");
     let whole = egress
-        .send(call("POST", &url, "0123456789"), &guard, &small, None)
+        .send(
+            call("POST", &url, "0123456789"),
+            guest.caller(),
+            small,
+            None,
+        )
         .await;
     assert_eq!(whole.unwrap().status, 200);
     let body = egress
-        .send(call("POST", &url, "0123456789a"), &guard, &small, None)
+        .send(
+            call("POST", &url, "0123456789a"),
+            guest.caller(),
+            small,
+            None,
+        )
         .await;
     let body = body.unwrap_err();
     assert_eq!(
@@ -230,11 +246,17 @@ async fn a_request_over_its_limits_is_not_sent() {
     );
     assert!(body.to_string().contains("11 bytes") && body.to_string().contains("= 10"));
     let long = with(get(&url), &[("x", &"v".repeat(100))]);
-    let long = egress.send(long, &guard, &small, None).await.unwrap_err();
+    let long = egress
+        .send(long, guest.caller(), small, None)
+        .await
+        .unwrap_err();
     assert_eq!(long.word(), "request-headers-too-large");
     let mut many = get(&url);
     many.headers = vec![("x".to_owned(), Bytes::new()); 101];
-    let many = egress.send(many, &guard, &small, None).await.unwrap_err();
+    let many = egress
+        .send(many, guest.caller(), small, None)
+        .await
+        .unwrap_err();
     assert_eq!(many.word(), "request-headers-too-large");
     assert_eq!(server.seen().len(), 1);
 }
@@ -242,16 +264,16 @@ async fn a_request_over_its_limits_is_not_sent() {
 #[tokio::test]
 async fn requests_and_bytes_a_minute_are_the_guests_own() {
     let server = Server::start(|_, _| ok(&"b".repeat(1000))).await;
-    let (egress, guard) = (egress(), TestGuard::default());
+    let (egress, guest) = (egress(), Guest::default());
     let net = || Arc::new(TokenBucket::per_minute(1 << 30));
     let url = server.url("/");
     let few = Budgets::new(1, 1 << 30, net());
     egress
-        .send(get(&url), &guard, &bounds(&few), None)
+        .send(get(&url), guest.caller(), bounds(&few), None)
         .await
         .unwrap();
     let over = egress
-        .send(get(&url), &guard, &bounds(&few), None)
+        .send(get(&url), guest.caller(), bounds(&few), None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -260,7 +282,7 @@ async fn requests_and_bytes_a_minute_are_the_guests_own() {
     );
     let small = Budgets::new(100, 500, net());
     let over = egress
-        .send(get(&url), &guard, &bounds(&small), None)
+        .send(get(&url), guest.caller(), bounds(&small), None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -273,7 +295,7 @@ async fn requests_and_bytes_a_minute_are_the_guests_own() {
     );
     let shared = Budgets::new(100, 1 << 30, Arc::new(TokenBucket::per_minute(500)));
     let over = egress
-        .send(get(&url), &guard, &bounds(&shared), None)
+        .send(get(&url), guest.caller(), bounds(&shared), None)
         .await
         .unwrap_err();
     assert!(
@@ -282,7 +304,7 @@ async fn requests_and_bytes_a_minute_are_the_guests_own() {
     );
     let neighbour = ample();
     egress
-        .send(get(&url), &guard, &bounds(&neighbour), None)
+        .send(get(&url), guest.caller(), bounds(&neighbour), None)
         .await
         .unwrap();
 }
@@ -301,7 +323,7 @@ async fn a_bucket_fills_with_time_to_a_minutes_worth() {
 }
 
 #[tokio::test]
-async fn names_are_asked_for_in_their_ascii_form_without_the_last_dot() {
+async fn names_are_asked_for_in_their_ascii_form_and_in_one_form() {
     let server = Server::start(|_, _| ok("")).await;
     let home: &[_] = &[server.address.ip()];
     let resolver = TestResolver::new(&[("xn--bcher-kva.example", &[home])]);
@@ -309,18 +331,18 @@ async fn names_are_asked_for_in_their_ascii_form_without_the_last_dot() {
         resolver: Some(resolver.clone()),
         ..options()
     });
-    let guard = TestGuard::default();
+    let guest = Guest::default();
     let port = server.address.port();
-    let url = format!("HTTP://BÜCHER.example.:{port}/a/../b");
-    send_as(&egress.unwrap(), &guard, get(&url)).await.unwrap();
+    let url = format!("HTTP://BÜCHER.example:{port}/a/../b");
+    send_as(&egress.unwrap(), &guest, get(&url)).await.unwrap();
     let seen = server.seen().remove(0);
     assert!(seen.starts_with("GET /b HTTP/1.1\r\n"), "{seen}");
     assert!(seen.contains(&format!("host: xn--bcher-kva.example:{port}\r\n")));
     assert_eq!(
-        guard.asked(),
+        guest.audited(),
         [
-            format!("GET http://xn--bcher-kva.example:{port}/b"),
-            "xn--bcher-kva.example is 127.0.0.1".to_owned(),
+            format!("allowed GET http://xn--bcher-kva.example:{port}/b"),
+            format!("allowed xn--bcher-kva.example:{port} at 127.0.0.1"),
         ]
     );
 }
@@ -332,17 +354,14 @@ async fn a_refused_request_does_not_even_reach_the_name_server() {
         resolver: Some(resolver.clone()),
         ..options()
     });
-    let guard = TestGuard {
-        refused_urls: vec!["evil.example".to_owned()],
-        ..TestGuard::default()
-    };
-    let denied = send_as(&egress.unwrap(), &guard, get("http://data.evil.example/")).await;
+    let guest = Guest::without(&["*.evil.example"]);
+    let denied = send_as(&egress.unwrap(), &guest, get("http://data.evil.example/")).await;
     let denied = denied.unwrap_err();
     assert_eq!(
         (denied.word(), denied.code()),
         ("request-denied", HostCode::Denied)
     );
-    assert!(denied.to_string().contains("grant it first"));
+    assert!(denied.to_string().contains("http:read"));
     assert!(resolver.asked.lock().unwrap().is_empty());
 }
 

@@ -6,7 +6,7 @@ use caxton_egress::{Bounds, Budgets, Egress, EgressOptions, TokenBucket};
 use caxton_model::HostCode;
 
 use crate::harness::{
-    Answer, Server, TestGuard, ample, bounds, call, egress, get, ok, options, send, write,
+    Answer, Guest, Server, ample, bounds, call, egress, get, ok, options, send, write,
 };
 
 async fn word_for(answer: &'static str) -> &'static str {
@@ -119,9 +119,9 @@ async fn a_body_over_the_limit_ends_the_request_however_it_comes() {
     ];
     for kind in kinds {
         let server = Server::start(move |_, _| kind()).await;
-        let (egress, budgets, guard) = (egress(), ample(), TestGuard::default());
+        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
         let failure = egress
-            .send(get(&server.url("/")), &guard, &small(&budgets), None)
+            .send(get(&server.url("/")), guest.caller(), small(&budgets), None)
             .await;
         let failure = failure.unwrap_err();
         assert_eq!(failure.word(), "response-body-too-large", "{failure}");
@@ -129,9 +129,9 @@ async fn a_body_over_the_limit_ends_the_request_however_it_comes() {
         assert!(failure.to_string().contains("`http_body_bytes` = 10000"));
     }
     let exact = Server::start(|_, _| ok(&"x".repeat(10_000))).await;
-    let (budgets, guard) = (ample(), TestGuard::default());
+    let (budgets, guest) = (ample(), Guest::default());
     let reply = egress()
-        .send(get(&exact.url("/")), &guard, &small(&budgets), None)
+        .send(get(&exact.url("/")), guest.caller(), small(&budgets), None)
         .await;
     assert_eq!(reply.unwrap().body.len(), 10_000);
 }
@@ -162,9 +162,9 @@ async fn a_head_over_the_limit_ends_the_request_however_it_comes() {
     ];
     for kind in kinds {
         let server = Server::start(move |_, _| kind()).await;
-        let (egress, budgets, guard) = (egress(), ample(), TestGuard::default());
+        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
         let failure = egress
-            .send(get(&server.url("/")), &guard, &small(&budgets), None)
+            .send(get(&server.url("/")), guest.caller(), small(&budgets), None)
             .await;
         let failure = failure.unwrap_err();
         assert_eq!(failure.word(), "response-headers-too-large", "{failure}");
@@ -175,7 +175,7 @@ async fn a_head_over_the_limit_ends_the_request_however_it_comes() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_left_at_the_guests_time_or_the_hosts() {
     let server = Server::start(|_, _| Answer::Stall(Vec::new())).await;
-    let (egress, budgets, guard) = (egress(), ample(), TestGuard::default());
+    let (egress, budgets, guest) = (egress(), ample(), Guest::default());
     let short = Duration::from_millis(20);
     let own = caxton_egress::HttpCall {
         timeout: Some(short),
@@ -186,7 +186,10 @@ async fn a_server_that_says_nothing_is_left_at_the_guests_time_or_the_hosts() {
         ..bounds(&budgets)
     };
     for (given, limits) in [(own, bounds(&budgets)), (get(&server.url("/")), host)] {
-        let failure = egress.send(given, &guard, &limits, None).await.unwrap_err();
+        let failure = egress
+            .send(given, guest.caller(), limits, None)
+            .await
+            .unwrap_err();
         assert_eq!(
             (failure.word(), failure.code()),
             ("http-timeout", HostCode::Unavailable)
@@ -209,14 +212,14 @@ async fn a_body_that_comes_too_slowly_ends_the_request() {
         ..options()
     };
     let egress = Egress::new(options).unwrap();
-    let (budgets, guard) = (ample(), TestGuard::default());
+    let (budgets, guest) = (ample(), Guest::default());
     let wide = Bounds {
         body_bytes: u64::MAX,
         ..bounds(&budgets)
     };
     for server in [stalled, dripping] {
         let failure = egress
-            .send(get(&server.url("/")), &guard, &wide, None)
+            .send(get(&server.url("/")), guest.caller(), wide, None)
             .await
             .unwrap_err();
         assert_eq!(
@@ -234,10 +237,10 @@ async fn bytes_are_counted_while_they_pass() {
         Server::start(|_, _| Answer::Endless(head.to_vec(), b"3\r\nabc\r\n".to_vec())).await;
     let net = Arc::new(TokenBucket::per_minute(1 << 40));
     let budgets = Budgets::new(10, 10_000, net);
-    let guard = TestGuard::default();
+    let guest = Guest::default();
     let url = server.url("/");
     let failure = egress()
-        .send(get(&url), &guard, &bounds(&budgets), None)
+        .send(get(&url), guest.caller(), bounds(&budgets), None)
         .await
         .unwrap_err();
     assert_eq!(failure.word(), "http-byte-rate-limit");

@@ -3,19 +3,22 @@
 use bytes::Bytes;
 use caxton_model::HostCode;
 
-use crate::harness::{Server, TestGuard, call, egress, get, ok, send_as, with};
+use crate::harness::{Guest, Server, call, egress, get, ok, send_as, with};
 
 const TOKEN: &str = "s3cr3t-t0ken";
 
-fn guard() -> TestGuard {
-    let mut guard = TestGuard::default();
-    let mut add = |name: &str, value: &str, header: &str| {
-        let secret = (value.to_owned(), header.to_owned(), "127.0.0.1".to_owned());
-        guard.secrets.insert(name.to_owned(), secret);
-    };
-    add("github-token", TOKEN, "authorization: Bearer {}");
-    add("broken", "a\r\nX-Injected: s3cr3t", "x-key: {}");
-    guard
+fn guest(port: u16) -> Guest {
+    let here = format!("127.0.0.1:{port}");
+    let key = format!("{here} X-Key: {{}}");
+    Guest::with_secrets(&[
+        (
+            "github-token",
+            &format!("{here} Authorization: Bearer {{}}"),
+            TOKEN,
+        ),
+        ("broken", &key, "a\r\nX-Injected: s3cr3t"),
+        ("braces", &key, "{{secret:github-token}}"),
+    ])
 }
 
 #[tokio::test]
@@ -23,9 +26,21 @@ async fn a_placeholder_is_replaced_in_the_header_that_the_secret_is_for() {
     let server = Server::start(|_, _| ok("")).await;
     let headers = [("Authorization", "Bearer {{secret:github-token}}")];
     let given = with(get(&server.url("/")), &headers);
-    send_as(&egress(), &guard(), given).await.unwrap();
+    send_as(&egress(), &guest(server.address.port()), given)
+        .await
+        .unwrap();
     let line = format!("authorization: Bearer {TOKEN}\r\n");
     assert!(server.seen()[0].contains(&line));
+}
+
+#[tokio::test]
+async fn a_secret_that_looks_like_a_placeholder_is_sent_as_it_is() {
+    let server = Server::start(|_, _| ok("")).await;
+    let given = with(get(&server.url("/")), &[("X-Key", "{{secret:braces}}")]);
+    send_as(&egress(), &guest(server.address.port()), given)
+        .await
+        .unwrap();
+    assert!(server.seen()[0].contains("x-key: {{secret:github-token}}\r\n"));
 }
 
 #[tokio::test]
@@ -33,7 +48,7 @@ async fn a_placeholder_in_another_header_host_or_spelling_is_refused() {
     let server = Server::start(|_, _| ok("")).await;
     let port = server.address.port();
     let here = server.url("/");
-    let elsewhere = format!("http://localhost:{port}/");
+    let elsewhere = format!("http://127.0.0.2:{port}/");
     let cases = [
         (
             &elsewhere,
@@ -99,7 +114,9 @@ async fn a_placeholder_in_another_header_host_or_spelling_is_refused() {
     ];
     for (url, header, value, word) in cases {
         let given = with(get(url), &[(header, value)]);
-        let failure = send_as(&egress(), &guard(), given).await.unwrap_err();
+        let failure = send_as(&egress(), &guest(server.address.port()), given)
+            .await
+            .unwrap_err();
         assert_eq!(failure.word(), word, "{header}: {value}");
         assert!(!failure.to_string().contains("s3cr3t"), "{failure}");
         assert!(!format!("{failure:?}").contains("s3cr3t"));
@@ -118,14 +135,18 @@ async fn a_placeholder_outside_the_headers_makes_the_request_fail() {
         get(&server.url("/?q=%7b{secret:github-token}}")),
     ];
     for given in places {
-        let failure = send_as(&egress(), &guard(), given).await.unwrap_err();
+        let failure = send_as(&egress(), &guest(server.address.port()), given)
+            .await
+            .unwrap_err();
         assert_eq!(failure.word(), "misplaced-secret");
         assert_eq!(failure.code(), HostCode::Malformed);
         assert!(failure.to_string().contains("{{secret:NAME}}"), "{failure}");
     }
     let mut split = get(&server.url("/"));
     split.headers = vec![("X-{{secret:github-token}}".to_owned(), Bytes::new())];
-    let failure = send_as(&egress(), &guard(), split).await.unwrap_err();
+    let failure = send_as(&egress(), &guest(server.address.port()), split)
+        .await
+        .unwrap_err();
     assert_eq!(failure.word(), "bad-header");
     assert_eq!(server.connections(), 0);
 }

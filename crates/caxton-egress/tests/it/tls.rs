@@ -21,8 +21,7 @@ use tokio_rustls::{
 };
 
 use crate::harness::{
-    TestGuard, TestResolver, ample, background, bounds, call, get, local, options, send, send_as,
-    with,
+    Guest, TestResolver, ample, background, bounds, call, get, local, options, send, send_as, with,
 };
 
 struct Tls {
@@ -165,10 +164,7 @@ async fn a_shared_http2_connection_serves_nobody_who_may_not_make_it() {
     let egress = trusting(&tls);
     let url = tls.url("tls.example", "/");
     send(&egress, get(&url)).await.unwrap();
-    let narrow = TestGuard {
-        refused: vec![local(1)],
-        ..TestGuard::default()
-    };
+    let narrow = Guest::without(&["127.0.0.1"]);
     let denied = send_as(&egress, &narrow, get(&url)).await.unwrap_err();
     assert_eq!(denied.word(), "address-denied");
 }
@@ -215,7 +211,7 @@ async fn a_certificate_must_be_trusted_and_for_the_name_that_was_asked() {
 async fn dropping_a_request_resets_its_stream_and_leaves_the_others() {
     let mut tls = serve(&[b"h2"]).await;
     let egress = trusting(&tls);
-    let (budgets, guard) = (ample(), TestGuard::default());
+    let (budgets, guest) = (ample(), Guest::default());
     let limits = bounds(&budgets);
     let url = tls.url("tls.example", "/");
     send(&egress, get(&url)).await.unwrap();
@@ -223,7 +219,7 @@ async fn dropping_a_request_resets_its_stream_and_leaves_the_others() {
     let never = tls.url("tls.example", "/never");
     tokio::select! {
         biased;
-        ended = egress.send(get(&never), &guard, &limits, None) => panic!("{ended:?}"),
+        ended = egress.send(get(&never), guest.caller(), limits, None) => panic!("{ended:?}"),
         _ = tls.arrived.recv() => {}
     }
     tls.dropped.recv().await.unwrap();
