@@ -173,6 +173,21 @@ impl Node {
         Ok(letters)
     }
 
+    /// The dead letter with this key, if there is one.
+    pub async fn dead_letter(&self, key: MessageKey) -> Result<Option<DeadLetter>, Refusal> {
+        let mut found = None;
+        for shard in 0..self.shared.directory.shards() {
+            let of_shard = self
+                .inspect(shard, move |view| {
+                    view.kernel.state().dead.get(&key).cloned()
+                })
+                .await?;
+            found = found.or(of_shard);
+        }
+        self.settle().await?;
+        Ok(found)
+    }
+
     /// Deletes dead letters or, with `resend`, sends those again that may be sent within that reach;
     /// answers how many there were.
     pub async fn take_dead_letters(

@@ -19,6 +19,7 @@ use crate::{
     ServeError, clock,
     refuse::Failure,
     token_file::{self, Kept},
+    work::Work,
 };
 
 /// Clients that a token may be bound to: what the host keeps for each is at most 16 MiB, and for one
@@ -40,6 +41,8 @@ pub(crate) struct Caller {
     scopes: Arc<[Scope]>,
     /// The namespace it ends at; `None`: all of them.
     pub(crate) namespace: Option<Namespace>,
+    /// What is done on callers' behalf.
+    pub(crate) work: Arc<Work>,
 }
 
 impl Caller {
@@ -51,6 +54,7 @@ impl Caller {
             clients: Arc::new([]),
             scopes: Arc::new([]),
             namespace: None,
+            work: Arc::default(),
         }
     }
     /// The sender of messages that name none.
@@ -76,6 +80,7 @@ impl Caller {
     }
     /// Whether the caller may do that to a target.
     pub(crate) fn may_do(&self, verb: Verb, target: Target<'_>) -> bool {
+        self.work.visit(1);
         decide(self.principal(), verb, target).allows()
     }
     /// Whether the caller may be told that an agent of that name exists.
@@ -102,7 +107,7 @@ struct Known {
 }
 
 impl Known {
-    fn of(kept: Kept) -> Option<Self> {
+    fn of(kept: Kept, work: &Arc<Work>) -> Option<Self> {
         let hash: Digest = kept.hash.parse().ok()?;
         let namespace: Option<Namespace> = match &kept.namespace {
             Some(text) => Some(text.parse().ok()?),
@@ -115,6 +120,7 @@ impl Known {
             clients: clients.iter().map(AgentName::shared).collect(),
             scopes: kept.scopes.as_slice().into(),
             namespace,
+            work: Arc::clone(work),
         };
         Some(Self {
             hash: *hash.as_bytes(),
@@ -173,6 +179,8 @@ pub(crate) struct Tokens {
     path: Option<PathBuf>,
     max: usize,
     admin: String,
+    /// What is done on callers' behalf.
+    pub(crate) work: Arc<Work>,
 }
 
 impl Tokens {
@@ -189,8 +197,9 @@ impl Tokens {
             }
             None => (token_file::new_secret(), None, Vec::new()),
         };
+        let work = Arc::<Work>::default();
         let mut known = Vec::new();
-        known.extend(Known::of(Kept {
+        let own = Kept {
             id: ADMIN_ID.to_owned(),
             name: ADMIN_ID.to_owned(),
             scopes: vec![Scope::Admin],
@@ -198,10 +207,11 @@ impl Tokens {
             clients: Vec::new(),
             created_at: clock::now().to_string(),
             hash: Digest::of(admin.as_bytes()).to_string(),
-        }));
+        };
+        known.extend(Known::of(own, &work));
         for kept in kept {
             let id = kept.id.clone();
-            match (Known::of(kept), &path) {
+            match (Known::of(kept, &work), &path) {
                 (Some(token), _) => known.push(token),
                 (None, path) => {
                     return Err(ServeError::Tokens {
@@ -219,6 +229,7 @@ impl Tokens {
             path,
             max,
             admin,
+            work,
         })
     }
 
@@ -252,6 +263,7 @@ impl Tokens {
         let hash = Digest::of(secret.as_bytes());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
+        self.work.visit(known.len());
         for token in known.iter() {
             if bool::from(token.hash.ct_eq(hash.as_bytes())) {
                 found = Some(token.caller.clone());
@@ -263,6 +275,7 @@ impl Tokens {
     /// All tokens, without secrets.
     pub(crate) fn list(&self) -> Vec<TokenEntry> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        self.work.visit(known.len());
         known.iter().map(|token| entry(&token.kept)).collect()
     }
 
@@ -355,6 +368,7 @@ impl Tokens {
         let kept = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let others = known.iter().filter(|token| token.kept.id != ADMIN_ID);
+            self.work.visit(known.len());
             let mut kept: Vec<Kept> = others.map(|token| token.kept.clone()).collect();
             change(&mut kept, &known)?;
             kept
@@ -383,7 +397,8 @@ impl Tokens {
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|token| token.kept.id == ADMIN_ID);
-        known.extend(kept.into_iter().filter_map(Known::of));
+        let work = &self.work;
+        known.extend(kept.into_iter().filter_map(|kept| Known::of(kept, work)));
         Ok(())
     }
 }

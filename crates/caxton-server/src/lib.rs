@@ -19,6 +19,8 @@ mod evictable;
 mod guest_families;
 mod idempotency;
 mod limits;
+#[cfg(test)]
+mod linear_test;
 mod local_door;
 mod manifest;
 mod metrics;
@@ -36,6 +38,7 @@ mod tls;
 mod token_file;
 mod trace;
 mod views;
+mod work;
 
 pub use limits::ServerLimits;
 pub use metrics::{FAMILIES, Family, FamilyKind};

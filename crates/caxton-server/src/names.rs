@@ -124,6 +124,7 @@ fn within(caller: &Caller, name: AgentName) -> Result<AgentName, Failure> {
 ///
 /// The party is a name or an id, as it is written in a message.
 pub(crate) fn sees_party(node: &Node, caller: &Caller, party: &str) -> bool {
+    caller.work.visit(1);
     if matches!(caller.principal(), Principal::Operator) {
         return true;
     }
@@ -144,6 +145,7 @@ pub(crate) fn sees_message(
     message: &Message,
     to: &[Destination],
 ) -> bool {
+    caller.work.visit(1);
     matches!(caller.principal(), Principal::Operator)
         || sees_party(node, caller, &message.sender)
         || to.iter().any(|to| match to {

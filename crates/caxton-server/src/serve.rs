@@ -28,7 +28,7 @@ use crate::{
 pub struct Server {
     address: SocketAddr,
     scheme: &'static str,
-    app: Arc<App>,
+    pub(crate) app: Arc<App>,
     closing: watch::Sender<bool>,
     connections: Connections,
     accepting: JoinHandle<()>,

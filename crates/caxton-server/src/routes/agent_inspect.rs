@@ -26,6 +26,7 @@ pub(super) async fn messages(call: Call) -> Answered {
         .query
         .parsed("cursor", "the `next_cursor` of the page before")?;
     let mailbox = call.app.node.mailbox(&id).await?;
+    call.caller.work.visit(mailbox.len());
     let page = page_behind(&mailbox, cursor, limit, |mail| mail.key, views::mail);
     json(StatusCode::OK, &page)
 }
@@ -43,6 +44,7 @@ pub(super) async fn state(call: Call) -> Answered {
             )
         })?;
     let keys = call.app.node.state_keys(&id, after, limit + 1).await?;
+    call.caller.work.visit(keys.len());
     let shown = keys.get(..limit.min(keys.len())).unwrap_or_default();
     let next_cursor = shown
         .last()
@@ -77,6 +79,7 @@ pub(super) async fn faults(call: Call) -> Answered {
         .parsed("cursor", "the `next_cursor` of the page before")?;
     let id = listing.spec.id;
     let events = call.app.node.events_after(0);
+    call.caller.work.visit(events.len());
     let mut found = events
         .iter()
         .rev()

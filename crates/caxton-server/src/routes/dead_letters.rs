@@ -38,9 +38,8 @@ pub(super) async fn list(call: Call) -> Answered {
 
 /// The dead letter with this key, if there is one that the caller may see.
 async fn find(call: &Call, key: MessageKey) -> Result<Option<DeadLetter>, Failure> {
-    let letters = call.app.node.dead_letters(DEAD_LETTERS_MAX).await?;
-    let mut letters = letters.into_iter();
-    Ok(letters.find(|letter| letter.key == key && sees(call, letter)))
+    let letter = call.app.node.dead_letter(key).await?;
+    Ok(letter.filter(|letter| sees(call, letter)))
 }
 
 async fn take(call: &Call, resend: bool) -> Result<Taken, Failure> {

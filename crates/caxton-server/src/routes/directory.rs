@@ -25,6 +25,7 @@ fn offering(call: &Call, name: &str) -> Vec<Listing> {
 fn known(call: &Call) -> impl Iterator<Item = (Arc<str>, usize)> {
     let all = call.app.node.capabilities().into_iter();
     let own = all.map(|(name, all)| {
+        call.caller.work.visit(1);
         let count = match call.caller.namespace {
             None => all,
             Some(_) => offering(call, &name).len(),
@@ -80,6 +81,7 @@ pub(super) fn capability(call: &Call) -> Answered {
 pub(super) async fn register(call: Call) -> Answered {
     let id = meant_id(&call)?;
     let asked: Registration = read_json(&call.body)?;
+    call.caller.work.visit(asked.services.len());
     let descriptor = Capabilities {
         version: asked.version,
         performatives: asked.performatives,

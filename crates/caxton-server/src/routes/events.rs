@@ -80,6 +80,7 @@ impl Source for Events {
         self.node.events_after(number)
     }
     fn wants(&self, item: &NumberedEvent) -> bool {
+        self.caller.work.visit(1);
         let event = &item.event;
         self.kind
             .is_none_or(|kind| kind == views::event_kind(event))

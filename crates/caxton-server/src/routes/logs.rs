@@ -81,6 +81,7 @@ pub(super) fn read(call: &Call) -> Answered {
         Begin::After(number) => node.logs_after(agent, number, limit + 1),
         Begin::Restarted => node.logs_after(agent, 0, limit + 1),
     };
+    call.caller.work.visit(lines.len());
     let shown = lines.get(..limit).unwrap_or(&lines);
     let items: Vec<LogEntry> = shown.iter().map(|line| views::log(&boot, line)).collect();
     let last = items.last().filter(|_| lines.len() > shown.len());

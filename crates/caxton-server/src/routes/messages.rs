@@ -18,6 +18,7 @@ use crate::{
     paging::page_behind,
     refuse::{Answered, Failure, done, json},
     views,
+    work::Work,
 };
 
 /// Bytes of a client's own id for a message.
@@ -88,6 +89,7 @@ fn checked_wait(call: &Call, ms: u64) -> Result<Duration, Failure> {
 /// Names of agents as the caller means them.
 fn qualify(call: &Call, fields: &mut Fields) {
     let own = |name: &Arc<str>| -> Arc<str> {
+        call.caller.work.visit(1);
         if caxton_model::is_reserved_name(name) || name.contains('@') {
             return Arc::clone(name);
         }
@@ -164,6 +166,7 @@ pub(super) async fn send(call: Call) -> Answered {
 
 /// What of a mailbox is asked for.
 struct Wanted<'a> {
+    work: &'a Work,
     conversation_id: Option<&'a str>,
     in_reply_to: Option<&'a str>,
     cursor: Option<MessageKey>,
@@ -179,6 +182,7 @@ impl Wanted<'_> {
                 .is_none_or(|id| message.in_reply_to.as_deref() == Some(id))
     }
     fn of(&self, mail: &[Pending]) -> Page<MailEntry> {
+        self.work.visit(mail.len());
         let fit = mail.iter().filter(|mail| self.fits(&mail.message));
         let fit: Vec<&Pending> = fit.collect();
         page_behind(
@@ -199,6 +203,7 @@ pub(super) async fn list(call: Call) -> Answered {
         .transpose()?
         .unwrap_or_default();
     let wanted = Wanted {
+        work: &call.caller.work,
         conversation_id: query.get("conversation_id"),
         in_reply_to: query.get("in_reply_to"),
         cursor: query.parsed("cursor", "the `next_cursor` of the page before")?,
@@ -294,6 +299,7 @@ pub(super) fn drop_read(call: &Call) -> Answered {
                 .map_err(|error: String| Failure::malformed(error))
         })
         .collect::<Result<_, _>>()?;
+    call.caller.work.visit(keys.len());
     call.app.node.drop_replies(client.as_str(), keys)?;
     Ok(done())
 }

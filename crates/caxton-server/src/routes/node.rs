@@ -126,8 +126,10 @@ pub(super) async fn metrics(call: &Call) -> Answered {
     if let Some(footprint) = call.app.node.footprint().await {
         call.app.metrics.memory(&footprint);
     }
+    let metrics = call.app.node.guest_metrics();
+    call.caller.work.visit(metrics.len());
     let text = call.app.metrics.text();
-    let text = text.map(|text| text + &guest_families::text(call.app.node.guest_metrics()));
+    let text = text.map(|text| text + &guest_families::text(metrics));
     let own = |text: String| match call.caller.may_do(Verb::LearnOf, Target::Node) {
         true => text,
         false => of_agents(&text, |name| {

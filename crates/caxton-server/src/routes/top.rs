@@ -152,6 +152,7 @@ fn rows(call: &Call, listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Ve
             listing,
         })
         .collect();
+    call.caller.work.visit(rows.len());
     rows.sort_by(|a, b| {
         let names = || {
             a.listing
@@ -169,6 +170,7 @@ fn rows(call: &Call, listings: Vec<Listing>, pulse: &Pulse, sort: TopSort) -> Ve
 pub(super) fn kept(call: &Call, limit: usize) -> Vec<KeptFor> {
     let mut kept = call.app.node.kept();
     kept.retain(|kept| names::sees_party(&call.app.node, &call.caller, &kept.owner));
+    call.caller.work.visit(kept.len());
     kept.sort_by(|a, b| {
         let bytes = b.used.bytes.cmp(&a.used.bytes);
         bytes.then_with(|| a.owner.cmp(&b.owner))
