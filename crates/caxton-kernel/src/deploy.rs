@@ -97,6 +97,7 @@ impl Kernel {
             true,
         );
         self.list(id);
+        self.keep_metrics(id, end.effects.metric_bytes);
         let durable = self.is_durable(id);
         let reason = StartReason::Deploy;
         self.commit(Record::InstanceStarted { agent: id, reason }, durable);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    Capabilities, DEAD_LETTERS_MAX, ErrorCode, HostCode, LimitName, Message, MessageKey,
+    AgentId, Capabilities, DEAD_LETTERS_MAX, ErrorCode, HostCode, LimitName, Message, MessageKey,
     OPEN_REQUESTS_OF_AGENT, OPEN_REQUESTS_OF_CLIENT, Record, Subscription, capabilities_bytes,
     df_subscription_bytes, open_bytes, subscription_bytes,
 };
@@ -61,6 +61,14 @@ impl Kernel {
         self.hold_to(owner, limit);
         let (before, now) = self.state.ledger.looked(owner, limit);
         self.directory.host_shares().change(owner, before, now);
+    }
+
+    /// Charges an agent for the metrics that its guest recorded in a turn.
+    pub(crate) fn keep_metrics(&mut self, agent: AgentId, bytes: Option<u64>) {
+        if let (Some(bytes), Some(agent)) = (bytes, self.state.agents.get(&agent)) {
+            let name = agent.spec.name.as_shared();
+            self.state.ledger.set_metrics(name, bytes);
+        }
     }
 
     fn hold_to(&mut self, owner: &Arc<str>, limit: u64) {
@@ -169,6 +177,8 @@ pub(crate) struct Fixed {
     /// Without the descriptor. Unit: bytes.
     bytes: u64,
     descriptor: u64,
+    /// The agent's own metrics, a part of `bytes`.
+    metrics: u64,
     open: u32,
     /// Accounts on this shard.
     owners: usize,
@@ -191,6 +201,7 @@ impl Fixed {
         Self {
             bytes: account.fixed().saturating_sub(descriptor + replaced),
             descriptor,
+            metrics: account.metrics(),
             open: account.open(),
             owners: ledger.len(),
         }
@@ -227,6 +238,16 @@ impl TurnCtx {
     /// Takes account of a subscription to broadcasts.
     pub(crate) fn keep_subscription(&mut self, new: &Subscription) -> Result<(), HostCode> {
         self.keep(subscription_bytes(new), self.fixed.descriptor)
+    }
+    /// Takes account of one more of the agent's own metrics, with which all of them take so much.
+    ///
+    /// Errors: `QuotaReached` at the limit `host_bytes`.
+    pub fn keep_metrics(&mut self, all: u64) -> Result<(), HostCode> {
+        let more = all.saturating_sub(self.fixed.metrics);
+        self.keep(more, self.fixed.descriptor)?;
+        self.fixed.metrics = all;
+        self.note_metrics(all);
+        Ok(())
     }
     /// Takes account of a descriptor in place of the last one.
     pub(crate) fn keep_descriptor(&mut self, new: &Capabilities) -> Result<(), HostCode> {

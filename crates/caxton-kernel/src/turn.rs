@@ -20,7 +20,7 @@ use crate::{
     host_message,
     post::NAMESPACE_FIELD,
     route::{self, Found},
-    work::Work,
+    work::{BYTES_AN_ELEMENT, Work},
 };
 
 /// Readings of the clock that a turn's record keeps.
@@ -396,6 +396,14 @@ impl TurnCtx {
         if self.effects.clock_reads.len() < CLOCK_READS_MAX {
             self.effects.clock_reads.push(at);
         }
+    }
+    /// Counts what the node looked at for a call: an entry, and texts of so many bytes.
+    pub fn visit(&self, bytes: usize) {
+        self.work.visit(1 + bytes / BYTES_AN_ELEMENT);
+    }
+    /// Notes what the agent's own metrics take.
+    pub(crate) const fn note_metrics(&mut self, bytes: u64) {
+        self.effects.metric_bytes = Some(bytes);
     }
     /// What the turn wants done.
     #[must_use]

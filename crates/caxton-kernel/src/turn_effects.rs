@@ -33,6 +33,9 @@ pub struct TurnEffects {
     pub message_tokens: f64,
     /// When that was so.
     pub message_tokens_at: Timestamp,
+    /// What all of the agent's own metrics take; `None`: no new one was recorded. They stay,
+    /// whatever comes of the turn. Unit: bytes.
+    pub metric_bytes: Option<u64>,
     /// Elements that the host looked at for the turn's calls; their time is part of the turn's own.
     pub visited: u64,
 }

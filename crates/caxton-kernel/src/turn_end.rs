@@ -94,6 +94,7 @@ impl Kernel {
         } else {
             end.effects.sent.clear();
         }
+        self.keep_metrics(id, end.effects.metric_bytes);
         if let Err(fault) = &end.result {
             let fault = fault.clone();
             self.publish_fault(id, end.turn, fault);

@@ -13,6 +13,9 @@ pub(crate) struct Work(Cell<u64>);
 /// About a millisecond: at 100 messages a second a tenth of a shard.
 pub(crate) const ELEMENTS_A_TOKEN: u64 = 10_000;
 
+/// Bytes of texts that are read or written for the price of one element.
+pub(crate) const BYTES_AN_ELEMENT: usize = 64;
+
 /// Elements that are looked at within a microsecond.
 const ELEMENTS_A_MICRO: u64 = 10;
 

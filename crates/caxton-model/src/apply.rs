@@ -169,6 +169,9 @@ impl State {
             let (own, others) = self.held.drain(..).partition(|(to, _)| *to == id);
             self.held = others;
             let own: VecDeque<(AgentId, Pending)> = own;
+            for (_, mail) in &own {
+                self.ledger.released(&mail.message);
+            }
             if spec.durability == Durability::Durable {
                 agent.mailbox_bytes = own.iter().map(|(_, mail)| mail.message.bytes()).sum();
                 agent.mailbox = own.into_iter().map(|(_, mail)| mail).collect();
@@ -200,13 +203,14 @@ impl State {
         let Some(agent) = self.agents.remove(&id) else {
             return;
         };
-        self.ledger
-            .agent_changed(agent.spec.name.as_shared(), agent_bytes(&agent), 0);
+        let own = agent.spec.name.as_shared();
+        self.ledger.agent_changed(own, agent_bytes(&agent), 0);
+        self.ledger.set_metrics(own, 0);
         self.migrated(id);
-        if !agent.mailbox.is_empty() && agent.spec.durability == Durability::Durable {
-            self.touch(Part::Held);
-            self.held
-                .extend(agent.mailbox.into_iter().map(|mail| (id, mail)));
+        if agent.spec.durability == Durability::Durable {
+            for mail in agent.mailbox {
+                self.hold(id, mail);
+            }
         }
         let asker = Destination::Agent(id);
         let gone: Vec<_> = self
@@ -273,13 +277,6 @@ impl State {
             }
             !goes
         });
-    }
-
-    fn take_held(&mut self, key: MessageKey) {
-        if let Some(at) = self.held.iter().position(|(_, mail)| mail.key == key) {
-            self.touch(Part::Held);
-            self.held.remove(at);
-        }
     }
 
     /// Sets or takes away what an agent has registered.
@@ -378,8 +375,7 @@ impl State {
                     agent.mailbox.push_back(mail);
                     self.touch(Part::Agent(id));
                 } else {
-                    self.held.push_back((id, mail));
-                    self.touch(Part::Held);
+                    self.hold(id, mail);
                 }
             }
             Destination::Client(name) => {
@@ -571,5 +567,50 @@ mod tests {
         state.replay(&post(2));
         assert_eq!((state.agents.len(), state.held.len()), (0, 2));
         assert!(state.touched.unwrap().contains(&Part::Held));
+    }
+
+    #[test]
+    fn held_mail_is_charged_to_its_sender_until_a_record_answers_it() {
+        let deployed = entry(
+            0,
+            1,
+            Record::Deployed {
+                spec: spec(Durability::Durable),
+            },
+        );
+        let mut state = State::default();
+        let used = |state: &State| {
+            state
+                .ledger
+                .account("c")
+                .map_or(0, |c| c.used() - c.line_bytes())
+        };
+        let counted = |state: &State| {
+            let mut counted = state.clone();
+            counted.recount();
+            used(&counted)
+        };
+        state.replay(&post(1));
+        let one = used(&state);
+        assert!(one >= state.held[0].1.message.memory_bytes());
+        state.replay(&post(2));
+        assert_eq!((used(&state), counted(&state)), (2 * one, 2 * one));
+        // One is answered, the other is its receiver's now.
+        let (agent, key) = (AgentId(9), state.held[0].1.key);
+        state.replay(&entry(
+            0,
+            1,
+            Record::Refused {
+                agent,
+                key,
+                sent: Vec::new(),
+            },
+        ));
+        assert_eq!((used(&state), counted(&state)), (one, one));
+        state.replay(&deployed);
+        assert_eq!((used(&state), counted(&state)), (0, 0));
+        let sent = Vec::new();
+        state.replay(&entry(0, 2, Record::Removed { agent, sent }));
+        assert_eq!((used(&state), counted(&state)), (one, one));
     }
 }

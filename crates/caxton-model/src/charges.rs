@@ -7,9 +7,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    AgentState, Capabilities, Conversation, ConversationLine, DeadLetter, Destination,
-    DfSubscription, Ledger, Message, MessageKey, OpenRequest, Part, PostSeen, State, Subscription,
-    is_reserved_name, message::SHARED_CONTENT_BYTES,
+    AgentId, AgentState, Capabilities, Conversation, ConversationLine, DeadLetter, Destination,
+    DfSubscription, Ledger, Message, MessageKey, OpenRequest, Part, Pending, PostSeen, State,
+    Subscription, is_reserved_name, message::SHARED_CONTENT_BYTES,
 };
 
 /// The limit `host_bytes` of an outside client. Unit: bytes.
@@ -26,6 +26,8 @@ const LINE_BYTES_OF_ALL: u64 = 64 << 20;
 
 /// Overhead of a dead letter: two table entries, its place in two orders. Unit: bytes.
 const LETTER_BYTES: u64 = 600;
+/// Overhead of mail that stands in nobody's mailbox. Unit: bytes.
+const HELD_BYTES: u64 = 200;
 /// Overhead of a line of a conversation. Unit: bytes.
 const LINE_BYTES: u64 = 400;
 /// Overhead of one receiver in a line. Unit: bytes.
@@ -57,6 +59,19 @@ fn letter_owner(letter: &DeadLetter) -> Arc<str> {
         return Arc::clone(&letter.intended);
     }
     Arc::clone(&letter.message.sender)
+}
+
+/// Who is charged for mail that stands in nobody's mailbox: the sender, and the host itself for
+/// what the host says.
+fn held_owner(message: &Message) -> Arc<str> {
+    if message.performative.is_last_word() || is_reserved_name(&message.sender) {
+        return "ams".into();
+    }
+    Arc::clone(&message.sender)
+}
+
+fn held_bytes(message: &Message) -> u64 {
+    HELD_BYTES + message.memory_bytes()
 }
 
 fn letter_bytes(letter: &DeadLetter) -> u64 {
@@ -171,6 +186,16 @@ impl Ledger {
             account.open = account.open.saturating_sub(1);
         });
     }
+    pub(crate) fn held(&mut self, message: &Message) {
+        self.change(&held_owner(message), |account| {
+            account.held += held_bytes(message);
+        });
+    }
+    pub(crate) fn released(&mut self, message: &Message) {
+        self.change(&held_owner(message), |account| {
+            account.held = account.held.saturating_sub(held_bytes(message));
+        });
+    }
     pub(crate) fn subscribed(&mut self, subscription: &DfSubscription) {
         self.fix(
             &subscription.subscriber,
@@ -223,6 +248,9 @@ impl State {
                 });
             }
         }
+        for (_, mail) in &self.held {
+            self.ledger.held(&mail.message);
+        }
         for request in self.open.values() {
             self.ledger.opened(request);
         }
@@ -232,6 +260,22 @@ impl State {
         for agent in self.agents.values() {
             let name = agent.spec.name.as_shared();
             self.ledger.agent_changed(name, 0, agent_bytes(agent));
+        }
+    }
+
+    /// Keeps mail that stands in nobody's mailbox, charged to its sender.
+    pub(crate) fn hold(&mut self, to: AgentId, mail: Pending) {
+        self.touch(Part::Held);
+        self.ledger.held(&mail.message);
+        self.held.push_back((to, mail));
+    }
+
+    /// Takes out one such mail.
+    pub(crate) fn take_held(&mut self, key: MessageKey) {
+        let at = self.held.iter().position(|(_, mail)| mail.key == key);
+        if let Some((_, mail)) = at.and_then(|at| self.held.remove(at)) {
+            self.touch(Part::Held);
+            self.ledger.released(&mail.message);
         }
     }
 

@@ -49,8 +49,13 @@ impl<K> Entries<K> {
 /// What is kept for one owner.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// What stays until its owner takes it back: requests, subscriptions, a descriptor.
+    /// What stays until its owner takes it back: requests, subscriptions, a descriptor; and the
+    /// agent's own metrics, which go with it.
     pub(crate) fixed: u64,
+    /// The part of it that the agent's own metrics take.
+    metrics: u64,
+    /// What its mail takes that stands in nobody's mailbox.
+    pub(crate) held: u64,
     pub(crate) open: u32,
     pub(crate) letters: Entries<MessageKey>,
     pub(crate) lines: Entries<(Arc<str>, MessageKey)>,
@@ -73,12 +78,22 @@ impl Account {
     /// All of it. Unit: bytes.
     #[must_use]
     pub const fn used(&self) -> u64 {
-        self.fixed + self.letters.bytes + self.content_bytes + self.lines.bytes + self.ids.bytes
+        self.fixed
+            + self.held
+            + self.letters.bytes
+            + self.content_bytes
+            + self.lines.bytes
+            + self.ids.bytes
     }
     /// What stays until its owner takes it back. Unit: bytes.
     #[must_use]
     pub const fn fixed(&self) -> u64 {
         self.fixed
+    }
+    /// The part of [`Self::fixed`] that the agent's own metrics take. Unit: bytes.
+    #[must_use]
+    pub const fn metrics(&self) -> u64 {
+        self.metrics
     }
     /// Requests that wait for an answer.
     #[must_use]
@@ -103,6 +118,10 @@ impl Account {
         used > self.watch
             || used.abs_diff(self.reported) >= LOOK_BYTES
             || (used == 0 && self.reported > 0)
+    }
+    fn set_metrics(&mut self, bytes: u64) {
+        self.fixed = (self.fixed + bytes).saturating_sub(self.metrics);
+        self.metrics = bytes;
     }
     pub(crate) fn hold(&mut self, message: &Message) {
         let holders = self.contents.entry(message.address()).or_default();
@@ -179,6 +198,13 @@ impl Ledger {
             self.accounts.remove(owner);
         }
         (before, used)
+    }
+    /// An agent's own metrics take so much now. No record tells it: they go when the process ends.
+    pub fn set_metrics(&mut self, agent: &Arc<str>, bytes: u64) {
+        let before = self.account(agent).map_or(0, Account::metrics);
+        if before != bytes {
+            self.change(agent, |account| account.set_metrics(bytes));
+        }
     }
     /// Has an account looked at after its next change.
     pub fn unwatch(&mut self, owner: &str) {

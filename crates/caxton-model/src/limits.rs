@@ -115,7 +115,7 @@ limits! {
     ModuleBytes "module_bytes" Bytes [32 * MIB, 32 * MIB, 32 * MIB] ModuleTooLarge "The module's own size."
     ConcurrentCalls "concurrent_calls" Count [1, 64, 64] ConcurrencyLimit "Calls at the same time."
     Subscriptions "subscriptions" Count [100, OFF, 100] SubscriptionLimit "Subscriptions to broadcasts at the same time."
-    HostBytes "host_bytes" Bytes [8 * MIB, OFF, 8 * MIB] HostBytesLimit "What the host keeps for the guest beside its mailbox and state: dead letters of its messages, requests that wait for an answer, subscriptions, its descriptor, its lines in conversations."
+    HostBytes "host_bytes" Bytes [8 * MIB, OFF, 8 * MIB] HostBytesLimit "What the host keeps for the guest beside its mailbox and state: dead letters of its messages, requests that wait for an answer, subscriptions, its descriptor, its metrics, its lines in conversations."
 }
 
 impl LimitName {

@@ -1,6 +1,6 @@
 //! Metrics that guests record about themselves. They go with their agent.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use caxton_engine::MetricKind;
 use caxton_model::HostCode;
@@ -13,6 +13,9 @@ const METRICS_MAX: usize = 100;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 100;
 
+/// What a metric takes beside its name and buckets, allocations included. Unit: bytes.
+const METRIC_BYTES: usize = 100;
+
 /// Upper ends of a histogram's buckets but the last: the powers of ten from a millionth to a million.
 const BUCKETS: [f64; 13] = [
     1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6,
@@ -20,7 +23,7 @@ const BUCKETS: [f64; 13] = [
 
 /// What one guest has recorded, by name.
 #[derive(Debug, Clone, Default)]
-pub struct GuestMetrics(Vec<(String, GuestMetric)>);
+pub struct GuestMetrics(BTreeMap<String, GuestMetric>);
 
 /// One metric of a guest.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,27 +45,34 @@ pub struct GuestHistogram {
 }
 
 impl GuestMetrics {
-    /// Each with its name, in the order of their first values.
+    /// Each with its name, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &GuestMetric)> {
         self.0.iter().map(|(name, metric)| (name.as_str(), metric))
     }
-    /// Takes a value.
+    /// What all of them take. Unit: bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0
+            .iter()
+            .map(|(name, metric)| metric.bytes_as(name))
+            .sum()
+    }
+    /// Takes a value. Before a new name is kept, `charge` is told what all of them take with it.
     ///
     /// Errors: `Malformed` for a name or a value that is none, and for a name that has another kind;
-    /// `QuotaReached` for a name too many.
+    /// `QuotaReached` for a name too many; whatever `charge` refuses.
     pub(crate) fn record(
         &mut self,
         kind: MetricKind,
         name: &str,
         value: f64,
+        charge: impl FnOnce(u64) -> Result<(), HostCode>,
     ) -> Result<(), HostCode> {
         let is_name = (1..=NAME_BYTES_MAX).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !is_name || !value.is_finite() {
             return Err(HostCode::Malformed);
         }
-        let known = self.0.iter_mut().find(|(known, _)| known == name);
-        if let Some((_, metric)) = known {
+        if let Some(metric) = self.0.get_mut(name) {
             return metric.record(kind, value);
         }
         if self.0.len() >= METRICS_MAX {
@@ -70,7 +80,8 @@ impl GuestMetrics {
         }
         let mut metric = GuestMetric::new(kind);
         metric.record(kind, value)?;
-        self.0.push((name.to_owned(), metric));
+        charge(self.bytes() + metric.bytes_as(name))?;
+        self.0.insert(name.to_owned(), metric);
         Ok(())
     }
 }
@@ -98,6 +109,14 @@ impl GuestMetric {
             _ => return Err(HostCode::Malformed),
         }
         Ok(())
+    }
+    /// What it takes under that name. Unit: bytes.
+    fn bytes_as(&self, name: &str) -> u64 {
+        let buckets = match self {
+            Self::Counter(_) | Self::Gauge(_) => 0,
+            Self::Histogram(_) => size_of::<GuestHistogram>(),
+        };
+        (METRIC_BYTES + name.len() + buckets) as u64
     }
     /// The kind, as Prometheus calls it.
     #[must_use]
@@ -156,13 +175,23 @@ impl GuestHistogram {
 mod tests {
     use super::*;
 
+    fn record(
+        metrics: &mut GuestMetrics,
+        kind: MetricKind,
+        name: &str,
+        value: f64,
+    ) -> Result<(), HostCode> {
+        metrics.record(kind, name, value, |_| Ok(()))
+    }
+
     #[test]
     fn a_name_keeps_its_kind_and_names_are_bounded() {
         let mut metrics = GuestMetrics::default();
-        metrics.record(MetricKind::Counter, "x", 2.9).unwrap();
-        metrics.record(MetricKind::Counter, "x", -5.0).unwrap();
+        record(&mut metrics, MetricKind::Counter, "x", 2.9).unwrap();
+        record(&mut metrics, MetricKind::Counter, "x", -5.0).unwrap();
         for other in [MetricKind::Gauge, MetricKind::Histogram] {
-            assert_eq!(metrics.record(other, "x", 1.0), Err(HostCode::Malformed));
+            let refused = record(&mut metrics, other, "x", 1.0);
+            assert_eq!(refused, Err(HostCode::Malformed));
         }
         assert_eq!(
             metrics.iter().next().unwrap(),
@@ -176,24 +205,22 @@ mod tests {
             (&long, 1.0),
             ("y", f64::NAN),
         ] {
-            let refused = metrics.record(MetricKind::Gauge, name, value);
+            let refused = record(&mut metrics, MetricKind::Gauge, name, value);
             assert_eq!(refused, Err(HostCode::Malformed), "{name}");
         }
         for i in 1..METRICS_MAX {
-            metrics
-                .record(MetricKind::Gauge, &format!("n{i}"), 1.0)
-                .unwrap();
+            record(&mut metrics, MetricKind::Gauge, &format!("n{i}"), 1.0).unwrap();
         }
-        let more = metrics.record(MetricKind::Gauge, "more", 1.0);
+        let more = record(&mut metrics, MetricKind::Gauge, "more", 1.0);
         assert_eq!(more, Err(HostCode::QuotaReached));
-        metrics.record(MetricKind::Gauge, "n1", 2.0).unwrap();
+        record(&mut metrics, MetricKind::Gauge, "n1", 2.0).unwrap();
     }
 
     #[test]
     fn samples_are_written_as_prometheus_reads_them() {
         let mut metrics = GuestMetrics::default();
         for value in [0.5, 20.0, 1e9] {
-            metrics.record(MetricKind::Histogram, "h", value).unwrap();
+            record(&mut metrics, MetricKind::Histogram, "h", value).unwrap();
         }
         let mut text = String::new();
         metrics.iter().next().unwrap().1.write("f", "a", &mut text);

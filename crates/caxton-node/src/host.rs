@@ -76,6 +76,7 @@ impl TurnHost {
 
     /// The value as the turn sees it: its own writes, then memory, then what was fetched.
     fn see(&self, key: &[u8]) -> Result<Value, HostCode> {
+        self.visit(key.len());
         if let Some(written) = self.writes.get(key) {
             return Ok(written.clone());
         }
@@ -92,6 +93,7 @@ impl TurnHost {
         if key.len() > KEY_BYTES_MAX {
             return Err(HostCode::TooLarge);
         }
+        self.visit(key.len() + value.as_ref().map_or(0, |value| value.len()));
         let size = |value: &Value| value.as_ref().map(|v| (v.len() + key.len()) as u64);
         let (before, after) = (size(&self.see(key)?), size(&value));
         let bytes = self
@@ -116,6 +118,13 @@ impl TurnHost {
         (self.state_bytes, self.state_keys) = (bytes, keys);
         self.writes.insert(key.into(), value);
         Ok(())
+    }
+
+    /// Counts what a call looks at or copies.
+    fn visit(&self, bytes: usize) {
+        if let Some(ctx) = &self.ctx {
+            ctx.visit(bytes);
+        }
     }
 
     /// Whether the node has room for what stays: mail, values.
@@ -183,6 +192,8 @@ impl HostCalls for TurnHost {
         }))
     }
     fn fetched(&mut self, key: &[u8], value: Result<Option<Bytes>, HostCode>) {
+        let bytes = value.as_ref().ok().and_then(Option::as_ref);
+        self.visit(key.len() + bytes.map_or(0, Bytes::len));
         self.fetched.insert(
             key.into(),
             value.map(|value| value.map(|bytes| Arc::from(&*bytes))),
@@ -218,6 +229,7 @@ impl HostCalls for TurnHost {
     fn log(&mut self, level: LogLevel, text: &str) {
         let now = clock::now();
         let per_second = self.spec.limits.get(LimitName::LogLinesPerSecond);
+        self.visit(text.len());
         let verdict = self.memory().log.line(now, per_second);
         match verdict {
             LogVerdict::Dropped => self.shared.meters.log_line_dropped(&self.spec, now),
@@ -236,13 +248,21 @@ impl HostCalls for TurnHost {
         self.spec
             .config
             .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.clone())
+            .find(|(name, _)| {
+                self.visit(0);
+                name == key
+            })
+            .map(|(_, value)| {
+                self.visit(value.len());
+                value.clone()
+            })
     }
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode> {
+        self.visit(name.len());
+        let ctx = self.ctx.as_deref_mut().ok_or(HostCode::Unavailable)?;
         self.shared
             .meters
-            .guest_metric(self.spec.id, kind, name, value)
+            .guest_metric(self.spec.id, kind, name, value, |all| ctx.keep_metrics(all))
     }
     fn memory_is(&mut self, bytes: u64) {
         self.memory().guest_bytes = bytes;

@@ -8,6 +8,8 @@ mod counted;
 mod gauge;
 mod guest_metrics;
 mod host;
+#[cfg(test)]
+mod host_test;
 pub mod journal;
 mod memory;
 mod messages;

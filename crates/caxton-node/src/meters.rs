@@ -199,17 +199,18 @@ impl Meters {
         known.agents.remove(&agent);
         known.recent.remove(&agent);
     }
-    /// Takes a value of a guest's own metric.
+    /// Takes a value of a guest's own metric; `charge` as for [`GuestMetrics::record`].
     pub(crate) fn guest_metric(
         &self,
         agent: AgentId,
         kind: MetricKind,
         name: &str,
         value: f64,
+        charge: impl FnOnce(u64) -> Result<(), HostCode>,
     ) -> Result<(), HostCode> {
         let mut known = self.known(agent);
         let meters = known.agents.entry(agent).or_default();
-        meters.guest_metrics.record(kind, name, value)
+        meters.guest_metrics.record(kind, name, value, charge)
     }
     /// What a guest has recorded about itself.
     pub(crate) fn guest_metrics(&self, agent: AgentId) -> Option<GuestMetrics> {

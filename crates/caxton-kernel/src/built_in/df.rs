@@ -12,10 +12,15 @@ use serde_json::{Value, json};
 
 use super::{
     Asker, Reply, action, described_name, results_max,
-    template::{BYTES_AN_ELEMENT, RESULTS_MAX, Template, digest, search, texts},
+    template::{RESULTS_MAX, Template, digest, search, texts},
     told::{ROUND_ELEMENTS_MAX, ROUND_MAX},
 };
-use crate::{Directory, Kernel, bounds::Measure, check_descriptor, route, work::Work};
+use crate::{
+    Directory, Kernel,
+    bounds::Measure,
+    check_descriptor, route,
+    work::{BYTES_AN_ELEMENT, Work},
+};
 
 /// Subscriptions one agent or client has at most.
 const SUBSCRIPTIONS_OF_ONE_MAX: usize = 100;
@@ -218,6 +223,7 @@ fn subscribe(kernel: &Kernel, asker: &Asker, message: &Message, content: &Value)
 
 fn cancel(kernel: &Kernel, message: &Message) -> Reply {
     let conversation = message.conversation_id.clone().unwrap_or_default();
+    kernel.work.visit(kernel.state.df_subscriptions.len());
     let there = kernel
         .state
         .df_subscriptions

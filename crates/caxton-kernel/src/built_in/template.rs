@@ -7,7 +7,7 @@ use crate::{
     Directory, Listing, TooLong,
     bounds::Measure,
     offered::{List, Service},
-    work::Work,
+    work::{BYTES_AN_ELEMENT, Work},
 };
 
 use super::described_name;
@@ -17,9 +17,6 @@ pub(crate) const RESULTS_MAX: usize = 1_000;
 
 /// Bytes of descriptions one answer holds at most, so that it fits a message of 1 MiB.
 const RESULT_BYTES_MAX: usize = 900 * 1_024;
-
-/// Bytes of JSON that are read or written for the price of one element.
-pub(crate) const BYTES_AN_ELEMENT: usize = 64;
 
 /// What must be true of an entry of the `df`. Nothing given: every entry fits.
 #[derive(Debug, Default, Clone)]

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
-    CLIENT_HOST_BYTES, ErrorCode, Fields, HostCode, Micros, OPEN_REQUESTS_OF_AGENT, Record, State,
+    CLIENT_HOST_BYTES, ErrorCode, Fault, Fields, HostCode, Micros, OPEN_REQUESTS_OF_AGENT, Record,
+    State,
 };
 
 use super::script::Script;
@@ -314,4 +315,39 @@ fn a_namespace_above_its_share_makes_room_in_itself() {
     assert!((MIB..=4 * MIB).contains(&evils), "{evils}");
     assert_eq!(letters_of(&run, "acme/n"), 3);
     check(&run);
+}
+
+#[test]
+fn an_agents_own_metrics_are_charged_to_it_until_it_goes_even_if_its_turn_faults() {
+    let mut run = Script::new(1);
+    run.line("deploy a host_bytes=100KiB");
+    let id = run.world.directory.resolve("a").unwrap().spec.id;
+    let fixed = |run: &Script| {
+        let account = run.world.kernels[0].state().ledger.account("a");
+        account.map_or(0, |account| account.fixed())
+    };
+    let turn = |run: &mut Script, metrics: u64, result: Result<i32, Fault>| {
+        post(
+            run,
+            "c",
+            r#"{"performative":"inform","receiver":"a","content":1}"#,
+        )
+        .unwrap();
+        let mut kept = Ok(());
+        run.world.end_turn(id, |ctx, _| {
+            kept = ctx.keep_metrics(metrics);
+            result
+        });
+        kept
+    };
+    let fault = Fault::new(ErrorCode::AgentFailed, "a fault");
+    assert_eq!(turn(&mut run, 10_000, Err(fault)), Ok(()));
+    run.line("tick 1m");
+    assert_eq!(fixed(&run), 10_000);
+    assert_eq!(turn(&mut run, 30_000, Ok(0)), Ok(()));
+    assert_eq!(fixed(&run), 30_000);
+    assert_eq!(turn(&mut run, 200_000, Ok(0)), Err(HostCode::QuotaReached));
+    assert_eq!(fixed(&run), 30_000);
+    run.line("remove a");
+    assert_eq!(fixed(&run), 0);
 }
