@@ -147,13 +147,22 @@ impl Kernel {
         durable: bool,
     ) {
         let (asker, begun) = (Asker::of(self, message), self.work.visited());
-        let reply = match message.performative {
-            performative if performative.is_last_word() => self.unheard(id, message),
+        let owing = match &asker.agent {
+            Some(_) => None,
+            None => self.client_work.check(self.now, &asker.name).err(),
+        };
+        let reply = match (message.performative, owing) {
+            (performative, _) if performative.is_last_word() => self.unheard(id, message),
+            (_, Some(refusal)) => Reply::refuse(refusal.code.as_str(), refusal.text),
             _ if id == AgentId::AMS => ams::answer(self, &asker, message),
             _ => df::answer(self, &asker, message),
         };
-        if let Some(listing) = &asker.agent {
-            self.charge(listing.spec.id, begun);
+        match &asker.agent {
+            Some(listing) => self.charge(listing.spec.id, begun),
+            None => {
+                let elements = self.work.visited().saturating_sub(begun);
+                self.client_work.charge(self.now, &asker.name, elements);
+            }
         }
         let reply = self.afford(message, reply);
         let name = route::built_in_name(id);

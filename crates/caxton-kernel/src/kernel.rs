@@ -16,6 +16,7 @@ use crate::{
     alarm::{Alarm, Alarms},
     awaited::Awaited,
     built_in::told::Told,
+    client_work::ClientWork,
     deploy::Deploying,
     live::Live,
     offered::Offered,
@@ -61,8 +62,10 @@ pub struct Kernel {
     pub(crate) awaited: Awaited,
     /// Mail that was found in mailboxes of clients at the start and must be refused: client and key.
     pub(crate) forged: Vec<(Arc<str>, MessageKey)>,
-    /// What was looked at on guests' behalf.
+    /// What was looked at on guests' and clients' behalf.
     pub(crate) work: Work,
+    /// What outside clients have left of what may be looked at for them.
+    pub(crate) client_work: ClientWork,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -90,6 +93,7 @@ impl Kernel {
             awaited: part.awaited,
             forged: part.forged,
             work: Work::default(),
+            client_work: ClientWork::default(),
             effects: Vec::new(),
         };
         kernel.enter_all();

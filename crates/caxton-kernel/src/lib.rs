@@ -13,6 +13,7 @@ mod broadcast;
 mod bucket;
 mod built_in;
 mod client_mail;
+mod client_work;
 mod deploy;
 mod directory;
 mod effect;

@@ -54,6 +54,8 @@ impl Kernel {
         {
             return seen;
         }
+        self.client_work
+            .check_post(self.now, client, &message.receiver)?;
         self.may_open(&message)?;
         let to = self.route_post(&post, &message)?;
         let lives_on =

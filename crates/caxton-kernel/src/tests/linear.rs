@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use caxton_model::{ErrorCode, Fields, Micros};
+
 use super::script::Script;
-use crate::bounds::LIST_MAX;
+use crate::{
+    Effect, Event, Post, Refusal, Ticket, bounds::LIST_MAX, client_work::ELEMENTS_A_SECOND,
+};
 
 /// Elements looked at while these lines are done, after those.
 fn visited(before: &str, lines: &str) -> u64 {
@@ -225,4 +229,72 @@ fn what_the_host_does_for_an_agent_is_charged_to_it() {
     // Each turn of a script has run for ten microseconds.
     let (few, many) = (cpu(1), cpu(50));
     assert!(many > few + 100, "{few}, then {many}");
+}
+
+/// A search that goes through all agents and finds none, posted by a client; what was looked at for it, or its refusal.
+fn search(script: &mut Script, client: &str) -> Result<u64, Refusal> {
+    let json = r#"{"performative":"request","receiver":"df",
+        "content":{"action":"search","description":{"protocols":["none"]}}}"#;
+    let post = Post {
+        client: client.into(),
+        namespace: None,
+        message_id: None,
+        fields: Fields::parse(json.as_bytes(), 1 << 20).unwrap(),
+    };
+    let (now, ticket, mut effects) = (script.world.now, Ticket(1), Vec::new());
+    let kernel = &mut script.world.kernels[0];
+    let begun = kernel.work.visited();
+    kernel.step(now, Event::Post { ticket, post }, &mut effects);
+    let visited = kernel.work.visited() - begun;
+    let answer = effects.into_iter().find_map(|effect| match effect {
+        Effect::Answer { answer, .. } => Some(answer),
+        _ => None,
+    });
+    answer.unwrap().map(|_| visited)
+}
+
+#[test]
+fn what_the_host_looks_at_for_a_client_is_bounded_for_it_and_no_neighbour_waits() {
+    let mut script = Script::new(1);
+    for line in deployed(2_000, "").lines() {
+        script.line(line);
+    }
+    let one = search(&mut script, "neighbour").unwrap();
+    let (mut all, mut refused) = (0, 0);
+    let begun = script.world.kernels[0].work.visited();
+    for _ in 0..3 {
+        // Far more than are answered.
+        for _ in 0..2 * ELEMENTS_A_SECOND / one {
+            match search(&mut script, "evil") {
+                Ok(visited) => all += visited,
+                Err(refusal) => {
+                    assert_eq!(refusal.code, ErrorCode::TooManyRequests);
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!(search(&mut script, "neighbour"), Ok(one));
+        script.world.pass(Micros::secs(1));
+    }
+    // A full bucket at first, two more as time passes, and the last search of each second.
+    assert!(all >= 2 * ELEMENTS_A_SECOND, "{all}");
+    assert!(all <= 3 * (ELEMENTS_A_SECOND + one), "{all}");
+    assert!(refused > 2 * ELEMENTS_A_SECOND / one, "{refused}");
+    // What was refused was not looked at.
+    let visited = script.world.kernels[0].work.visited() - begun;
+    assert_eq!(visited, all + 3 * one);
+}
+
+#[test]
+fn buckets_of_clients_that_have_paid_are_dropped() {
+    let mut script = Script::new(1);
+    script.line("deploy a");
+    for round in 0..10 {
+        for client in 0..100 {
+            search(&mut script, &format!("c-{round}-{client}")).unwrap();
+        }
+        script.world.pass(Micros::secs(1));
+    }
+    let kept = script.world.kernels[0].client_work.len();
+    assert!(kept <= 250, "{kept}");
 }
