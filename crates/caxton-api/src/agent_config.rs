@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AskedGrants, AskedLimitMap,
-    asked::{read_grants, read_limits},
+    asked::{read_grants, read_limits, read_rules},
 };
 
 /// Everything about a deployment but the module itself. Only the name is needed.
@@ -151,7 +151,9 @@ pub enum ConfigError {
     #[error("{0}")]
     Permission(PermissionError),
     /// A permission this node has no way to serve.
-    #[error("this version of the node can't grant `{permission}`; it grants `message:send`")]
+    #[error(
+        "this version of the node can't grant `{permission}`; it grants `message:send`, `http:read` and `http:write`"
+    )]
     NotGrantable {
         /// Which.
         permission: Permission,
@@ -193,6 +195,11 @@ impl AgentConfig {
     pub fn asked_grants(&self) -> Result<Grants, ConfigError> {
         read_grants(&self.grants)
     }
+    /// The rules that are granted beside `message:send`, each with its reason.
+    #[must_use]
+    pub fn asked_rules(&self) -> Vec<(String, Option<String>)> {
+        read_rules(&self.grants)
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +237,7 @@ mod tests {
             twice.asked_limits().unwrap_err().code(),
             ErrorCode::InvalidLimit
         );
-        let later = config(r#"{"grants":{"http:read":{}}}"#)
+        let later = config(r#"{"grants":{"vault:read":{}}}"#)
             .asked_grants()
             .unwrap_err();
         assert_eq!(later.code(), ErrorCode::InvalidConfig);

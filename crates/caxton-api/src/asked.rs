@@ -75,7 +75,8 @@ pub type AskedGrants = BTreeMap<String, GrantPattern>;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantPattern {
-    /// For `message:send`: receivers as globs, or `capability:NAME`.
+    /// For `message:send`: receivers as globs, or `capability:NAME`; for `http:read` and `http:write`:
+    /// hosts with an optional method, port and path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
     /// Why, for people.
@@ -115,8 +116,23 @@ pub(crate) fn read_grants(asked: &AskedGrants) -> Result<Grants, ConfigError> {
     for (written, pattern) in asked {
         match written.parse().map_err(ConfigError::Permission)? {
             Permission::MessageSend => grants.message_send = Some(pattern.to.clone()),
+            performed if performed.is_performed() => {}
             other => return Err(ConfigError::NotGrantable { permission: other }),
         }
     }
     Ok(grants)
+}
+
+/// Reads what is granted beside `message:send`: each rule as a text, with its reason.
+pub(crate) fn read_rules(asked: &AskedGrants) -> Vec<(String, Option<String>)> {
+    let others = asked
+        .iter()
+        .filter(|(written, _)| **written != *Permission::MessageSend.as_str());
+    others
+        .flat_map(|(written, pattern)| {
+            let reason = &pattern.reason;
+            let rule = move |to: &String| (format!("{written}={to}"), reason.clone());
+            pattern.to.iter().map(rule)
+        })
+        .collect()
 }

@@ -9,6 +9,7 @@ mod agent_config;
 mod asked;
 mod directory;
 mod event;
+mod grant;
 mod message;
 mod node;
 mod openapi;
@@ -36,6 +37,7 @@ pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, Upd
 pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern, whole_number};
 pub use directory::{CapabilityEntry, Offer, Registration};
 pub use event::{EventBody, EventKind, StreamGap};
+pub use grant::{AccessEntry, GrantChange, GrantEntry};
 pub use message::{
     ConversationEntry, ConversationView, DeadLetterEntry, MailEntry, SendOptions, SendResult, Taken,
 };

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
-    ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry,
-    MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready,
-    Registration, Route, Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken,
-    TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
+    AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
+    ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, GrantChange, GrantEntry,
+    JournalView, Live, LogEntry, MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn,
+    Problem, ROUTES, Ready, Registration, Route, Scope, SendOptions, SendResult, StateKeyEntry,
+    StopRequest, Taken, TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig,
+    openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -21,13 +22,14 @@ use crate::{
         description = "Agents in WebAssembly: deploy them, talk to them, see what they do.\n\nEvery error is `application/problem+json` with a stable `code`, a `detail` and a `remedy`. Every answer carries `x-request-id`."
     ),
     components(schemas(
-        AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
-        DeadLetterEntry, Deployed, EventBody, EventKind, JournalView, Live, LogEntry, MailEntry,
+        AccessEntry, AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
+        DeadLetterEntry, Deployed, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
+        LogEntry, MailEntry,
         NewToken, Offer, Problem, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
-        Page<TokenEntry>,
+        Page<TokenEntry>, Page<GrantEntry>, Page<AccessEntry>,
     ))
 )]
 struct Components;

@@ -238,6 +238,34 @@ pub const ROUTES: &[Route] = &[
         ..AGENTS
     },
     Route {
+        id: RouteId::AgentGrants,
+        path: "/api/v1/agents/{id}/grants",
+        summary: "What the agent is granted, rule by rule.",
+        params: &[AGENT],
+        answers: &[(200, Answer::Json("Page_GrantEntry"))],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::ChangeGrants,
+        method: Post,
+        path: "/api/v1/agents/{id}/grants",
+        scope: Some(Scope::Admin),
+        summary: "Grants an agent rules and takes others back; its next access sees it.",
+        params: &[AGENT],
+        body: Body::Json("GrantChange"),
+        answers: &[(200, Answer::Json("Page_GrantEntry"))],
+        errors: &[E::NotFound, E::InvalidConfig, E::InvalidLimit, E::DiskFull],
+        ..AGENTS
+    },
+    Route {
+        id: RouteId::AgentActs,
+        path: "/api/v1/agents/{id}/acts",
+        summary: "The accesses of the agent's unfinished turn: their intents and outcomes.",
+        params: &[AGENT],
+        answers: &[(200, Answer::Json("Page_AccessEntry"))],
+        ..AGENTS
+    },
+    Route {
         id: RouteId::SendMessage,
         method: Post,
         path: "/api/v1/messages",

@@ -78,12 +78,17 @@ pub(crate) fn limits() -> Made {
 }
 
 pub(crate) fn grants() -> Made {
-    let pattern = ObjectBuilder::new()
-        .property("to", ArrayBuilder::new().items(text()))
-        .property("reason", text())
-        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
-    ObjectBuilder::new()
-        .property(Permission::MessageSend.as_str(), pattern)
+    let pattern = || {
+        ObjectBuilder::new()
+            .property("to", ArrayBuilder::new().items(text()))
+            .property("reason", text())
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+    };
+    let performed = Permission::ALL.iter().filter(|p| p.is_performed());
+    performed
+        .fold(ObjectBuilder::new(), |object, permission| {
+            object.property(permission.as_str(), pattern())
+        })
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .into()
 }

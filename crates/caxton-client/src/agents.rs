@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use caxton_api::{
-    AgentDetail, AgentFault, AgentSummary, CapabilityEntry, LogEntry, MailEntry, Offer, Page,
-    Registration, StateKeyEntry, StopRequest,
+    AccessEntry, AgentDetail, AgentFault, AgentSummary, CapabilityEntry, GrantChange, GrantEntry,
+    LogEntry, MailEntry, Offer, Page, Registration, StateKeyEntry, StopRequest,
 };
 use reqwest::Method;
 
@@ -87,6 +87,31 @@ impl CaxtonClient {
     pub async fn deregister_agent(&self, agent: &str) -> Result<(), ClientError> {
         let url = self.api(&["agents", agent, "capabilities"], &[]);
         self.done(self.request(Method::DELETE, url)).await
+    }
+
+    /// What an agent is granted.
+    pub async fn agent_grants(&self, agent: &str) -> Result<Vec<GrantEntry>, ClientError> {
+        let url = self.api(&["agents", agent, "grants"], &[]);
+        let page: Page<GrantEntry> = self.json(self.request(Method::GET, url)).await?;
+        Ok(page.items)
+    }
+
+    /// Grants an agent rules and takes others back; answers all that it is granted then.
+    pub async fn change_grants(
+        &self,
+        agent: &str,
+        change: &GrantChange,
+    ) -> Result<Vec<GrantEntry>, ClientError> {
+        let url = self.api(&["agents", agent, "grants"], &[]);
+        let page: Page<GrantEntry> = self.json(self.post(url, change)).await?;
+        Ok(page.items)
+    }
+
+    /// The recorded accesses of an agent's unfinished turn.
+    pub async fn agent_acts(&self, agent: &str) -> Result<Vec<AccessEntry>, ClientError> {
+        let url = self.api(&["agents", agent, "acts"], &[]);
+        let page: Page<AccessEntry> = self.json(self.request(Method::GET, url)).await?;
+        Ok(page.items)
     }
 
     /// An agent's first log lines behind the one with the id `after`, at most `limit`; `None`: its

@@ -7,7 +7,7 @@ use std::{
 };
 
 use caxton_engine::{Call, Engine, EngineOptions, bare::silent_host, forbid_executable_memory};
-use caxton_model::{EngineKind, EngineProfile, Grants, Kind, Limits};
+use caxton_model::{EngineKind, EngineProfile, Kind, Limits, Permissions};
 
 const AGENT: &str = r#"(module (memory (export "memory") 1)
     (func (export "handle_message") (param i32 i32) (result i32) (local.get 1)))"#;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(options(EngineKind::Pulley))?;
     let module = caxton_package::verify(wat::parse_str(AGENT)?, 1 << 20)?;
     let compiled = engine.compile(&module, EngineProfile::Hardened, Kind::Agent)?;
-    let linked = engine.link(&compiled, &Grants::default())?;
+    let linked = engine.link(&compiled, &Permissions::new())?;
     let started = run(linked.instantiate(&Limits::for_kind(Kind::Agent), silent_host()));
     let done = run(started
         .result?

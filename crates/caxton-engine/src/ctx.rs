@@ -131,6 +131,8 @@ pub(crate) struct Ctx {
     pub(crate) deterministic: bool,
     pub(crate) clock: GuestClock,
     pub(crate) response: Option<Vec<u8>>,
+    /// What came of the turn's last access.
+    pub(crate) reply: Arc<[u8]>,
     pub(crate) wasi: Option<Box<WasiState>>,
     pub(crate) profiler: Option<Box<GuestProfiler>>,
 }
@@ -155,6 +157,7 @@ impl Ctx {
             deterministic: false,
             clock: GuestClock::default(),
             response: None,
+            reply: Arc::default(),
             wasi: None,
             profiler: None,
         }
@@ -169,6 +172,9 @@ impl Ctx {
         self.stream_bytes = 0;
         self.clock.begin_turn();
         self.response = None;
+        if !self.reply.is_empty() {
+            self.reply = Arc::default();
+        }
         self.starting = false;
     }
     /// Whether the guest is a WASI command, whose standard output is its result.

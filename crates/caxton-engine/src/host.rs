@@ -1,13 +1,25 @@
 //! What a guest's host functions reach: implemented by the node (and by tests), called by the engine.
 
-use std::{any::Any, future::Future, pin::Pin};
+use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use caxton_model::{HostCode, Micros, Timestamp};
+use caxton_model::{Fault, HostCode, Micros, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A value on its way from the disk.
 pub type Fetch = Pin<Box<dyn Future<Output = Result<Option<Bytes>, HostCode>> + Send>>;
+
+/// What comes of an access: the recorded form, `caxton_model::split_outcome` takes it apart.
+pub type AccessOutcome = Pin<Box<dyn Future<Output = Arc<[u8]>> + Send>>;
+
+/// Why an access was not performed.
+#[derive(Debug)]
+pub enum AccessRefused {
+    /// The guest gets this number.
+    Code(HostCode),
+    /// The turn ends with this fault.
+    Fault(Fault),
+}
 
 /// How loud a guest's line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,6 +124,13 @@ pub trait HostCalls: Send {
     fn config_get(&mut self, key: &str) -> Option<String>;
     /// A guest's metric.
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode>;
+    /// Asks for an HTTP request, as JSON; the guest is suspended until it has an outcome, which then
+    /// goes to [`HostCalls::accessed`].
+    fn http_request(&mut self, _json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        Err(AccessRefused::Code(HostCode::Unavailable))
+    }
+    /// Takes note of what the guest is given for its access.
+    fn accessed(&mut self, _outcome: &[u8]) {}
     /// A part of what a WASI command writes to standard output, as it writes it. The call's result
     /// holds all of it as well.
     fn output(&mut self, _part: &[u8]) {}

@@ -2,12 +2,14 @@
 //!
 //! Each answers a number of the one table of codes; a pointer outside memory is a fault instead.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use caxton_model::{ErrorCode, Fault, HostCode, LimitName, Micros};
+use caxton_model::{ErrorCode, Fault, HostCode, LimitName, Micros, split_outcome};
 use wasmtime::Caller;
 
 use crate::{
-    LogLevel, MetricKind,
+    AccessRefused, LogLevel, MetricKind,
     ctx::{Ctx, Stop, limit_fault},
     guest_memory::{assembly_script_text, copy_out, span, view},
 };
@@ -17,6 +19,9 @@ type Answer = Result<i32, Stop>;
 
 /// One log line. Unit: bytes.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 8 << 10;
+/// A request to the outside, as JSON: the longest body that a request may have, in base64, and what
+/// stands around it. Unit: bytes.
+const HTTP_REQUEST_BYTES_MAX: usize = 14 << 20;
 /// A metric's name. Unit: bytes.
 const METRIC_NAME_BYTES_MAX: usize = 128;
 /// Characters of an AssemblyScript `abort` message that are kept.
@@ -301,6 +306,41 @@ pub(crate) fn config_get(
     match ctx.host.config_get(key) {
         Some(value) => copy_out(bytes, into, value.as_bytes()),
         None => Ok(HostCode::NotFound.as_i32()),
+    }
+}
+
+/// Suspends the guest until the request has an outcome; [`read_response`] gives what came back.
+pub(crate) async fn http_request(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let json = span(ptr, len).of(bytes)?;
+    if json.len() > HTTP_REQUEST_BYTES_MAX {
+        return Ok(HostCode::TooLarge.as_i32());
+    }
+    ctx.reply = Arc::default();
+    let outcome = match ctx.host.http_request(json) {
+        Ok(outcome) => outcome,
+        Err(AccessRefused::Code(code)) => return Ok(code.as_i32()),
+        Err(AccessRefused::Fault(fault)) => return Err(Stop(Box::new(fault))),
+    };
+    let (meter, wall) = (ctx.meter.clone(), ctx.bounds.wall_nanos);
+    let Some(outcome) = meter.wait(wall, outcome).await else {
+        return Err(wall_is_over(wall));
+    };
+    let ctx = c.data_mut();
+    ctx.host.accessed(&outcome);
+    let (code, _) = split_outcome(&outcome);
+    ctx.reply = outcome;
+    Ok(code)
+}
+
+/// What came back for the last request of this turn.
+pub(crate) fn read_response(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let into = span(ptr, len);
+    into.within(bytes.len())?;
+    match split_outcome(&ctx.reply) {
+        (0, reply) => copy_out(bytes, into, reply),
+        _ => Ok(HostCode::NotFound.as_i32()),
     }
 }
 

@@ -110,6 +110,10 @@ fn state_and_time(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Re
         "config_get" => {
             one!(linker, import, config_get(k: i32, klen: i32, ptr: i32, len: i32) -> i32)
         }
+        "http_request" | "host_network_request" => {
+            suspending!(linker, import, http_request(ptr: i32, len: i32))
+        }
+        "read_response" => one!(linker, import, read_response(ptr: i32, len: i32) -> i32),
         "set_timer" => both!(linker, import, set_timer(delay_micros: i64)),
         "cancel_timer" => both!(linker, import, cancel_timer(id: i32)),
         "current_timestamp" => one!(linker, import, current_timestamp() -> i64),

@@ -51,7 +51,7 @@ pub use cache::{Cache, CacheEntry, CacheError, CacheStats, cached_modules, clear
 pub use caxton_package::{FreedBy, ProcessorInfo};
 pub use compile::{CompileError, Compiled};
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use host::{Fetch, HostCalls, LogLevel, MetricKind};
+pub use host::{AccessOutcome, AccessRefused, Fetch, HostCalls, LogLevel, MetricKind};
 pub use instance::{Call, CallDone, Instance, Returned, Started};
 pub use link::{LinkError, Linked};
 pub use log_rate::{LogRate, LogVerdict};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use caxton_model::{ErrorCode, Grants, ImportClass, Permission};
+use caxton_model::{ErrorCode, ImportClass, Permission, Permissions};
 use caxton_package::{Form, ModuleReport};
 use wasmtime::{InstancePre, Linker};
 
@@ -81,9 +81,9 @@ impl LinkError {
 impl Engine {
     /// Meets a module's imports: baseline and plumbing always, rights never more than granted.
     ///
-    /// `_grants` opens no import yet: what it holds (`message:send`) bounds receivers, which the
-    /// host's side judges. Cost: a few microseconds an import.
-    pub fn link(&self, compiled: &Compiled, _grants: &Grants) -> Result<Linked, LinkError> {
+    /// An import that can only serve a right is opened by its permission; what of the right a call may
+    /// use is judged when it is used. Cost: a few microseconds an import.
+    pub fn link(&self, compiled: &Compiled, granted: &Permissions) -> Result<Linked, LinkError> {
         let runtime = |error: wasmtime::Error| LinkError::Runtime {
             reason: format!("{error:#}"),
         };
@@ -95,7 +95,9 @@ impl Engine {
             if !seen.insert((&import.module, &import.name)) {
                 continue;
             }
-            if let Some(ImportClass::Right(permission)) = import.class {
+            if let Some(ImportClass::Right(permission)) = import.class
+                && !permission.is_opened_by(granted)
+            {
                 let import = format!("{}.{}", import.module, import.name);
                 return Err(LinkError::PermissionRequired { import, permission });
             }

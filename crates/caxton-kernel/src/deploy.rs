@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentSpec, AgentState, AgentStatus, ErrorClass, ErrorCode, Fault, InputRef, LimitName, Record,
-    StartReason, TurnResult,
+    AgentSpec, AgentState, AgentStatus, ErrorClass, ErrorCode, Fault, GrantedRules, InputRef,
+    LimitName, Record, StartReason, TurnResult,
 };
 
 use crate::{
@@ -17,10 +17,11 @@ use crate::{
 pub(crate) struct Deploying {
     ticket: Ticket,
     spec: Arc<AgentSpec>,
+    granted: GrantedRules,
 }
 
 impl Kernel {
-    pub(crate) fn deploy(&mut self, ticket: Ticket, spec: Arc<AgentSpec>) {
+    pub(crate) fn deploy(&mut self, ticket: Ticket, spec: Arc<AgentSpec>, granted: GrantedRules) {
         let id = spec.id;
         let known = self.state.agents.contains_key(&id) || self.deploying.contains_key(&id);
         let holder = self.directory.holder(&spec.name);
@@ -51,6 +52,9 @@ impl Kernel {
             turn: 1,
             seed: self.options.seed,
             bucket: Bucket::full(spec.limits.get(LimitName::MessagesPerSecond), self.now),
+            recorded: None,
+            granted: Some(&granted),
+            journal: self.options.journal,
         });
         self.effects.push(Effect::Run(Box::new(RunTurn {
             agent: id,
@@ -58,7 +62,12 @@ impl Kernel {
             input,
             ctx: Box::new(ctx),
         })));
-        self.deploying.insert(id, Deploying { ticket, spec });
+        let deploying = Deploying {
+            ticket,
+            spec,
+            granted,
+        };
+        self.deploying.insert(id, deploying);
     }
 
     /// The first init has ended: the agent is entered with all of it, or not at all.
@@ -67,7 +76,12 @@ impl Kernel {
         if end.turn != 1 {
             return;
         }
-        let Some(Deploying { ticket, spec }) = self.deploying.remove(&id) else {
+        let Some(Deploying {
+            ticket,
+            spec,
+            granted,
+        }) = self.deploying.remove(&id)
+        else {
             return;
         };
         if let Some(fault) = init_fault(&end) {
@@ -98,6 +112,10 @@ impl Kernel {
         );
         self.list(id);
         self.keep_metrics(id, end.effects.metric_bytes);
+        if !granted.is_empty() {
+            let (agent, rules) = (id, granted);
+            self.commit(Record::GrantsChanged { agent, rules }, true);
+        }
         let durable = self.is_durable(id);
         let reason = StartReason::Deploy;
         self.commit(Record::InstanceStarted { agent: id, reason }, durable);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentId, AgentStatus, Delivery, Entry, ErrorCode, Fault, Message, MessageKey, Pending,
-    StartReason, Timestamp,
+    AgentId, AgentStatus, Delivery, Entry, ErrorCode, Fault, GrantedRules, InputRef, Message,
+    MessageKey, Pending, StartReason, Timestamp,
 };
 
 use crate::{Ticket, TurnCtx};
@@ -17,6 +17,34 @@ pub enum Effect {
     Journal(Arc<Entry>),
     /// Run a turn; [`crate::Event::TurnEnded`] answers.
     Run(Box<RunTurn>),
+    /// An agent is granted something else from now on: its gate must know before its next access.
+    GrantsChanged {
+        /// Which agent.
+        agent: AgentId,
+        /// All that it is granted.
+        granted: GrantedRules,
+    },
+    /// Perform the access that a turn asks for, once everything before this is durable;
+    /// [`crate::Event::AccessEnded`] answers.
+    Perform {
+        /// Whose turn asks.
+        agent: AgentId,
+        /// Which turn.
+        turn: u64,
+        /// Which access of it, from 0.
+        number: u32,
+        /// By this the other side recognises a repetition.
+        key: String,
+    },
+    /// Give a turn what its access came to, and let it go on.
+    Resume {
+        /// Whose turn.
+        agent: AgentId,
+        /// Which turn.
+        turn: u64,
+        /// What the guest is given.
+        outcome: Arc<[u8]>,
+    },
     /// End the turn that runs, now: drop the call and the instance. No `TurnEnded` follows.
     Cancel {
         /// Whose.
@@ -98,6 +126,20 @@ pub enum TurnInput {
     },
     /// `agent_shutdown`.
     Shutdown,
+}
+
+impl TurnInput {
+    /// How the input is named in records.
+    #[must_use]
+    pub fn reference(&self) -> InputRef {
+        match self {
+            Self::Init(reason) => InputRef::Init(*reason),
+            Self::Message(mail) => InputRef::Message(mail.key),
+            Self::Timer { id, due } => InputRef::Timer { id: *id, due: *due },
+            Self::Migrate { from } => InputRef::Migrate(from.clone()),
+            Self::Shutdown => InputRef::Shutdown,
+        }
+    }
 }
 
 /// How a request was carried out.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use caxton_model::{
-    AgentId, AgentSpec, Capabilities, Delivery, Digest, Fault, Fields, MessageKey, Micros,
-    Namespace,
+    AgentId, AgentSpec, Capabilities, Delivery, Digest, Fault, Fields, GrantedRule, GrantedRules,
+    MessageKey, Micros, Namespace,
 };
 
-use crate::TurnEffects;
+use crate::{AccessAsked, TurnEffects};
 
 /// Names one request of the node's, so that its answer finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,19 @@ pub enum Event {
         ticket: Ticket,
         /// What.
         spec: Arc<AgentSpec>,
+        /// What it is granted.
+        granted: GrantedRules,
+    },
+    /// What an agent is granted is to change.
+    ChangeGrants {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which agent.
+        agent: AgentId,
+        /// Rules that are granted; one with the same text is replaced.
+        grant: Vec<GrantedRule>,
+        /// Texts of rules that are taken back.
+        revoke: Vec<String>,
     },
     /// An agent is to run another version, already compiled.
     Update {
@@ -102,6 +115,19 @@ pub enum Event {
     Delivered(Vec<Delivery>),
     /// A turn has ended.
     TurnEnded(Box<TurnEnd>),
+    /// A turn asks for something that cannot be taken back.
+    AccessAsked(Box<AccessAsked>),
+    /// What was asked for has been performed; [`crate::Effect::Resume`] answers.
+    AccessEnded {
+        /// Whose turn asked.
+        agent: AgentId,
+        /// Which turn.
+        turn: u64,
+        /// Which access of it, from 0.
+        number: u32,
+        /// What the guest is given.
+        outcome: Arc<[u8]>,
+    },
     /// Dead letters are to be sent again or deleted.
     TakeDeadLetters {
         /// Who waits.

@@ -133,7 +133,17 @@ impl Kernel {
     fn decide(&mut self, event: Event) {
         match event {
             Event::Tick => self.ring_alarms(),
-            Event::Deploy { ticket, spec } => self.deploy(ticket, spec),
+            Event::Deploy {
+                ticket,
+                spec,
+                granted,
+            } => self.deploy(ticket, spec, granted),
+            Event::ChangeGrants {
+                ticket,
+                agent,
+                grant,
+                revoke,
+            } => self.change_grants(ticket, agent, grant, &revoke),
             Event::Update { ticket, spec } => self.update(ticket, spec),
             Event::Rollback { ticket, agent } => self.rollback(ticket, agent),
             Event::Stop {
@@ -154,6 +164,13 @@ impl Kernel {
             Event::PostAndWait { ticket, post, wait } => self.post(ticket, post, Some(wait)),
             Event::Delivered(deliveries) => self.receive(deliveries),
             Event::TurnEnded(end) => self.turn_ended(*end),
+            Event::AccessAsked(asked) => self.access_asked(*asked),
+            Event::AccessEnded {
+                agent,
+                turn,
+                number,
+                outcome,
+            } => self.access_ended(agent, turn, number, outcome),
             Event::TakeDeadLetters {
                 ticket,
                 keys,

@@ -4,6 +4,7 @@
 //! the time and answers with [`Effect`]s in the order in which they must be performed.
 //! What a guest asks during a turn is answered by its [`TurnCtx`], which comes back with the turn.
 
+mod access;
 mod alarm;
 mod awaited;
 pub mod border;
@@ -18,6 +19,7 @@ mod deploy;
 mod directory;
 mod effect;
 mod event;
+mod grants;
 mod host_bytes;
 mod host_message;
 mod kernel;
@@ -42,6 +44,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use access::{AccessAsked, NextAccess};
 pub use border::{Verb, Verdict, decide};
 pub use bounds::{TooLong, check_descriptor};
 pub use directory::{Directory, Gauge, Listing, shard_of_client};

@@ -14,6 +14,8 @@ use crate::{Gauge, Ticket, breaker::Breakers, bucket::Bucket};
 pub(crate) struct Running {
     pub(crate) turn: u64,
     pub(crate) input: InputRef,
+    /// The seed of its random numbers.
+    pub(crate) seed: u64,
     /// The message, where the input is one.
     pub(crate) mail: Option<Pending>,
 }

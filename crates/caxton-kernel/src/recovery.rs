@@ -101,6 +101,12 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
             if let Some(from) = state.migrating.get(id) {
                 part.migrating.insert(*id, Arc::clone(from));
             }
+            if let Some(granted) = state.granted.get(id) {
+                part.granted.insert(*id, Arc::clone(granted));
+            }
+            if let Some(accesses) = state.accesses.get(id) {
+                part.accesses.insert(*id, accesses.clone());
+            }
         }
     }
     for (name, client) in state.clients {

@@ -92,6 +92,9 @@ impl Kernel {
     /// The oldest timer that is due, or the oldest message; by turns where both wait.
     fn next_input(&self, id: AgentId, timers: bool) -> Option<TurnInput> {
         let (agent, live) = (self.state.agents.get(&id)?, self.live.get(&id)?);
+        if let Some(input) = self.interrupted_input(id) {
+            return Some(input);
+        }
         let mail = agent.mailbox.front();
         let timer_is_due = timers && live.timer_due.is_some_and(|due| due <= self.now);
         if timer_is_due && !(live.timer_last && mail.is_some()) {
@@ -170,12 +173,16 @@ impl Kernel {
             turn,
             seed: self.options.seed,
             bucket: live.bucket,
+            recorded: self.state.accesses.get(&id),
+            granted: self.state.granted.get(&id),
+            journal: self.options.journal,
         });
         let (reference, mail) = reference(&input);
         live.timer_last = matches!(reference, InputRef::Timer { .. });
         live.running = Some(Running {
             turn,
             input: reference,
+            seed: ctx.seed(),
             mail,
         });
         self.effects.push(Effect::Run(Box::new(RunTurn {
@@ -205,11 +212,9 @@ impl Kernel {
 }
 
 fn reference(input: &TurnInput) -> (InputRef, Option<Pending>) {
-    match input {
-        TurnInput::Init(reason) => (InputRef::Init(*reason), None),
-        TurnInput::Message(mail) => (InputRef::Message(mail.key), Some(mail.clone())),
-        TurnInput::Timer { id, due } => (InputRef::Timer { id: *id, due: *due }, None),
-        TurnInput::Migrate { from } => (InputRef::Migrate(from.clone()), None),
-        TurnInput::Shutdown => (InputRef::Shutdown, None),
-    }
+    let mail = match input {
+        TurnInput::Message(mail) => Some(mail.clone()),
+        _ => None,
+    };
+    (input.reference(), mail)
 }

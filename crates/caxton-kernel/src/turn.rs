@@ -6,12 +6,14 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, Capabilities, Destination, Fields, HostCode, Ledger, LimitName,
-    Message, MessageError, Micros, Receiver, Sent, Subscription, TimerSet, Timestamp, stable_hash,
+    AgentId, AgentSpec, AgentState, Capabilities, Destination, Durability, Fields, GrantedRules,
+    HostCode, Ledger, LimitName, Message, MessageError, Micros, Receiver, Sent, Subscription,
+    TimerSet, Timestamp, TurnAccesses, stable_hash,
 };
 
 use crate::{
     Directory, TooLong, TurnEffects, TurnInput,
+    access::Replay,
     border::By,
     broadcast,
     bucket::Bucket,
@@ -50,6 +52,13 @@ pub struct TurnCtx {
     pub(crate) work: Work,
     /// What is kept for the agent that it alone can take back.
     pub(crate) fixed: Fixed,
+    granted: Option<GrantedRules>,
+    /// The number of the turn.
+    pub(crate) turn: u64,
+    /// What was recorded of the turn before a crash.
+    pub(crate) replay: Replay,
+    /// Whether the journal keeps what the turn asks of the outside.
+    pub(crate) records_accesses: bool,
     effects: TurnEffects,
 }
 
@@ -64,13 +73,22 @@ pub(crate) struct TurnStart<'a> {
     pub(crate) turn: u64,
     pub(crate) seed: u64,
     pub(crate) bucket: Bucket,
+    /// What the agent's interrupted turn had recorded; it counts only where this is that turn.
+    pub(crate) recorded: Option<&'a TurnAccesses>,
+    /// What the agent is granted.
+    pub(crate) granted: Option<&'a GrantedRules>,
+    /// Whether there is a journal.
+    pub(crate) journal: bool,
 }
 
 impl TurnCtx {
     pub(crate) fn new(start: &TurnStart<'_>) -> Self {
         let by_init = matches!(start.input, TurnInput::Init(_));
         let ids = [start.spec.id.0, start.turn, start.seed].map(u64::to_le_bytes);
-        let seed = stable_hash(ids.as_flattened());
+        let recorded = start
+            .recorded
+            .filter(|recorded| recorded.input == start.input.reference());
+        let seed = recorded.map_or_else(|| stable_hash(ids.as_flattened()), |r| r.seed);
         let input = match start.input {
             TurnInput::Message(mail) => Some(mail.message.clone()),
             _ => None,
@@ -110,6 +128,12 @@ impl TurnCtx {
             on_its_way: BTreeMap::new(),
             work: Work::default(),
             fixed: Fixed::of(start.ledger, start.state, by_init),
+            granted: start.granted.cloned(),
+            turn: start.turn,
+            records_accesses: start.journal
+                && start.spec.durability == Durability::Durable
+                && matches!(start.input, TurnInput::Message(_) | TurnInput::Timer { .. }),
+            replay: Replay::of(recorded),
             effects: TurnEffects {
                 seed,
                 message_tokens: start.bucket.tokens,
@@ -127,6 +151,11 @@ impl TurnCtx {
     #[must_use]
     pub const fn spec(&self) -> &Arc<AgentSpec> {
         &self.spec
+    }
+    /// What the agent was granted when the turn began, if it was anything.
+    #[must_use]
+    pub const fn granted(&self) -> Option<&GrantedRules> {
+        self.granted.as_ref()
     }
     fn limit(&self, name: LimitName) -> u64 {
         self.spec.limits.get(name)
@@ -391,11 +420,22 @@ impl TurnCtx {
         z ^= z >> 31;
         u32::try_from(z >> 32).unwrap_or(0)
     }
-    /// Notes what the guest read from the clock.
-    pub fn note_clock(&mut self, at: Timestamp) {
+    /// What the guest reads from a clock that shows this: in a turn that runs again after a crash, what
+    /// it read the first time.
+    pub fn read_clock(&mut self, at: Timestamp) -> Timestamp {
+        let at = self.replay.clock_read().unwrap_or(at);
         if self.effects.clock_reads.len() < CLOCK_READS_MAX {
             self.effects.clock_reads.push(at);
         }
+        at
+    }
+    /// The readings of the clock from the one with this number on.
+    pub(crate) fn clock_reads_from(&self, number: usize) -> &[Timestamp] {
+        self.effects.clock_reads.get(number..).unwrap_or_default()
+    }
+    /// The seed of the turn's random numbers.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.effects.seed
     }
     /// Counts what the node looked at for a call: an entry, and texts of so many bytes.
     pub fn visit(&self, bytes: usize) {

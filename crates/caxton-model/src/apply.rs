@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::{
     AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination,
-    DfSubscription, Durability, Entry, Message, MessageKey, OpenRequest, Part, Pending, PostSeen,
-    REPLY_BY_MAX, RawJson, Record, Sent, State, Timestamp,
+    DfSubscription, Durability, Entry, GrantedRules, InputRef, Message, MessageKey, OpenRequest,
+    Part, Pending, PostSeen, REPLY_BY_MAX, RawJson, Record, Sent, State, Timestamp,
     charges::agent_bytes,
     destination_text,
     message::SHARED_CONTENT_BYTES,
@@ -124,7 +124,10 @@ impl State {
                     });
                 }
             }
-            Record::Refused { agent, key, .. } => self.take_mail(*agent, *key),
+            Record::Refused { agent, key, .. } => {
+                self.end_accesses(*agent, &InputRef::Message(*key));
+                self.take_mail(*agent, *key);
+            }
             Record::DeadLettersTaken { keys, .. } => {
                 for key in keys {
                     self.drop_letter(*key);
@@ -153,6 +156,13 @@ impl State {
                 self.set_subscriptions(subscribed, cancelled);
             }
             Record::HostSent { .. } => {}
+            Record::GrantsChanged { agent, rules } => self.set_granted(*agent, rules),
+            Record::Intent(intent) => self.apply_intent(entry.at, intent),
+            Record::Outcome {
+                agent,
+                number,
+                outcome,
+            } => self.apply_outcome(*agent, *number, outcome),
         }
         self.apply_sent(entry, journalled, &mut deliveries);
         deliveries
@@ -207,6 +217,10 @@ impl State {
         self.ledger.agent_changed(own, agent_bytes(&agent), 0);
         self.ledger.set_metrics(own, 0);
         self.migrated(id);
+        self.forget_accesses(id);
+        if self.granted.contains_key(&id) {
+            self.set_granted(id, &GrantedRules::default());
+        }
         if agent.spec.durability == Durability::Durable {
             for mail in agent.mailbox {
                 self.hold(id, mail);

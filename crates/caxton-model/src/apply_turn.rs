@@ -15,9 +15,11 @@ pub const ENDED_ITSELF: &str = "it ended itself";
 impl State {
     pub(crate) fn apply_turn(&mut self, at: Timestamp, turn: &TurnRecord) {
         self.touch(Part::Agent(turn.agent));
+        self.end_accesses(turn.agent, &turn.input);
         if matches!(turn.input, InputRef::Migrate(_)) && turn.result.has_effects() {
             self.migrated(turn.agent);
         }
+        let interrupted = self.interrupted_timer(turn.agent);
         let Some(agent) = self.agents.get_mut(&turn.agent) else {
             return;
         };
@@ -49,7 +51,7 @@ impl State {
             .iter()
             .map(|sent| sent.to.len() as u64)
             .sum::<u64>();
-        apply_timers(agent, turn, by_init);
+        apply_timers(agent, turn, by_init, interrupted);
         let registers = by_init
             || turn.capabilities.is_some()
             || !(turn.subscribed.is_empty() && turn.unsubscribed.is_empty());
@@ -62,9 +64,18 @@ impl State {
     }
 }
 
-fn apply_timers(agent: &mut AgentState, turn: &TurnRecord, by_init: bool) {
+/// A timer whose turn was interrupted rings again, also where the init that follows replaces it.
+fn apply_timers(
+    agent: &mut AgentState,
+    turn: &TurnRecord,
+    by_init: bool,
+    interrupted: Option<i32>,
+) {
     if by_init {
-        agent.timers.retain(|_, timer| !timer.by_init);
+        let rings_again = |id: &i32| interrupted == Some(*id);
+        agent
+            .timers
+            .retain(|id, timer| !timer.by_init || rings_again(id));
     }
     for id in &turn.timers_cancelled {
         agent.timers.remove(id);

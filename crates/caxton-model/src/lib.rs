@@ -2,6 +2,7 @@
 //!
 //! Shared by host and guests; builds for wasm32; knows no engine, no runtime, no disk.
 
+mod access;
 mod apply;
 mod apply_turn;
 mod asked;
@@ -15,6 +16,7 @@ mod conversations;
 mod digest;
 mod error_code;
 mod fault;
+mod granted;
 mod json_text;
 mod ledger;
 mod limits;
@@ -36,6 +38,10 @@ mod suggest;
 mod time;
 mod units;
 
+pub use access::{
+    ACCESSES_OF_TURN_MAX, OUTCOME_BYTES_OF_TURN_MAX, RecordedAccess, TurnAccesses, join_outcome,
+    split_outcome,
+};
 pub use apply_turn::ENDED_ITSELF;
 pub use asked::{Asked, RequestName};
 pub use audit::{
@@ -51,18 +57,19 @@ pub use code::HostCode;
 pub use digest::{Digest, DigestError};
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fault::{Fault, Frame};
+pub use granted::{GrantedRule, GrantedRules, permissions_of};
 pub use json_text::{JSON_DEPTH_MAX, json_depth_exceeds};
 pub use ledger::{Account, Ledger};
 pub use limits::{AskedLimits, Kind, LimitName, Limits, LimitsError, UNLIMITED};
 pub use message::{Fields, FipaMessage, Message, MessageError, Receiver};
 pub use name::{AgentId, AgentName, NameError, Namespace, RESERVED_NAMES, is_reserved_name};
 pub use performative::{Performative, UnknownPerformative};
-pub use permission::{Grants, ImportClass, Permission, PermissionError, glob};
+pub use permission::{Grants, ImportClass, Permission, PermissionError, Permissions, glob};
 pub use profile::{EngineKind, EngineProfile};
 pub use raw_json::RawJson;
 pub use record::{
-    Destination, DfSubscription, Entry, Filter, InputRef, MessageKey, Record, Sent, StartReason,
-    StateWrite, Subscription, TimerSet, TurnRecord, TurnResult,
+    Destination, DfSubscription, Entry, Filter, InputRef, Intent, MessageKey, Record, Sent,
+    StartReason, StateWrite, Subscription, TimerSet, TurnRecord, TurnResult,
 };
 pub use spec::{
     AgentSpec, AgentStatus, Durability, Restart, Strategy, Supervision, SupervisionGroup,

@@ -59,6 +59,30 @@ permissions! {
     RandomSecure = "random:secure",
 }
 
+impl Permission {
+    /// Whether this version performs what the permission allows, so that granting it means something.
+    #[must_use]
+    pub const fn is_performed(self) -> bool {
+        matches!(self, Self::MessageSend | Self::HttpRead | Self::HttpWrite)
+    }
+}
+
+/// The permissions that a guest was granted anything with.
+pub type Permissions = std::collections::BTreeSet<Permission>;
+
+impl Permission {
+    /// Whether an import that serves this right is opened by what was granted.
+    #[must_use]
+    pub fn is_opened_by(self, granted: &Permissions) -> bool {
+        match self {
+            Self::HttpRead | Self::HttpWrite => {
+                granted.contains(&Self::HttpRead) || granted.contains(&Self::HttpWrite)
+            }
+            other => granted.contains(&other),
+        }
+    }
+}
+
 /// A word that is no permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no permission{}", .nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]

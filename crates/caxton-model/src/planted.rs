@@ -25,6 +25,14 @@ pub enum Planted {
     LoseDeadLetter,
     /// A mailbox takes more than its limit.
     WidenQueue,
+    /// An access is performed before its intent is durable.
+    PerformEarly,
+    /// What an access came to is not recorded.
+    DropOutcome,
+    /// What an access came to is recorded as that of another one.
+    WrongAccess,
+    /// Two accesses of one turn have the same idempotency key.
+    SameAccessKey,
     /// One limit does not bind.
     WithoutLimit(LimitName),
 }
@@ -50,6 +58,10 @@ mod chosen {
             Planted::ReuseFaultedInstance => 6,
             Planted::LoseDeadLetter => 7,
             Planted::WidenQueue => 8,
+            Planted::PerformEarly => 9,
+            Planted::DropOutcome => 10,
+            Planted::WrongAccess => 11,
+            Planted::SameAccessKey => 12,
             Planted::WithoutLimit(name) => {
                 let at = LimitName::ALL.iter().position(|known| *known == name);
                 LIMITS + u32::try_from(at.unwrap_or(0)).unwrap_or(0)

@@ -7,8 +7,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentSpec, AgentStatus, Capabilities, ErrorCode, Fault, Message, Performative,
-    RawJson, Timestamp,
+    AgentId, AgentSpec, AgentStatus, Capabilities, Digest, ErrorCode, Fault, GrantedRules, Message,
+    Performative, RawJson, Timestamp,
 };
 
 /// Names one delivery of one message for ever: the shard that recorded the sending, the number of
@@ -160,6 +160,46 @@ pub enum Record {
         /// Its answers.
         sent: Vec<Sent>,
     },
+    /// What an agent is granted has changed.
+    GrantsChanged {
+        /// Which agent.
+        agent: AgentId,
+        /// All that it is granted from now on.
+        rules: GrantedRules,
+    },
+    /// A turn asks for something that cannot be taken back. It is performed once this is durable.
+    Intent(Box<Intent>),
+    /// What an intent came to.
+    Outcome {
+        /// Whose turn asked.
+        agent: AgentId,
+        /// The number of the access within the turn, from 0.
+        number: u32,
+        /// What the guest is given.
+        #[serde(with = "crate::bytes")]
+        outcome: Arc<[u8]>,
+    },
+}
+
+/// An access that a turn asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Whose turn asks.
+    pub agent: AgentId,
+    /// The number of the turn.
+    pub turn: u64,
+    /// The input of the turn.
+    pub input: InputRef,
+    /// The seed of the turn's random numbers.
+    pub seed: u64,
+    /// The readings of the clock since the turn's last intent, in order.
+    pub clock_reads: Vec<Timestamp>,
+    /// The number of the access within the turn, from 0.
+    pub number: u32,
+    /// The digest of the whole request.
+    pub digest: Digest,
+    /// What people may see of it: never a secret, never a body.
+    pub shown: Arc<str>,
 }
 
 /// A message and everywhere it goes.
@@ -379,7 +419,10 @@ impl Record {
             | Self::StatusChanged { .. }
             | Self::InstanceStarted { .. }
             | Self::Accepted { .. }
-            | Self::RepliesDropped { .. } => &[],
+            | Self::RepliesDropped { .. }
+            | Self::GrantsChanged { .. }
+            | Self::Intent(_)
+            | Self::Outcome { .. } => &[],
         }
     }
     /// The record's kind, for people.
@@ -400,6 +443,9 @@ impl Record {
             Self::DeadLettersTaken { .. } => "dead-letters-taken",
             Self::RepliesDropped { .. } => "replies-dropped",
             Self::Directory { .. } => "directory",
+            Self::GrantsChanged { .. } => "grants-changed",
+            Self::Intent(_) => "intent",
+            Self::Outcome { .. } => "outcome",
         }
     }
 }

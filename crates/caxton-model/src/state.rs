@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, Asked, ById, Capabilities, Destination, DfSubscription,
-    ErrorCode, Fault, Ledger, Message, MessageKey, Micros, RequestName, SpentIds, Subscription,
-    Timestamp,
+    ErrorCode, Fault, GrantedRules, Ledger, Message, MessageKey, Micros, RequestName, SpentIds,
+    Subscription, Timestamp, TurnAccesses,
 };
 
 /// Replies that wait for one outside client.
@@ -228,6 +228,10 @@ pub enum Part {
     Held,
     /// The version an agent's state is still of.
     Migrating(AgentId),
+    /// The recorded accesses of an agent's unfinished turn.
+    Accesses(AgentId),
+    /// What an agent is granted.
+    Granted(AgentId),
     /// Hashes of spent message ids: the block of this number.
     SpentIds(u64),
     /// Up to which time ids that carry one are spent.
@@ -265,6 +269,10 @@ pub struct State {
     pub held: VecDeque<(AgentId, Pending)>,
     /// Agents whose `migrate` is still to run, with the version that their state is of.
     pub migrating: BTreeMap<AgentId, Arc<AgentSpec>>,
+    /// Recorded accesses of turns that have not ended.
+    pub accesses: BTreeMap<AgentId, TurnAccesses>,
+    /// What each agent is granted, where that is anything.
+    pub granted: BTreeMap<AgentId, GrantedRules>,
     /// What is kept for whom. It follows from the rest: [`Self::recount`].
     pub ledger: Ledger,
     /// The last record's number, by shard.

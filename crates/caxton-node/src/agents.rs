@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use caxton_kernel::{Event, Listing, Refusal};
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, Capabilities, ErrorCode, Kind, LimitName, Limits, Micros,
-    Pending,
+    AgentId, AgentName, AgentSpec, Capabilities, ErrorCode, GrantedRule, GrantedRules, Kind,
+    LimitName, Limits, Micros, Pending, TurnAccesses, permissions_of,
 };
 
 use crate::{
@@ -87,11 +87,16 @@ impl Node {
                 ),
             ));
         }
+        let granted = Arc::clone(&deploy.granted);
         let (spec, module) = self.prepare(id, deploy).await?;
         let shard = self.shared.directory.shard_of(&spec);
         let sent = Arc::clone(&spec);
-        self.ask(shard, |ticket| Event::Deploy { ticket, spec: sent })
-            .await?;
+        self.ask(shard, |ticket| Event::Deploy {
+            ticket,
+            spec: sent,
+            granted,
+        })
+        .await?;
         self.deployed(&spec, &module)
     }
 
@@ -108,6 +113,7 @@ impl Node {
         deploy.name = listing.spec.name.clone();
         let node = self.clone();
         self.detached(async move {
+            deploy.granted = node.granted(&listing.spec.id.to_string()).await?;
             let (spec, module) = node.prepare(listing.spec.id, deploy).await?;
             let sent = Arc::clone(&spec);
             node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent })
@@ -181,6 +187,46 @@ impl Node {
         )
     }
 
+    /// What an agent is granted.
+    pub async fn granted(&self, agent: &str) -> Result<GrantedRules, Refusal> {
+        let (shard, id) = self.place(agent)?;
+        self.inspect(shard, move |view| {
+            let granted = view.kernel.state().granted.get(&id).cloned();
+            granted.unwrap_or_default()
+        })
+        .await
+    }
+    /// Grants an agent rules, takes others back, and answers all that it is granted then. Its next
+    /// access sees it.
+    ///
+    /// The rules are texts of `caxton-gate`; whoever grants checks them.
+    /// Errors: there is no such agent, or a rule to be taken back is not granted.
+    pub async fn change_grants(
+        &self,
+        agent: &str,
+        grant: Vec<GrantedRule>,
+        revoke: Vec<String>,
+    ) -> Result<GrantedRules, Refusal> {
+        let (shard, agent) = self.place(agent)?;
+        self.ask(shard, |ticket| Event::ChangeGrants {
+            ticket,
+            agent,
+            grant,
+            revoke,
+        })
+        .await?;
+        self.granted(&agent.to_string()).await
+    }
+    /// The recorded accesses of the turn that an agent has begun and not ended.
+    pub async fn accesses(&self, agent: &str) -> Result<Option<(AgentId, TurnAccesses)>, Refusal> {
+        let (shard, id) = self.place(agent)?;
+        self.inspect(shard, move |view| {
+            let accesses = view.kernel.state().accesses.get(&id);
+            accesses.map(|accesses| (id, accesses.clone()))
+        })
+        .await
+    }
+
     fn place(&self, agent: &str) -> Result<(u16, AgentId), Refusal> {
         let listing = self.find(agent)?;
         Ok((listing.shard, listing.spec.id))
@@ -209,18 +255,15 @@ impl Node {
             })?;
         let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
-        let (shared, profile, grants) = (
-            Arc::clone(&self.shared),
-            deploy.profile,
-            deploy.grants.clone(),
-        );
+        let (shared, profile) = (Arc::clone(&self.shared), deploy.profile);
+        let granted = permissions_of(&deploy.granted);
         let bytes = deploy.module;
         let bounds = limits.clone();
         let admitted = self.shared.clone().blocking(move || {
             let module = modules::admit(&shared, bytes, &bounds, profile)?;
             shared
                 .engine
-                .link(&module.compiled, &grants)
+                .link(&module.compiled, &granted)
                 .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
             shared
                 .store

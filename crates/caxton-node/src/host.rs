@@ -8,11 +8,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, LogLevel, LogVerdict, MetricKind};
-use caxton_kernel::{TurnCtx, TurnEffects};
-use caxton_model::{AgentSpec, HostCode, LimitName, Micros, StateWrite, Timestamp};
+use caxton_egress::{Egress, HttpCall, HttpFailure};
+use caxton_engine::{
+    AccessOutcome, AccessRefused, Fetch, HostCalls, LogLevel, LogVerdict, MetricKind,
+};
+use caxton_gate::{Allowed, Gate, HttpRequest};
+use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
+use caxton_model::{
+    AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
+};
 
-use crate::{clock, memory::AgentMemory, request::LogLine, shared::ShardShared};
+use crate::{
+    access::{self, Perform},
+    clock, http,
+    memory::AgentMemory,
+    request::LogLine,
+    rights,
+    shared::{ShardShared, Shared},
+};
 
 /// Bytes of one key of an agent's state.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -135,12 +148,71 @@ impl TurnHost {
         Ok(())
     }
 
+    /// The agent's gate.
+    fn gate(&self) -> Gate {
+        let mut memory = self.memory();
+        let granted = || self.ctx.as_ref().and_then(|ctx| ctx.granted());
+        let made = || {
+            let rules = granted().map_or(&[][..], |rules| rules.as_slice());
+            rights::gate(self.spec.name.as_str(), rules)
+        };
+        memory.gate.get_or_insert_with(made).clone()
+    }
+
+    /// Checks a request at the gate. The guest's log says why one is refused.
+    fn check_request(
+        &mut self,
+        gate: &Gate,
+        call: &HttpCall,
+    ) -> Result<Allowed<HttpRequest>, AccessRefused> {
+        let now = clock::wall();
+        let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
+            Ok(request) => match gate.check(request, now) {
+                Ok(allowed) => return Ok(allowed),
+                Err(denied) => (denied, HostCode::Denied),
+            },
+            Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
+        };
+        self.log(LogLevel::Warn, &denied.to_string());
+        Err(AccessRefused::Code(code))
+    }
+
+    /// What sends a request, on the I/O side.
+    fn http_performer(&self, call: HttpCall, gate: Gate) -> Perform {
+        let budgets = {
+            let mut memory = self.memory();
+            Arc::clone(memory.http.get_or_insert_with(http::budgets))
+        };
+        let (shared, spec) = (Arc::clone(&*self.shared), Arc::clone(&self.spec));
+        Box::new(move |key| {
+            let io = shared.io.clone();
+            let performing = io.spawn(async move {
+                let Some(broker) = broker(&shared).await else {
+                    return join_outcome(Err(HostCode::Unavailable), &[]);
+                };
+                let say = |failure: &HttpFailure| {
+                    push_line(
+                        &shared,
+                        &spec,
+                        clock::now(),
+                        LogLevel::Warn,
+                        &failure.to_string(),
+                    );
+                };
+                http::perform(broker, call, gate, budgets, key, say).await
+            });
+            Box::pin(async move {
+                let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);
+                performing.await.unwrap_or_else(lost)
+            })
+        })
+    }
+
     /// What the guest reads from a clock is in the turn's record.
-    fn note_clock(&mut self, read: Timestamp) -> Timestamp {
-        if let Some(ctx) = &mut self.ctx {
-            ctx.note_clock(read);
-        }
-        read
+    fn read_clock(&mut self, shown: Timestamp) -> Timestamp {
+        self.ctx
+            .as_deref_mut()
+            .map_or(shown, |ctx| ctx.read_clock(shown))
     }
 
     fn ctx(&mut self) -> Result<&mut TurnCtx, HostCode> {
@@ -211,6 +283,28 @@ impl HostCalls for TurnHost {
             None => Err(HostCode::NotFound),
         }
     }
+    fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        let call = http::read(json).map_err(AccessRefused::Code)?;
+        let gate = self.gate();
+        let allowed = self.check_request(&gate, &call)?;
+        let digest = Digest::of(json);
+        let next = self.ctx().map_err(AccessRefused::Code)?;
+        let next = next.next_access(digest, &allowed.access().to_string());
+        let perform = self.http_performer(call, gate);
+        match next.map_err(AccessRefused::Fault)? {
+            NextAccess::Known(outcome) => Ok(Box::pin(std::future::ready(outcome))),
+            NextAccess::Perform => Ok(perform(None)),
+            NextAccess::Ask(asked) => {
+                let memory = Arc::clone(&self.memory);
+                Ok(Box::pin(access::ask(memory, asked, perform)))
+            }
+        }
+    }
+    fn accessed(&mut self, outcome: &[u8]) {
+        if let Some(ctx) = &mut self.ctx {
+            ctx.access_ended(outcome);
+        }
+    }
     fn set_timer(&mut self, delay: Micros) -> Result<i32, HostCode> {
         self.ctx()?.set_timer(clock::now(), delay)
     }
@@ -218,10 +312,10 @@ impl HostCalls for TurnHost {
         self.ctx()?.cancel_timer(id)
     }
     fn now(&mut self) -> Timestamp {
-        self.note_clock(clock::wall())
+        self.read_clock(clock::wall())
     }
     fn steady(&mut self) -> Timestamp {
-        self.note_clock(clock::now())
+        self.read_clock(clock::now())
     }
     fn random_u32(&mut self) -> u32 {
         self.ctx.as_deref_mut().map_or(0, TurnCtx::random_u32)
@@ -235,9 +329,9 @@ impl HostCalls for TurnHost {
             LogVerdict::Dropped => self.shared.meters.log_line_dropped(&self.spec, now),
             LogVerdict::Kept(dropped) => {
                 if let Some(dropped) = dropped {
-                    self.push_line(now, LogLevel::Warn, &dropped);
+                    push_line(&self.shared, &self.spec, now, LogLevel::Warn, &dropped);
                 }
-                self.push_line(now, level, text);
+                push_line(&self.shared, &self.spec, now, level, text);
             }
         }
     }
@@ -272,17 +366,29 @@ impl HostCalls for TurnHost {
     }
 }
 
-impl TurnHost {
-    fn push_line(&self, at: Timestamp, level: LogLevel, text: &str) {
-        self.shared.lines.push(|number| LogLine {
-            number,
-            at,
-            agent: self.spec.id,
-            name: self.spec.name.shared(),
-            level: level_text(level),
-            text: text.to_owned(),
-        });
+/// Adds a line to an agent's log.
+fn push_line(shared: &Shared, spec: &AgentSpec, at: Timestamp, level: LogLevel, text: &str) {
+    shared.lines.push(|number| LogLine {
+        number,
+        at,
+        agent: spec.id,
+        name: spec.name.shared(),
+        level: level_text(level),
+        text: text.to_owned(),
+    });
+}
+
+/// The node's broker for outgoing requests; its first use reads files.
+async fn broker(shared: &Arc<Shared>) -> Option<Arc<Egress>> {
+    if let Some(broker) = shared.http.ready() {
+        return Some(broker);
     }
+    let inner = Arc::clone(shared);
+    let made = shared.clone().blocking(move || inner.http.broker()).await?;
+    made.inspect_err(|error| {
+        tracing::error!(%error, "the broker for outgoing requests can't start");
+    })
+    .ok()
 }
 
 const fn level_text(level: LogLevel) -> &'static str {

@@ -1,5 +1,6 @@
 //! The node: joins engine, kernel and store, runs guests on shards, and is what embedders use.
 
+mod access;
 mod activity;
 mod agents;
 mod budget;
@@ -10,6 +11,7 @@ mod guest_metrics;
 mod host;
 #[cfg(test)]
 mod host_test;
+mod http;
 pub mod journal;
 mod memory;
 mod messages;
@@ -18,6 +20,7 @@ mod modules;
 mod node;
 mod options;
 mod request;
+mod rights;
 mod rings;
 mod sampler;
 mod shard;

@@ -2,8 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use caxton_egress::Budgets;
 use caxton_engine::LogRate;
+use caxton_gate::Gate;
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
+
+use crate::access::InFlight;
 
 /// Values written but not yet in a checkpoint, by key; and what lasts from turn to turn besides.
 #[derive(Debug)]
@@ -13,6 +17,12 @@ pub(crate) struct AgentMemory {
     pub(crate) log: LogRate,
     /// All memories of its instance. Unit: bytes; 0: it has none.
     pub(crate) guest_bytes: u64,
+    /// Its gate, once it was needed.
+    pub(crate) gate: Option<Gate>,
+    /// The rates of its HTTP requests, once it made one.
+    pub(crate) http: Option<Arc<Budgets>>,
+    /// The access that its turn waits for.
+    pub(crate) access: Option<Box<InFlight>>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +38,9 @@ impl AgentMemory {
             values: HashMap::new(),
             log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
             guest_bytes: 0,
+            gate: None,
+            http: None,
+            access: None,
         }
     }
     /// `None`: not known here; `Some(None)`: known to be absent.

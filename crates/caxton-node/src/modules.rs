@@ -8,7 +8,7 @@ use std::{
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
 use caxton_model::{
-    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Grants, Kind, LimitName, Limits,
+    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits, Permissions,
 };
 use caxton_package::Verified;
 
@@ -29,8 +29,8 @@ pub(crate) struct Modules {
 
 struct Ready {
     module: Module,
-    /// As linked last, and for which grants: agents with the same ones share it.
-    linked: Option<(Grants, Linked)>,
+    /// As linked last, and with which permissions: agents with the same ones share it.
+    linked: Option<(Permissions, Linked)>,
 }
 
 impl Modules {
@@ -48,14 +48,14 @@ impl Modules {
         };
         self.lock().insert((digest, profile), ready);
     }
-    fn linked(&self, spec: &AgentSpec) -> Option<Linked> {
+    fn linked(&self, spec: &AgentSpec, granted: &Permissions) -> Option<Linked> {
         let ready = self.lock();
-        let (grants, linked) = ready.get(&(spec.module, spec.profile))?.linked.as_ref()?;
-        (*grants == spec.grants).then(|| linked.clone())
+        let (with, linked) = ready.get(&(spec.module, spec.profile))?.linked.as_ref()?;
+        (with == granted).then(|| linked.clone())
     }
-    fn put_linked(&self, spec: &AgentSpec, linked: Linked) {
+    fn put_linked(&self, spec: &AgentSpec, granted: Permissions, linked: Linked) {
         if let Some(ready) = self.lock().get_mut(&(spec.module, spec.profile)) {
-            ready.linked = Some((spec.grants.clone(), linked));
+            ready.linked = Some((granted, linked));
         }
     }
     /// What their code takes in memory. Unit: bytes.
@@ -135,8 +135,12 @@ fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
 }
 
 /// An agent's module, linked for it; from a shard, without blocking it.
-pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Result<Linked, Fault> {
-    if let Some(linked) = shared.modules.linked(spec) {
+pub(crate) async fn linked(
+    shared: &Arc<Shared>,
+    spec: &Arc<AgentSpec>,
+    granted: Permissions,
+) -> Result<Linked, Fault> {
+    if let Some(linked) = shared.modules.linked(spec, &granted) {
         return Ok(linked);
     }
     let module = match shared.modules.get(spec.module, spec.profile) {
@@ -156,9 +160,9 @@ pub(crate) async fn linked(shared: &Arc<Shared>, spec: &Arc<AgentSpec>) -> Resul
     };
     let linked = shared
         .engine
-        .link(&module.compiled, &spec.grants)
+        .link(&module.compiled, &granted)
         .map_err(|error| Fault::new(error.code(), error.to_string()))?;
-    shared.modules.put_linked(spec, linked.clone());
+    shared.modules.put_linked(spec, granted, linked.clone());
     Ok(linked)
 }
 

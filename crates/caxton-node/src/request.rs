@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use caxton_kernel::{Listing, OwnerUse, Refusal};
 use caxton_model::{
-    AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, Grants, Message,
-    MessageKey, Micros, Pending, Supervision, Timestamp,
+    AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, GrantedRules, Grants,
+    Message, MessageKey, Micros, Pending, Supervision, Timestamp,
 };
 
 /// What is to be deployed.
@@ -23,8 +23,10 @@ pub struct Deploy {
     pub durability: Durability,
     /// How it is kept alive.
     pub supervision: Supervision,
-    /// What it may do.
+    /// Whom it may write to.
     pub grants: Grants,
+    /// The rules that it is granted, as `caxton-gate` reads them. An update leaves what it is granted.
+    pub granted: GrantedRules,
     /// Capabilities it is said to have, until it registers its own.
     pub declared: Vec<String>,
     /// Its configuration.

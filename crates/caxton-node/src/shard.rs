@@ -22,6 +22,7 @@ use caxton_model::{AgentId, AgentSpec, ById, Durability, ErrorCode, Fault};
 use caxton_store::Batch;
 use tokio_util::sync::ReusableBoxFuture;
 
+mod access;
 mod hand_on;
 mod idle;
 mod reclaim;
@@ -381,7 +382,12 @@ impl Shard {
         let polled = catch_unwind(AssertUnwindSafe(|| turn.future.poll(&mut context)));
         self.looked = Instant::now();
         match polled {
-            Ok(Poll::Pending) => turn.preempted = slot.waker.is_woken(),
+            Ok(Poll::Pending) => {
+                turn.preempted = slot.waker.is_woken();
+                if !turn.preempted {
+                    self.look_for_access(agent);
+                }
+            }
             Ok(Poll::Ready(done)) => {
                 let spec = Arc::clone(&turn.spec);
                 let took = self.looked.saturating_duration_since(turn.due);
@@ -467,6 +473,18 @@ impl Shard {
         match effect {
             Effect::Journal(entry) => self.publish(entry),
             Effect::Run(run) => self.begin(*run),
+            Effect::GrantsChanged { agent, granted } => self.set_rights(agent, &granted),
+            Effect::Perform {
+                agent,
+                turn,
+                number,
+                key,
+            } => self.perform_access(agent, turn, number, key),
+            Effect::Resume {
+                agent,
+                turn,
+                outcome,
+            } => self.resume(agent, turn, outcome),
             Effect::Cancel { agent } => {
                 if let Some(slot) = self.slots.get_mut(&agent) {
                     slot.turn = None;

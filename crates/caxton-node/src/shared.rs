@@ -17,6 +17,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use crate::{
     activity::Pulse,
     budget::Budget,
+    http::Http,
     meters::Meters,
     modules::Modules,
     options::NodeOptions,
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) lines: Ring<LogLine>,
     pub(crate) meters: Meters,
     pub(crate) budget: Budget,
+    pub(crate) http: Http,
     /// The last one.
     pub(crate) pulse: Mutex<Arc<Pulse>>,
     pub(crate) io: Handle,
@@ -66,6 +68,10 @@ impl Shared {
     /// What was done in the last second.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// Whether the node is shutting down.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
     /// Whether there is a journal.
     pub(crate) fn durable(&self) -> bool {

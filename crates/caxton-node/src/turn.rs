@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use caxton_engine::{Call, HostCalls, Instance, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
-use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, HostCode, Micros, Timestamp};
+use caxton_model::{
+    AgentId, AgentSpec, ErrorCode, Fault, GrantedRules, HostCode, Micros, Permissions, Timestamp,
+    permissions_of,
+};
 
 use crate::{
     clock,
@@ -69,6 +72,8 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         input,
         ctx,
     } = run;
+    let is_init = matches!(input, TurnInput::Init(_));
+    let granted = ctx.granted().filter(|_| is_init).cloned();
     let host: Box<dyn HostCalls> = Box::new(TurnHost::new(
         Arc::clone(&shared),
         Arc::clone(&spec),
@@ -85,7 +90,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
     };
     let mut result = match input {
         // Boxed, as what follows a fault: rare, and large in every turn's future if it were not.
-        TurnInput::Init(_) => Box::pin(init(&shared, &spec, &mut guest)).await,
+        TurnInput::Init(_) => Box::pin(init(&shared, &spec, granted, &mut guest)).await,
         TurnInput::Message(mail) => {
             let json = Bytes::from_owner(mail.message);
             call(&mut guest, Call::Message(json)).await.map(code)
@@ -152,10 +157,12 @@ fn code(value: Returned) -> i32 {
 async fn init(
     shared: &Arc<Shared>,
     spec: &Arc<AgentSpec>,
+    granted: Option<GrantedRules>,
     guest: &mut Guest,
 ) -> Result<i32, Fault> {
     guest.instance = None;
-    let linked = modules::linked(shared, spec).await?;
+    let permissions = granted.map_or_else(Permissions::new, |rules| permissions_of(&rules));
+    let linked = modules::linked(shared, spec, permissions).await?;
     let began = Instant::now();
     let host = guest.host.take().ok_or_else(no_guest)?;
     let made = linked.instantiate(&spec.limits, host).await;

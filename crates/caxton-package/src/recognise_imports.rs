@@ -117,18 +117,16 @@ fn refuse_rights(report: &mut ModuleReport) {
         .imports
         .iter()
         .filter_map(|import| match import.class {
-            Some(ImportClass::Right(permission)) => Some((full_name(import), permission)),
+            Some(ImportClass::Right(permission)) if !permission.is_performed() => {
+                Some((full_name(import), permission))
+            }
             _ => None,
         })
         .collect();
     for (full, permission) in rights {
-        let name = match permission {
-            Permission::HttpRead => "`http:read` (GET, HEAD) or `http:write` (other methods)",
-            other => other.as_str(),
-        };
         report.refuse(
             ErrorCode::PermissionRequired,
-            format!("`{full}` needs the permission {name}, which this version can't grant"),
+            format!("`{full}` needs the permission {permission}, which this version can't grant"),
             "remove the import, or run the guest on a version that grants this permission",
         );
     }

@@ -84,6 +84,7 @@ pub(crate) async fn read(
         Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
     })?;
     let grants = manifest::grants(&call.caller, name.namespace(), &config, manifest.as_ref())?;
+    let granted = manifest::granted(&call.caller, &config)?;
     let mut limits = manifest
         .as_ref()
         .map(|m| m.limits.clone())
@@ -109,6 +110,7 @@ pub(crate) async fn read(
             .or_else(|| agent.map(|agent| agent.supervision.clone()))
             .unwrap_or_default(),
         grants,
+        granted: granted.into(),
         declared: config.capabilities,
         config: config.config.into_iter().collect(),
         profile: match agent {

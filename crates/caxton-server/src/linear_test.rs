@@ -37,6 +37,9 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::GetAgent
         | RouteId::RegisterAgent
         | RouteId::AgentFaults
+        | RouteId::AgentGrants
+        | RouteId::ChangeGrants
+        | RouteId::AgentActs
         | RouteId::SendMessage
         | RouteId::ListMessages
         | RouteId::DropMessages
@@ -264,6 +267,13 @@ impl World {
             RouteId::AgentState => vec![path("agents/a0/state")],
             RouteId::AgentStateValue => vec![path("agents/a0/state/k")],
             RouteId::AgentFaults => vec![path("agents/a0/faults")],
+            RouteId::AgentGrants => vec![path("agents/a0/grants")],
+            RouteId::ChangeGrants => {
+                let rules = (0..self.size).map(|i| format!("http:read=h{i}.example"));
+                let change = json!({ "grant": rules.collect::<Vec<String>>() });
+                vec![("/api/v1/agents/a0/grants".to_owned(), Some(change))]
+            }
+            RouteId::AgentActs => vec![path("agents/a0/acts")],
             other => self.requests_beside_agents(other),
         }
     }

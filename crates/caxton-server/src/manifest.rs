@@ -1,10 +1,10 @@
 //! A manifest beside a module: what it asks for, and what of that is granted.
 
 use caxton_api::{AgentConfig, Scope};
-use caxton_model::{ErrorCode, Grants, Kind, Namespace, glob};
+use caxton_model::{ErrorCode, GrantedRule, Grants, Kind, Namespace, glob};
 use caxton_package::Manifest;
 
-use crate::{auth::Caller, refuse::Failure};
+use crate::{auth::Caller, clock, refuse::Failure, routes::read_rule};
 
 /// Reads a manifest.
 ///
@@ -37,11 +37,7 @@ pub(crate) fn grants(
         .asked_grants()
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
     if granted.message_send.is_some() && !caller.may(Scope::Admin) {
-        let detail = format!(
-            "granting needs the scope `admin`, which token `{}` has not",
-            caller.name
-        );
-        return Err(Failure::new(ErrorCode::Forbidden, detail));
+        return Err(needs_admin(caller));
     }
     let Some(asked) = manifest.and_then(Manifest::message_send) else {
         return Ok(granted);
@@ -69,6 +65,35 @@ pub(crate) fn grants(
             ),
         )),
     }
+}
+
+/// The rules that an agent is granted with the request beside `message:send`.
+///
+/// Errors: `forbidden` for a caller without scope admin, `invalid-config` for what is no rule.
+pub(crate) fn granted(caller: &Caller, config: &AgentConfig) -> Result<Vec<GrantedRule>, Failure> {
+    let asked = config.asked_rules();
+    if !asked.is_empty() && !caller.may(Scope::Admin) {
+        return Err(needs_admin(caller));
+    }
+    let (now, by) = (clock::now(), &caller.name);
+    let granted = asked.into_iter().map(|(text, reason)| {
+        Ok(GrantedRule {
+            rule: read_rule(&text)?,
+            expires: None,
+            reason,
+            by: by.to_string(),
+            at: now,
+        })
+    });
+    granted.collect()
+}
+
+fn needs_admin(caller: &Caller) -> Failure {
+    let detail = format!(
+        "granting needs the scope `admin`, which token `{}` has not",
+        caller.name
+    );
+    Failure::new(ErrorCode::Forbidden, detail)
 }
 
 /// Whether a pattern can only fit names of this namespace.

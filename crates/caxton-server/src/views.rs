@@ -1,12 +1,14 @@
 //! The node's types as the API shows them.
 
 use caxton_api::{
-    AgentCounters, AgentDetail, AgentFault, AgentSummary, ConversationEntry, DeadLetterEntry,
-    EventBody, EventKind, LimitUse, LogEntry, MailEntry, MailboxUse, StateKeyEntry,
+    AccessEntry, AgentCounters, AgentDetail, AgentFault, AgentSummary, ConversationEntry,
+    DeadLetterEntry, EventBody, EventKind, GrantEntry, LimitUse, LogEntry, MailEntry, MailboxUse,
+    StateKeyEntry,
 };
 use caxton_kernel::{Listing, NodeEvent};
 use caxton_model::{
-    ConversationLine, DeadLetter, Fault, Message, Pending, RawJson, Receiver, Timestamp, UNLIMITED,
+    AgentId, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending, RawJson, Receiver,
+    Timestamp, TurnAccesses, UNLIMITED, split_outcome,
 };
 use caxton_node::{LimitUsage, LogLine, StateKey, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -239,4 +241,33 @@ pub(crate) fn receivers(message: &Message) -> Vec<std::sync::Arc<str>> {
 /// A text as the JSON of a message's extra field.
 pub(crate) fn raw_text(text: &str) -> RawJson {
     RawJson::from(&serde_json::Value::from(text))
+}
+
+/// One rule that an agent is granted.
+pub(crate) fn granted(rule: &GrantedRule) -> GrantEntry {
+    GrantEntry {
+        rule: rule.rule.clone(),
+        by: rule.by.clone(),
+        at: shown(rule.at).to_string(),
+        expires: rule.expires.map(|at| shown(at).to_string()),
+        reason: rule.reason.clone(),
+    }
+}
+
+/// The recorded accesses of an agent's unfinished turn.
+pub(crate) fn accesses(agent: AgentId, recorded: &TurnAccesses) -> Vec<AccessEntry> {
+    let accesses = recorded.accesses.iter().enumerate();
+    accesses
+        .map(|(number, access)| AccessEntry {
+            turn: recorded.turn,
+            number: number as u64,
+            at: shown(access.at).to_string(),
+            access: access.shown.to_string(),
+            idempotency_key: recorded.idempotency_key(agent, number),
+            outcome: access
+                .outcome
+                .as_ref()
+                .map(|outcome| split_outcome(outcome).0),
+        })
+        .collect()
 }

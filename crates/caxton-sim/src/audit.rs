@@ -7,10 +7,10 @@ use std::{
 
 use caxton_model::{
     AgentId, CONVERSATION_IDLE, Destination, Durability, Entry, InputRef, Message, MessageKey,
-    Receiver, Record, State, StateWrite, Timestamp, is_reserved_name,
+    Receiver, Record, State, StateWrite, Timestamp, TurnRecord, is_reserved_name,
 };
 
-use crate::{Breach, Rule};
+use crate::{Breach, Rule, outside::answer};
 
 /// What is remembered of a message on its way to an agent.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(crate) struct Audit {
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
+    /// What each agent's turn asked for, and whether the outcome is recorded.
+    intents: BTreeMap<AgentId, (InputRef, Vec<(Arc<str>, bool)>)>,
 }
 
 impl Audit {
@@ -75,7 +77,21 @@ impl Audit {
             Record::Removed { agent, .. } => {
                 self.values.remove(agent);
             }
+            Record::Intent(intent) => {
+                let fresh = || (intent.input.clone(), Vec::new());
+                if intent.number == 0 {
+                    self.intents.remove(&intent.agent);
+                }
+                let (_, asked) = self.intents.entry(intent.agent).or_insert_with(fresh);
+                asked.push((Arc::clone(&intent.shown), false));
+            }
+            Record::Outcome {
+                agent,
+                number,
+                outcome,
+            } => self.note_outcome(*agent, *number, outcome)?,
             Record::Turn(turn) => {
+                self.turn_has_outcomes(turn)?;
                 match turn.input {
                     InputRef::Message(key) if turn.consumed => {
                         self.take(key)?;
@@ -135,6 +151,39 @@ impl Audit {
         }
         let how = format!("`{sender}` answered `{answered}` of `{client}`, who asked `{asked}`");
         Err(Breach::new(Rule::AnswerFromAsked, how))
+    }
+
+    fn note_outcome(&mut self, agent: AgentId, number: u32, got: &[u8]) -> Result<(), Breach> {
+        let asked = self.intents.get_mut(&agent);
+        let asked = asked.and_then(|(_, asked)| asked.get_mut(number as usize));
+        match asked {
+            Some((shown, has_outcome)) if *got == *answer(shown) => *has_outcome = true,
+            _ => {
+                let how = format!(
+                    "an outcome of {agent} is recorded under number {number}, which is not its own"
+                );
+                return Err(Breach::new(Rule::OutcomeIsItsOwn, how));
+            }
+        }
+        Ok(())
+    }
+
+    /// A turn that came to something stands behind the outcomes of all that it asked for.
+    fn turn_has_outcomes(&mut self, turn: &TurnRecord) -> Result<(), Breach> {
+        let is_its = |(input, _): &(InputRef, _)| *input == turn.input;
+        if !self.intents.get(&turn.agent).is_some_and(is_its) {
+            return Ok(());
+        }
+        let (_, asked) = self
+            .intents
+            .remove(&turn.agent)
+            .unwrap_or_else(|| (turn.input.clone(), Vec::new()));
+        let missing = asked.iter().find(|(_, has_outcome)| !has_outcome);
+        if let Some((shown, _)) = missing.filter(|_| turn.result.has_effects()) {
+            let how = format!("the turn that asked for `{shown}` is done without its outcome");
+            return Err(Breach::new(Rule::OutcomeIsItsOwn, how));
+        }
+        Ok(())
     }
 
     fn note_all_sent(&mut self, entry: &Entry) {

@@ -105,6 +105,8 @@ fn compare(machine: &Machine, recovered: &Recovered, now: Timestamp) -> Result<(
             expected.df_subscriptions == found.df_subscriptions,
         ),
         ("held mail", expected.held == found.held),
+        ("accesses", expected.accesses == found.accesses),
+        ("grants", expected.granted == found.granted),
         ("counters", expected.seqs == found.seqs),
         (
             // A checkpoint that forgets silent ones does so at times of its own.

@@ -19,6 +19,7 @@ mod guest;
 mod instances;
 mod life;
 mod machine;
+mod outside;
 mod rest;
 mod rng;
 mod rule;

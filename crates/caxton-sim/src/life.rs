@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use caxton_kernel::Ticket;
-use caxton_model::{AgentId, AgentSpec, Fields, Micros, Timestamp};
+use caxton_model::{AgentId, AgentSpec, ErrorCode, Fault, Fields, Micros, Timestamp};
 
 use crate::{
     Breach, Rule,
@@ -158,7 +158,8 @@ impl Life {
             866..936 => return self.write(),
             936..946 => return self.checkpoint(),
             946..952 => return self.sync_head(),
-            952..988 => self.hear(),
+            952..980 => self.hear(),
+            980..988 => self.answer(),
             988..993 => self.disturb(),
             993..996 => return self.crash(Crash::Kill),
             _ => return self.crash(Crash::Power),
@@ -200,7 +201,19 @@ impl Life {
         }
     }
 
+    /// Answers of the outside arrive.
+    fn answer(&mut self) {
+        for _ in 0..=self.rng.below(4) {
+            let at = self.rng.below(8);
+            self.world.take_answer(at);
+        }
+    }
+
+    /// Lets a turn go on: to its next access, or to its end. Some end while they wait for one.
     pub(crate) fn end_turn(&mut self, id: AgentId, is_wild: bool) {
+        if self.world.asks(id) && !(is_wild && self.rng.percent(10)) {
+            return self.world.ask(id);
+        }
         let now = self.world.now;
         let mut plan = Vec::new();
         if is_wild {
@@ -224,8 +237,14 @@ impl Life {
             },
         };
         let mut rng = Rng::new(self.rng.number());
+        let is_cut = self.world.asks(id);
         self.world.end_turn(id, |ctx, input| {
-            guest(ctx, input, &plan, &mut rng, now, mood)
+            let mut did = guest(ctx, input, &plan, &mut rng, now, mood);
+            if is_cut {
+                let text = "the turn waited too long for the outside";
+                did.result = Err(Fault::new(ErrorCode::WallLimit, text));
+            }
+            did
         });
     }
 
@@ -300,10 +319,11 @@ impl Life {
     /// Completions arrive, in any order.
     pub(crate) fn hear(&mut self) {
         for _ in 0..=self.rng.below(12) {
-            let Some(leaving) = self.world.machine.hear(&mut self.rng) else {
+            let Some((after, leaving)) = self.world.machine.hear(&mut self.rng) else {
                 break;
             };
             match leaving {
+                access @ Leaving::Access { .. } => self.world.performed(after, access),
                 Leaving::Answer(ticket, answer) => {
                     let answer = show::answer(&answer);
                     self.world

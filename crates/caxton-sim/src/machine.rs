@@ -6,7 +6,7 @@ use std::{
 };
 
 use caxton_kernel::{Done, Refusal, Ticket};
-use caxton_model::{Entry, MessageKey};
+use caxton_model::{AgentId, Entry, MessageKey};
 use caxton_store::{
     CheckpointImage, FaultyFiles, OpenError, Recovered, SteppedStore, StoreFailed, StoreOptions,
 };
@@ -22,6 +22,14 @@ pub(crate) enum Leaving {
     Mail(Arc<str>, MessageKey),
     /// An event, in words.
     Event(String),
+    /// A request of a turn to the outside.
+    Access {
+        agent: AgentId,
+        turn: u64,
+        number: u32,
+        key: String,
+        request: String,
+    },
 }
 
 /// How a process ends.
@@ -112,7 +120,9 @@ impl Machine {
     }
 
     /// One completion arrives, whichever comes first.
-    pub(crate) fn hear(&mut self, rng: &mut Rng) -> Option<Leaving> {
+    ///
+    /// Answers how many records were durable before it, and what leaves.
+    pub(crate) fn hear(&mut self, rng: &mut Rng) -> Option<(usize, Leaving)> {
         let (name, is_durable) = {
             let mut completed = self
                 .completed
@@ -138,7 +148,7 @@ impl Machine {
         {
             self.acknowledged.insert(*key);
         }
-        Some(leaving)
+        Some((after, leaving))
     }
 
     /// Whether a completion has arrived that nobody has looked at.

@@ -70,6 +70,9 @@ impl Life {
         while self.world.machine.has_completions() {
             self.hear();
         }
+        if self.world.take_answer(0) {
+            return self.settle();
+        }
         Ok(())
     }
 

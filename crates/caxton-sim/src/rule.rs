@@ -39,6 +39,14 @@ pub enum Rule {
     AnswerFromAsked,
     /// No mail is forgotten where nothing is left to do.
     NothingForgotten,
+    /// Nothing is asked of the outside before its intent is durable.
+    IntentBeforeAccess,
+    /// Each repetition of an access has the key of the first, and no other access has it.
+    AccessesHaveKeys,
+    /// A turn is given the outcome of what it asked for, and its record stands behind it.
+    OutcomeIsItsOwn,
+    /// A turn that runs again sees the clock and the numbers that it saw, and asks the same.
+    AsksTheSameAgain,
     /// What all shards see of an agent is what its own shard knows.
     DirectoryIsTrue,
 }
@@ -65,6 +73,10 @@ impl Rule {
             Self::DueIsDone => "due-is-done",
             Self::AnswerFromAsked => "answer-from-asked",
             Self::NothingForgotten => "nothing-forgotten",
+            Self::IntentBeforeAccess => "intent-before-access",
+            Self::AccessesHaveKeys => "accesses-have-keys",
+            Self::OutcomeIsItsOwn => "outcome-is-its-own",
+            Self::AsksTheSameAgain => "asks-the-same-again",
             Self::DirectoryIsTrue => "directory-is-true",
         }
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use caxton_kernel::{Event, Post, Reach, shard_of_client};
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, AgentStatus, Digest, Durability, EngineProfile, Fields, Grants,
-    Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision, SupervisionGroup,
+    AgentId, AgentName, AgentSpec, AgentStatus, Digest, Durability, EngineProfile, Fields,
+    GrantedRule, GrantedRules, Grants, Kind, LimitName, Limits, Micros, Restart, Strategy,
+    Supervision, SupervisionGroup,
 };
 
 use crate::{guest::message, life::Life};
@@ -40,7 +41,29 @@ impl Life {
         self.specs.insert(id, Arc::clone(&spec));
         let ticket = self.ticket();
         let shard = usize::from(self.world.directory.shard_of(&spec));
-        self.world.step(shard, Event::Deploy { ticket, spec });
+        let granted = if self.rng.percent(30) {
+            vec![self.rule()].into()
+        } else {
+            GrantedRules::default()
+        };
+        let event = Event::Deploy {
+            ticket,
+            spec,
+            granted,
+        };
+        self.world.step(shard, event);
+    }
+
+    fn rule(&mut self) -> GrantedRule {
+        let hosts = ["a", "b", "c"];
+        let host = self.rng.pick(&hosts).copied().unwrap_or("a");
+        GrantedRule {
+            rule: format!("http:read={host}.example"),
+            expires: None,
+            reason: None,
+            by: "operator".to_owned(),
+            at: self.world.now,
+        }
     }
 
     fn spec(&mut self, id: AgentId, name: AgentName) -> AgentSpec {
@@ -143,7 +166,7 @@ impl Life {
             return;
         }
         let (ticket, shard) = (self.ticket(), self.world.shard_of(agent));
-        let (what, event) = match self.rng.below(8) {
+        let (what, event) = match self.rng.below(9) {
             0 | 1 => {
                 let drain = self.rng.percent(50);
                 let grace = Micros::secs(5);
@@ -159,6 +182,24 @@ impl Life {
             4 => ("remove", Event::Remove { ticket, agent }),
             5 => ("passivate", Event::Passivate { agent }),
             6 => ("roll back", Event::Rollback { ticket, agent }),
+            7 => {
+                let rule = self.rule();
+                let revoke = match self.rng.percent(40) {
+                    true => vec![rule.rule.clone()],
+                    false => Vec::new(),
+                };
+                let grant = match revoke.is_empty() {
+                    true => vec![rule],
+                    false => Vec::new(),
+                };
+                let event = Event::ChangeGrants {
+                    ticket,
+                    agent,
+                    grant,
+                    revoke,
+                };
+                ("change the grants of", event)
+            }
             _ => {
                 let Some(spec) = self.world.agent(agent).map(|agent| agent.spec.clone()) else {
                     return;

@@ -24,6 +24,7 @@ use crate::{
     guest::Did,
     instances::Instances,
     machine::{Leaving, Machine},
+    outside::Outside,
     show,
     supervision::Supervision,
 };
@@ -52,6 +53,10 @@ pub(crate) struct Turn {
     pub(crate) run: RunTurn,
     /// Whether the guest has been let in.
     pub(crate) has_begun: bool,
+    /// How many accesses it has asked for.
+    pub(crate) asked: usize,
+    /// The request whose outcome it waits for.
+    pub(crate) waits: Option<String>,
 }
 
 /// The node and all around it.
@@ -64,6 +69,7 @@ pub(crate) struct World {
     pub(crate) running: BTreeMap<AgentId, Turn>,
     pub(crate) instances: Instances,
     pub(crate) machine: Machine,
+    pub(crate) outside: Outside,
     pub(crate) audit: Audit,
     pub(crate) supervision: Supervision,
     pub(crate) transcript: String,
@@ -88,6 +94,7 @@ impl World {
             running: BTreeMap::new(),
             instances: Instances::default(),
             machine,
+            outside: Outside::default(),
             audit: Audit::default(),
             supervision: Supervision::default(),
             transcript: String::new(),
@@ -108,6 +115,7 @@ impl World {
         self.running.clear();
         self.wires.clear();
         self.given.clear();
+        self.outside.forget_answers();
         self.instances = Instances::default();
         self.supervision = Supervision::default();
         self.left_over = state
@@ -137,7 +145,7 @@ impl World {
         let _ = writeln!(self.transcript, "{line}");
     }
 
-    fn hold(&mut self, result: Result<(), Breach>) {
+    pub(crate) fn hold(&mut self, result: Result<(), Breach>) {
         if let Err(breach) = result {
             self.breach.get_or_insert(breach);
         }
@@ -254,6 +262,20 @@ impl World {
                 self.machine.publish(entry);
             }
             Effect::Run(run) => self.begin(shard, *run),
+            Effect::GrantsChanged { agent, granted } => {
+                self.say(format_args!("  {} has {} grants", agent.0, granted.len()));
+            }
+            Effect::Perform {
+                agent,
+                turn,
+                number,
+                key,
+            } => self.access_leaves(agent, turn, number, key),
+            Effect::Resume {
+                agent,
+                turn,
+                outcome,
+            } => self.resume(agent, turn, &outcome),
             Effect::Cancel { agent } => {
                 self.running.remove(&agent);
                 self.instances.drop(agent);
@@ -309,6 +331,8 @@ impl World {
             shard,
             run,
             has_begun: false,
+            asked: 0,
+            waits: None,
         };
         self.running.insert(agent, turn);
     }

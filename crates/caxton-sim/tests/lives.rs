@@ -22,6 +22,9 @@ fn the_rules_hold_in_many_lives() {
         "syncing journal/",
         "the power is gone",
         "directory",
+        "  outside: ",
+        "  known ",
+        "  outside, again: ",
     ];
     for seed in 1..=200 {
         match run(seed) {
@@ -58,6 +61,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["d610e376928953679c31fc367d038f59fb3c9f18785a59624cdba66c252370c8"]
+    expect_test::expect!["d9315d8d4d3d45aa1ae602f41c69748b49f91fcc7c31e5683a59a71c6c188244"]
         .assert_eq(&hash);
 }

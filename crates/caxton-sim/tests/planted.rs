@@ -35,6 +35,10 @@ fn every_planted_fault_is_found_within_a_thousand_seeds() {
         Planted::ReuseFaultedInstance,
         Planted::LoseDeadLetter,
         Planted::WidenQueue,
+        Planted::PerformEarly,
+        Planted::DropOutcome,
+        Planted::WrongAccess,
+        Planted::SameAccessKey,
     ];
     let mut missed = Vec::new();
     for planted in all {

@@ -17,7 +17,7 @@ use crate::{
     part_key::{part_key, part_of, text_key, text_of, value_key},
     part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
     texts::{Cuts, Reading, Texts},
-    v1,
+    v1, v2,
 };
 
 /// Values written since the last checkpoint, by agent; `None`: deleted.
@@ -241,6 +241,14 @@ impl Loading {
             Part::Migrating(id) => {
                 let spec = value.read::<Arc<v1::AgentSpec>>().map_err(failed)?;
                 state.migrating.insert(id, spec);
+            }
+            Part::Accesses(id) => {
+                let accesses = value.read::<v2::TurnAccesses>().map_err(failed)?;
+                state.accesses.insert(id, accesses);
+            }
+            Part::Granted(id) => {
+                let granted = value.read::<Arc<Vec<v2::GrantedRule>>>().map_err(failed)?;
+                state.granted.insert(id, granted);
             }
             Part::SpentIds(number) => {
                 let block = value.read::<v1::SpentBlock>().map_err(failed)?;

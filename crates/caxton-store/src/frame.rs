@@ -137,7 +137,7 @@ pub(crate) fn check_sealed(bytes: &[u8], magic: [u8; 8], format: u32) -> Result<
         return Err(HeaderFault::Check);
     }
     match u32_at(bytes, 8) {
-        found if found == format => Ok(()),
+        found if (1..=format).contains(&found) => Ok(()),
         found => Err(HeaderFault::Version(found)),
     }
 }

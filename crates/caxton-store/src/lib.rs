@@ -61,6 +61,7 @@ mod stepped;
 mod store;
 mod texts;
 mod v1;
+mod v2;
 mod verify;
 mod window;
 mod write_error;

@@ -33,6 +33,8 @@ const DF_SUBSCRIPTIONS: u8 = b'f';
 const DF_SUBSCRIPTION: u8 = b'u';
 const HELD: u8 = b'h';
 const MIGRATING: u8 = b'g';
+const ACCESSES: u8 = b'i';
+const GRANTED: u8 = b'r';
 const SPENT_IDS: u8 = b's';
 const SPENT_UNTIL: u8 = b't';
 
@@ -58,6 +60,8 @@ pub(crate) fn part_key(part: &Part) -> Vec<u8> {
         }
         Part::Held => tagged(HELD, &[]),
         Part::Migrating(id) => tagged(MIGRATING, &[&id.0.to_be_bytes()]),
+        Part::Accesses(id) => tagged(ACCESSES, &[&id.0.to_be_bytes()]),
+        Part::Granted(id) => tagged(GRANTED, &[&id.0.to_be_bytes()]),
         Part::SpentIds(block) => tagged(SPENT_IDS, &[&block.to_be_bytes()]),
         Part::SpentUntil => tagged(SPENT_UNTIL, &[]),
     }
@@ -90,6 +94,8 @@ pub(crate) fn part_of(key: &[u8]) -> Option<Part> {
         DF_SUBSCRIPTIONS if rest.is_empty() => Part::DfSubscriptions,
         HELD if rest.is_empty() => Part::Held,
         MIGRATING => Part::Migrating(AgentId(u64::from_be_bytes(rest.try_into().ok()?))),
+        ACCESSES => Part::Accesses(AgentId(u64::from_be_bytes(rest.try_into().ok()?))),
+        GRANTED => Part::Granted(AgentId(u64::from_be_bytes(rest.try_into().ok()?))),
         SPENT_IDS => Part::SpentIds(u64::from_be_bytes(rest.try_into().ok()?)),
         SPENT_UNTIL if rest.is_empty() => Part::SpentUntil,
         _ => return None,
@@ -152,6 +158,8 @@ mod tests {
             (text(), text()).prop_map(|(who, what)| Part::DfSubscription(who, what)),
             Just(Part::Held),
             any::<u64>().prop_map(|id| Part::Migrating(AgentId(id))),
+            any::<u64>().prop_map(|id| Part::Accesses(AgentId(id))),
+            any::<u64>().prop_map(|id| Part::Granted(AgentId(id))),
             any::<u64>().prop_map(Part::SpentIds),
             Just(Part::SpentUntil),
         ]

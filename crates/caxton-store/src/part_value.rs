@@ -9,7 +9,7 @@ use crate::{
     form::{Form, decode, encode_cut},
     frame::u64_at,
     texts::Cuts,
-    v1,
+    v1, v2,
 };
 
 /// Bits of the first 8 bytes that hold the place. The 7 bits above them hold the version, counted
@@ -62,6 +62,10 @@ pub(crate) fn encode_part(
         Part::Held if state.held.is_empty() => return None,
         Part::Held => encode_cut::<Held>(&state.held, to, cuts),
         Part::Migrating(id) => encode_cut::<Arc<v1::AgentSpec>>(state.migrating.get(id)?, to, cuts),
+        Part::Accesses(id) => encode_cut::<v2::TurnAccesses>(state.accesses.get(id)?, to, cuts),
+        Part::Granted(id) => {
+            encode_cut::<Arc<Vec<v2::GrantedRule>>>(state.granted.get(id)?, to, cuts)
+        }
         Part::SpentIds(block) => {
             encode_cut::<v1::SpentBlock>(state.spent.blocks.get(block)?, to, cuts)
         }

@@ -59,8 +59,11 @@ fn concerns(entry: &Entry, agent: AgentId) -> bool {
         Record::Removed { agent: id, .. }
         | Record::StatusChanged { agent: id, .. }
         | Record::InstanceStarted { agent: id, .. }
-        | Record::Refused { agent: id, .. } => *id == agent,
+        | Record::Refused { agent: id, .. }
+        | Record::GrantsChanged { agent: id, .. } => *id == agent,
         Record::Turn(turn) => turn.agent == agent,
+        Record::Intent(intent) => intent.agent == agent,
+        Record::Outcome { agent: id, .. } => *id == agent,
         Record::Accepted { deliveries } => deliveries.iter().any(|(id, _, _)| *id == agent),
         Record::Directory { capabilities, .. } => capabilities.iter().any(|(id, _)| *id == agent),
         Record::NodeStarted { .. }

@@ -1,7 +1,8 @@
 //! Version 1 of everything that is stored: the entries of the journal and the parts of a checkpoint.
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
-//! What a later version adds stands in a file of that version.
+//! What a later version adds stands in a file of that version. So does the list of all kinds of records,
+//! which grows at its end: `v2.rs`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,40 +16,6 @@ use crate::{
     form::{Form, In, Out, form, take_plain, unknown},
     texts,
 };
-
-form! {
-    struct Entry {
-        shard: u16,
-        seq: u64,
-        at: Timestamp,
-        record: Record,
-    }
-}
-
-form! {
-    enum Record {
-        0 NodeStarted { shards: u16, version: String },
-        1 Deployed { spec: Arc<AgentSpec> },
-        2 Updated { spec: Arc<AgentSpec>, rollback: bool },
-        3 Removed { agent: AgentId, sent: Vec<Sent> },
-        4 StatusChanged { agent: AgentId, status: AgentStatus, reason: String },
-        5 InstanceStarted { agent: AgentId, reason: StartReason },
-        6 Posted { client: Arc<str>, message_id: Option<Arc<str>>, sent: Vec<Sent> },
-        7 Turn(turn: Box<TurnRecord>),
-        8 HostSent { sent: Vec<Sent> },
-        9 Accepted { deliveries: Vec<(AgentId, MessageKey, Message)> },
-        10 Refused { agent: AgentId, key: MessageKey, sent: Vec<Sent> },
-        11 DeadLettersTaken { keys: Vec<MessageKey>, sent: Vec<Sent> },
-        12 RepliesDropped { client: Arc<str>, keys: Vec<MessageKey> },
-        13 Directory {
-            request: MessageKey,
-            capabilities: Vec<(AgentId, Option<Arc<Capabilities>>)>,
-            subscribed: Vec<DfSubscription>,
-            cancelled: Vec<(Arc<str>, Arc<str>)>,
-            sent: Vec<Sent>,
-        },
-    }
-}
 
 form! {
     struct TurnRecord {

@@ -21,6 +21,7 @@ mod demo;
 mod doctor;
 mod events;
 mod follow;
+mod grant;
 mod guest_options;
 mod inspect;
 mod journal;
@@ -54,6 +55,10 @@ pub(crate) enum Command {
     /// Deploy agents and look after them
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Let an agent reach something beyond its own memory, or list what it may
+    Grant(grant::GrantArgs),
+    /// Take a grant back; the agent's next access sees it
+    Revoke(grant::RevokeArgs),
     /// Send a message
     Send(send::Args),
     /// Read messages, or follow them as they are sent
@@ -113,6 +118,8 @@ pub(crate) fn run(
             let told = if command.only_reads() { "" } else { MAY_GO_ON };
             wait(told, agent::run(command, output, environment))
         }
+        Command::Grant(args) => wait(MAY_GO_ON, grant::grant(args, output, environment)),
+        Command::Revoke(args) => wait(MAY_GO_ON, grant::revoke(args, output, environment)),
         Command::Send(args) => wait(UNANSWERED, send::run(args, output, environment)),
         Command::Messages(args) => wait("", messages::run(args, output, environment)),
         Command::Conversation(args) => wait("", conversation::run(args, output, environment)),

@@ -27,6 +27,7 @@ pub fn check(bytes: &[u8]) {
     world.step(Event::Deploy {
         ticket: Ticket(1),
         spec,
+        granted: Default::default(),
     });
     for _ in 0..TURNS_MAX {
         let Some(run) = world.runs.pop() else { break };
@@ -179,7 +180,7 @@ fn make_call(run: &mut RunTurn, now: Timestamp, call: u8, args: &[u8]) {
         6 => ctx.cancel_timer(number),
         7 => ctx.register_capabilities(args),
         _ => {
-            ctx.note_clock(now);
+            ctx.read_clock(now);
             let _ = ctx.random_u32();
             Ok(())
         }

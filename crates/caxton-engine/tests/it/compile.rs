@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use caxton_engine::{CompileError, Compiled, Engine, EngineOptions, Returned};
-use caxton_model::{EngineKind, EngineProfile, Grants, Kind, Micros};
+use caxton_model::{EngineKind, EngineProfile, Kind, Micros, Permissions};
 
 use crate::harness::*;
 
@@ -27,7 +27,7 @@ fn compile(engine: &Engine, text: &str) -> Result<Compiled, CompileError> {
 }
 
 fn answers(engine: &Engine, compiled: &Compiled) -> Returned {
-    let linked = engine.link(compiled, &Grants::default()).unwrap();
+    let linked = engine.link(compiled, &Permissions::new()).unwrap();
     turn(&linked, &agent_limits(), TestHost::default())
         .result
         .unwrap()
@@ -279,7 +279,9 @@ fn what_the_package_reader_accepts_compiles_and_links_and_what_it_refuses_has_it
                     (Ok(module), None) => {
                         let engine = engine(engine_kind);
                         let compiled = engine.compile(&module, EngineProfile::Hardened, serves);
-                        let linked = engine.link(&compiled.unwrap(), &Grants::default()).unwrap();
+                        let linked = engine
+                            .link(&compiled.unwrap(), &Permissions::new())
+                            .unwrap();
                         if serves == Kind::Agent {
                             turn(&linked, &agent_limits(), TestHost::default())
                                 .result

@@ -16,7 +16,8 @@ use caxton_engine::{
     MetricKind, Returned, Usage,
 };
 use caxton_model::{
-    EngineKind, EngineProfile, Fault, Grants, HostCode, Kind, LimitName, Limits, Micros, Timestamp,
+    EngineKind, EngineProfile, Fault, HostCode, Kind, LimitName, Limits, Micros, Permissions,
+    Timestamp,
 };
 use caxton_package::{Verified, VerifyError, verify};
 
@@ -235,7 +236,7 @@ pub fn linked_on(engine: &Engine, profile: EngineProfile, text: &str) -> Linked 
     let verified = verified(text);
     let serves = verified.report().kind.unwrap();
     let compiled = engine.compile(&verified, profile, serves).unwrap();
-    engine.link(&compiled, &Grants::default()).unwrap()
+    engine.link(&compiled, &Permissions::new()).unwrap()
 }
 
 #[track_caller]

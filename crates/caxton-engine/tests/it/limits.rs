@@ -386,7 +386,7 @@ fn agents_beyond_their_places_are_refused_until_one_is_free() {
         .compile(&module, EngineProfile::Hardened, Kind::Agent)
         .unwrap();
     let linked = engine
-        .link(&compiled, &caxton_model::Grants::default())
+        .link(&compiled, &caxton_model::Permissions::new())
         .unwrap();
     let [one, two] = [(), ()].map(|()| turn(&linked, &agent_limits(), TestHost::default()));
     assert!(one.result.is_ok() && two.result.is_ok());

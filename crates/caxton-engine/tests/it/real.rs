@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use caxton_engine::{Arguments, Call, Linked, Returned};
-use caxton_model::{EngineKind, EngineProfile, Grants, Kind, LimitName, Limits};
+use caxton_model::{EngineKind, EngineProfile, Kind, LimitName, Limits, Permissions};
 use caxton_package::{ModuleReport, Verified, verify};
 
 use crate::harness::*;
@@ -59,7 +59,7 @@ fn link(kind: EngineKind, module: &Verified) -> Linked {
     let compiled = engine(kind)
         .compile(module, EngineProfile::Hardened, serves)
         .unwrap();
-    engine(kind).link(&compiled, &Grants::default()).unwrap()
+    engine(kind).link(&compiled, &Permissions::new()).unwrap()
 }
 
 /// Init, capabilities, a request, shutdown: all of it as the samples answer it.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use caxton_engine::{Call, Engine, EngineOptions, Linked};
-use caxton_model::{EngineKind, EngineProfile, Grants, Kind, LimitName, Limits};
+use caxton_model::{EngineKind, EngineProfile, Kind, LimitName, Limits, Permissions};
 
 use crate::harness::*;
 
@@ -150,7 +150,7 @@ fn pairs(engine: EngineKind, kind: Kind) -> [Pair; 2] {
         let compiled = engine
             .compile(&verified(&text), EngineProfile::Hardened, kind)
             .unwrap();
-        engine.link(&compiled, &Grants::default()).unwrap()
+        engine.link(&compiled, &Permissions::new()).unwrap()
     };
     [SMALL, LARGE].map(|shape| Pair {
         marks: link(marks(kind, &shape)),

@@ -1,7 +1,8 @@
 //! Events that make no sense.
 
 use caxton_model::{
-    AgentId, Delivery, Destination, Fault, Fields, MessageKey, Micros, Performative, Timestamp,
+    AgentId, Delivery, Destination, Fault, Fields, GrantedRules, MessageKey, Micros, Performative,
+    Timestamp,
 };
 
 use super::{
@@ -46,6 +47,7 @@ fn any_event(rng: &mut Rng) -> Event {
         0 => Event::Deploy {
             ticket,
             spec: spec(agent.0, "a").into(),
+            granted: GrantedRules::default(),
         },
         1 => Event::Update {
             ticket,

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
     AgentId, AgentSpec, Capabilities, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields,
-    Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy, Supervision,
-    SupervisionGroup, Timestamp,
+    GrantedRules, Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy,
+    Supervision, SupervisionGroup, Timestamp,
 };
 
 use super::{show::show_message, world::World};
@@ -213,7 +213,13 @@ impl Script {
         let ticket = self.ticket();
         let shard = usize::from(self.world.directory.shard_of(&made));
         let spec = made;
-        self.world.step(shard, Event::Deploy { ticket, spec });
+        let granted = GrantedRules::default();
+        let event = Event::Deploy {
+            ticket,
+            spec,
+            granted,
+        };
+        self.world.step(shard, event);
         if free && how != "hold" {
             self.turn(&format!("{name} {how}"));
         }

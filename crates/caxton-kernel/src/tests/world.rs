@@ -251,6 +251,18 @@ impl World {
                 self.note_order(&run);
                 self.running.insert(run.agent, (shard, *run));
             }
+            Effect::GrantsChanged { agent, granted } => {
+                let rules: Vec<&str> = granted.iter().map(|rule| rule.rule.as_str()).collect();
+                let line = format!("{} {}", self.name(agent), rules.join(", "));
+                self.say(format_args!("  grants {line}"));
+            }
+            Effect::Perform {
+                agent, number, key, ..
+            } => self.say(format_args!("  perform {} {number} {key}", agent.0)),
+            Effect::Resume { agent, outcome, .. } => {
+                let outcome = String::from_utf8_lossy(&outcome).into_owned();
+                self.say(format_args!("  resume {} {outcome}", agent.0));
+            }
             Effect::Cancel { agent } => {
                 self.running.remove(&agent);
                 self.say(format_args!("  cancel {}", self.name(agent)));

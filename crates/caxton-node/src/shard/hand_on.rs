@@ -181,7 +181,9 @@ fn changes_directory(record: &Record) -> bool {
         | Record::HostSent { .. }
         | Record::Accepted { .. }
         | Record::Refused { .. }
-        | Record::RepliesDropped { .. } => false,
+        | Record::RepliesDropped { .. }
+        | Record::Intent(_)
+        | Record::Outcome { .. } => false,
         _ => true,
     }
 }

@@ -138,6 +138,7 @@ fn agent(name: &str, module: &[u8]) -> Deploy {
         durability: Durability::Memory,
         supervision: Supervision::default(),
         grants: Grants::default(),
+        granted: Default::default(),
         declared: vec![],
         config: vec![],
         profile: EngineProfile::Hardened,

@@ -8,8 +8,8 @@ use std::{any::Any, fmt::Write as _, time::Duration};
 use bytes::Bytes;
 use caxton_engine::{Engine, EngineOptions, Fetch, HostCalls, LogLevel, MetricKind, Processed};
 use caxton_model::{
-    EngineKind, EngineProfile, Fault, Grants, HostCode, Kind, LimitName, Limits, Micros,
-    Performative, Timestamp, UNLIMITED,
+    EngineKind, EngineProfile, Fault, HostCode, Kind, LimitName, Limits, Micros, Performative,
+    Timestamp, UNLIMITED,
 };
 use caxton_node::{Deploy, Node, NodeOptions};
 
@@ -521,7 +521,9 @@ async fn called(
     let bytes = wat::parse_str(text).unwrap();
     let verified = caxton_package::verify(bytes, 1 << 20).unwrap();
     let compiled = engine.compile(&verified, profile, kind).unwrap();
-    let linked = engine.link(&compiled, &Grants::default()).unwrap();
+    let linked = engine
+        .link(&compiled, &caxton_model::Permissions::new())
+        .unwrap();
     let host = Box::<Nothing>::default();
     match kind {
         Kind::Processor => {

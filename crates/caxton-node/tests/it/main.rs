@@ -55,6 +55,7 @@ fn agent(name: &str, wat: &str) -> Deploy {
         durability: Durability::Durable,
         supervision: Supervision::default(),
         grants: Grants::default(),
+        granted: Default::default(),
         declared: vec![],
         config: vec![],
         profile: EngineProfile::Hardened,

@@ -5,6 +5,7 @@ mod agents;
 mod dead_letters;
 mod directory;
 mod events;
+mod grants;
 mod logs;
 mod messages;
 mod node;
@@ -14,6 +15,7 @@ mod top;
 use caxton_api::RouteId;
 
 pub(crate) use agents::GRACE_MAX;
+pub(crate) use grants::read_rule;
 
 use crate::{call::Call, refuse::Answered};
 
@@ -35,6 +37,9 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::AgentState => agent_inspect::state(call).await,
         RouteId::AgentStateValue => agent_inspect::state_value(call).await,
         RouteId::AgentFaults => agent_inspect::faults(call).await,
+        RouteId::AgentGrants => grants::list(call).await,
+        RouteId::ChangeGrants => grants::change(call).await,
+        RouteId::AgentActs => grants::acts(call).await,
         RouteId::SendMessage => messages::send(call).await,
         RouteId::ListMessages => messages::list(call).await,
         RouteId::DropMessages => messages::drop_read(&call),

@@ -179,7 +179,37 @@ fn one_of_each() -> Vec<Record> {
             cancelled: vec![("c".into(), "x".into())],
             sent: Vec::new(),
         },
+        Record::Intent(Box::new(Intent {
+            agent,
+            turn: 3,
+            input: InputRef::Message(key),
+            seed: 77,
+            clock_reads: vec![Timestamp(1), Timestamp(2)],
+            number: 0,
+            digest: Digest::of(b"request"),
+            shown: "GET http://a.example/x".into(),
+        })),
+        Record::GrantsChanged {
+            agent,
+            rules: granted(),
+        },
+        Record::Outcome {
+            agent,
+            number: 0,
+            outcome: (*b"answer").into(),
+        },
     ]
+}
+
+fn granted() -> GrantedRules {
+    let rule = GrantedRule {
+        rule: "http:read=a.example/**".to_owned(),
+        expires: Some(Timestamp(30)),
+        reason: Some("reads".to_owned()),
+        by: "admin".to_owned(),
+        at: Timestamp(22),
+    };
+    vec![rule].into()
 }
 
 fn capabilities() -> Capabilities {
@@ -366,6 +396,24 @@ fn state_with_all() -> State {
     }];
     state.held = [(AgentId(2), pending(6))].into();
     state.migrating.insert(AgentId(7), full_spec());
+    let access = |outcome: Option<&[u8]>| RecordedAccess {
+        at: Timestamp(21),
+        digest: Digest::of(b"request"),
+        shown: "GET http://a.example/x".into(),
+        outcome: outcome.map(Arc::from),
+    };
+    let accesses = TurnAccesses {
+        input: InputRef::Timer {
+            id: 4,
+            due: Timestamp(20),
+        },
+        turn: 3,
+        seed: 77,
+        clock_reads: vec![Timestamp(19)],
+        accesses: vec![access(Some(b"answer")), access(None)],
+    };
+    state.accesses.insert(AgentId(7), accesses);
+    state.granted.insert(AgentId(7), granted());
     state.spent.restore(
         3,
         SpentBlock {
@@ -412,7 +460,7 @@ fn state_subscription() -> Part {
 }
 
 /// One part of each kind that [`state_with_all`] has.
-fn all_parts() -> [Part; 11] {
+fn all_parts() -> [Part; 13] {
     [
         Part::Agent(AgentId(7)),
         Part::Client("c".into()),
@@ -423,6 +471,8 @@ fn all_parts() -> [Part; 11] {
         state_subscription(),
         Part::Held,
         Part::Migrating(AgentId(7)),
+        Part::Accesses(AgentId(7)),
+        Part::Granted(AgentId(7)),
         Part::SpentIds(3),
         Part::SpentUntil,
     ]

@@ -193,8 +193,35 @@ impl World {
                 spec: spec(agent.0, self.state.agents[&agent].spec.durability),
                 rollback: false,
             },
+            8 if self.random.one_in(2) => self.access(agent),
             _ => self.turn(agent),
         }
+    }
+
+    /// The next step of an access inside a turn: its intent, then its outcome.
+    fn access(&mut self, agent: AgentId) -> Record {
+        let known = self.state.accesses.get(&agent);
+        let accesses = known.map_or(&[][..], |known| &known.accesses);
+        let number = u32::try_from(accesses.len()).unwrap();
+        if accesses.last().is_some_and(|last| last.outcome.is_none()) {
+            let number = number - 1;
+            let outcome = format!("outcome {number}").into_bytes().into();
+            return Record::Outcome {
+                agent,
+                number,
+                outcome,
+            };
+        }
+        Record::Intent(Box::new(Intent {
+            agent,
+            turn: self.random.below(100),
+            input: InputRef::Shutdown,
+            seed: self.random.next(),
+            clock_reads: vec![Timestamp(7); number as usize],
+            number,
+            digest: Digest::of(&number.to_le_bytes()),
+            shown: format!("GET http://a.example/{number}").into(),
+        }))
     }
 
     fn deploy(&mut self) -> Record {
@@ -359,6 +386,8 @@ pub(super) fn assert_same_state(found: &State, expected: &State) {
     assert_eq!(found.df_subscriptions, expected.df_subscriptions);
     assert_eq!(found.held, expected.held);
     assert_eq!(found.migrating, expected.migrating);
+    assert_eq!(found.accesses, expected.accesses);
+    assert_eq!(found.granted, expected.granted);
     assert_eq!(found.spent.until, expected.spent.until);
     assert_eq!(found.spent.blocks, expected.spent.blocks);
     assert_eq!(found.spent.len(), expected.spent.len());

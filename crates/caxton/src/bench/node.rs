@@ -201,6 +201,7 @@ pub(super) fn agent(name: &str, module: &[u8], durability: Durability) -> Result
         durability,
         supervision: Supervision::default(),
         grants: Grants::default(),
+        granted: Default::default(),
         declared: Vec::new(),
         config: Vec::new(),
         profile: EngineProfile::Hardened,

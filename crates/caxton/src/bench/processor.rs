@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use caxton_engine::{Call, Engine, EngineOptions, Instance, Linked, bare};
-use caxton_model::{EngineProfile, Grants, Kind, Limits, UNLIMITED};
+use caxton_model::{EngineProfile, Kind, Limits, UNLIMITED};
 
 use super::{
     Plan, guests,
@@ -50,7 +50,9 @@ pub(super) fn link(engine: &Engine, module: &[u8], kind: Kind) -> Result<Linked,
     let compiled = engine
         .compile(&verified, EngineProfile::Hardened, kind)
         .map_err(failed)?;
-    engine.link(&compiled, &Grants::default()).map_err(failed)
+    engine
+        .link(&compiled, &caxton_model::Permissions::new())
+        .map_err(failed)
 }
 
 /// Makes an agent without a node.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use caxton_engine::{Compiled, Engine, EngineOptions, bare};
-use caxton_model::{Durability, EngineProfile, Grants, Kind, Limits, UNLIMITED};
+use caxton_model::{Durability, EngineProfile, Kind, Limits, UNLIMITED};
 
 use super::{
     Plan, guests,
@@ -148,7 +148,9 @@ async fn of_module(plan: &Plan, module: Module) -> Result<Row, Failure> {
     for _ in 0..plan.pick(20, 300) {
         let begun = Instant::now();
         let compiled = bench.compile()?;
-        let linked = bench.engine.link(&compiled, &Grants::default());
+        let linked = bench
+            .engine
+            .link(&compiled, &caxton_model::Permissions::new());
         let instance = instance(&linked.map_err(failed)?, &limits).await?;
         warm.push(begun.elapsed());
         if !compiled.from_cache() {

@@ -16,7 +16,9 @@ use clap::Subcommand;
 
 use crate::{
     commands::{
-        agent_text::{agents_table, detail_text, log_line, lost_lines, status_line, word},
+        agent_text::{
+            acts_table, agents_table, detail_text, log_line, lost_lines, status_line, word,
+        },
         follow::Followed,
         guest_options::GuestOptions,
     },
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Take an agent's entry out of the directory
     Deregister(OneArgs),
+    /// Show the accesses of an agent's unfinished turn: what it asked for, and what came of it
+    Acts(OneArgs),
     /// Remove an agent with its mail, timers and state
     #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
@@ -58,7 +62,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it changes nothing on the node.
     pub(crate) fn only_reads(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Inspect(_) | Self::Logs(_))
+        matches!(
+            self,
+            Self::List(_) | Self::Inspect(_) | Self::Logs(_) | Self::Acts(_)
+        )
     }
 }
 
@@ -252,6 +259,11 @@ pub(crate) async fn run(
                 format!("deregistered {agent}")
             })
         }
+        Command::Acts(args) => {
+            let client = args.connection.client(environment).await?;
+            let acts = client.agent_acts(&args.agent).await?;
+            output.value(&acts, |acts| acts_table(acts))
+        }
         Command::Remove(args) => {
             let client = args.connection.client(environment).await?;
             for agent in &args.agents {
@@ -307,15 +319,15 @@ fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgen
     if let Some(profile) = args.guest.engine_profile {
         config.profile = profile;
     }
-    if let Some(to) = args.guest.message_send()? {
+    for (permission, to) in args.guest.granted()? {
         let pattern = serde_json::from_value(serde_json::json!({ "to": to }));
         let pattern: GrantPattern = pattern.map_err(|error| {
             Failure::usage(
                 format!("the grant can't be written: {error}"),
-                "use message:send=NAME",
+                "use PERMISSION=PATTERN, such as message:send=NAME",
             )
         })?;
-        config.grants.insert("message:send".to_owned(), pattern);
+        config.grants.insert(permission.to_string(), pattern);
     }
     config.capabilities = args.capabilities;
     config.config = args.guest.config.into_iter().collect();

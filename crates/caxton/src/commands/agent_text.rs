@@ -1,6 +1,6 @@
 //! What is said about agents to people.
 
-use caxton_client::api::{AgentDetail, AgentFault, AgentSummary, LogEntry, StreamGap};
+use caxton_client::api::{AccessEntry, AgentDetail, AgentFault, AgentSummary, LogEntry, StreamGap};
 use caxton_model::{ByteSize, LimitName, Micros};
 use owo_colors::Style;
 
@@ -28,6 +28,38 @@ pub(super) fn status_line(agent: &AgentSummary, output: &Output) -> String {
         one_line(&agent.name),
         one_line(&agent.id),
         painted(&word(agent), output)
+    )
+}
+
+pub(super) fn acts_table(acts: &[AccessEntry]) -> String {
+    if acts.is_empty() {
+        return "no accesses: the agent is in no turn that has asked for one".to_owned();
+    }
+    let rows = acts.iter().map(|act| {
+        let outcome = match act.outcome {
+            Some(0) => "done".to_owned(),
+            Some(code) => format!("answered {code}"),
+            None => "asked".to_owned(),
+        };
+        [
+            act.turn.to_string(),
+            act.number.to_string(),
+            act.at.clone(),
+            act.access.clone(),
+            outcome,
+            act.idempotency_key.clone(),
+        ]
+    });
+    table(
+        [
+            "turn",
+            "number",
+            "at",
+            "access",
+            "outcome",
+            "idempotency key",
+        ],
+        rows,
     )
 }
 

@@ -29,22 +29,25 @@ impl GuestOptions {
     pub(crate) fn limits(&self) -> BTreeMap<LimitName, u64> {
         self.limits.iter().copied().collect()
     }
-    /// The receivers granted with `message:send`.
+    /// What is granted, by permission.
     ///
     /// Errors: a grant that this version can't give.
-    pub(crate) fn message_send(&self) -> Result<Option<Vec<String>>, Failure> {
-        let mut receivers = None;
+    pub(crate) fn granted(&self) -> Result<BTreeMap<Permission, Vec<String>>, Failure> {
+        let mut granted: BTreeMap<Permission, Vec<String>> = BTreeMap::new();
         for (permission, pattern) in &self.grants {
-            if *permission != Permission::MessageSend {
+            if !permission.is_performed() {
                 return Err(Failure::new(
                     Exit::Refused,
                     format!("`{permission}` can't be granted by this version of the host"),
-                    "leave the grant out: what needs it answers denied; message:send can be granted",
+                    "leave the grant out: what needs it answers denied; message:send, http:read and http:write can be granted",
                 ));
             }
-            receivers.get_or_insert_with(Vec::new).push(pattern.clone());
+            granted
+                .entry(*permission)
+                .or_default()
+                .push(pattern.clone());
         }
-        Ok(receivers)
+        Ok(granted)
     }
 }
 
@@ -93,10 +96,10 @@ mod tests {
     #[test]
     fn a_grant_that_can_t_be_given_is_refused() {
         let options = GuestOptions {
-            grants: vec![(Permission::HttpRead, "x".to_owned())],
+            grants: vec![(Permission::VaultRead, "x".to_owned())],
             ..GuestOptions::default()
         };
-        assert_eq!(options.message_send().unwrap_err().exit, Exit::Refused);
-        assert_eq!(GuestOptions::default().message_send().unwrap(), None);
+        assert_eq!(options.granted().unwrap_err().exit, Exit::Refused);
+        assert!(GuestOptions::default().granted().unwrap().is_empty());
     }
 }

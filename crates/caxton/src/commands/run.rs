@@ -1,9 +1,13 @@
 //! `caxton run`: one module, no node to set up.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use caxton_engine::{Engine, EngineOptions, Linked};
-use caxton_model::{EngineKind, EngineProfile, Fault, Grants, Kind, Limits, Micros};
+use caxton_gate::{PermissionRule, PermissionRuleError};
+use caxton_model::{
+    EngineKind, EngineProfile, Fault, GrantedRule, Grants, Kind, Limits, Micros, Permission,
+    Permissions, permissions_of,
+};
 use caxton_package::{Form, Verified};
 
 use crate::{
@@ -100,15 +104,17 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
         refuse_command_options(&args, form)?;
     }
     let profile = args.guest.engine_profile.unwrap_or(default);
-    let receivers = args.guest.message_send()?;
+    let mut granted = args.guest.granted()?;
+    let receivers = granted.remove(&Permission::MessageSend);
     let grants = Grants {
         message_send: receivers.or_else(|| manifest.as_ref().and_then(|(m, _)| m.message_send())),
     };
+    let granted = rules(granted)?;
     match form {
         Some(Form::AgentCore) => {
             if let Some(file) = &args.profile {
                 return block_on(async {
-                    let ready = ready(verified, profile, limits, grants, &args).await?;
+                    let ready = ready(verified, profile, limits, &granted, &args).await?;
                     profile::run(&args, file, ready, &path, output).await
                 });
             }
@@ -118,6 +124,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
                 profile,
                 asked,
                 grants,
+                granted,
                 manifest,
             };
             // What Ctrl-C cut short it says itself, and then it stops its node.
@@ -128,7 +135,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             "use --perf with `perf record`, which shows every guest's functions",
         )),
         _ => block_on(async {
-            let ready = ready(verified, profile, limits, grants, &args).await?;
+            let ready = ready(verified, profile, limits, &granted, &args).await?;
             processor::run(&args, ready, output).await
         }),
     }
@@ -172,6 +179,30 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     result
 }
 
+/// The rules that flags grant for this run.
+fn rules(granted: BTreeMap<Permission, Vec<String>>) -> Result<Vec<GrantedRule>, Failure> {
+    let texts = granted.into_iter().flat_map(|(permission, patterns)| {
+        let rule = move |pattern| format!("{permission}={pattern}");
+        patterns.into_iter().map(rule)
+    });
+    let rules = texts.map(|text| {
+        let rule: PermissionRule = text.parse().map_err(|error: PermissionRuleError| {
+            Failure::usage(
+                format!("`--grant {text}`: {error}"),
+                "write it as PERMISSION=PATTERN, such as http:read=api.example.com/repos/**",
+            )
+        })?;
+        Ok(GrantedRule {
+            rule: rule.to_string(),
+            expires: None,
+            reason: None,
+            by: "--grant".to_owned(),
+            at: host::now(),
+        })
+    });
+    rules.collect()
+}
+
 /// Does what blocks beside the run, so that Ctrl-C need not wait for it.
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
@@ -186,11 +217,12 @@ async fn ready(
     verified: Verified,
     profile: EngineProfile,
     limits: Limits,
-    grants: Grants,
+    granted: &[GrantedRule],
     args: &Args,
 ) -> Result<Ready, Failure> {
     let (kind, perf_map) = (args.engine, args.perf);
-    beside(move || compile(verified, profile, limits, &grants, kind, perf_map)).await
+    let granted = permissions_of(granted);
+    beside(move || compile(verified, profile, limits, &granted, kind, perf_map)).await
 }
 
 /// Compiles and links.
@@ -198,7 +230,7 @@ fn compile(
     verified: Verified,
     profile: EngineProfile,
     limits: Limits,
-    grants: &Grants,
+    granted: &Permissions,
     kind: EngineKind,
     perf_map: bool,
 ) -> Result<Ready, Failure> {
@@ -218,7 +250,7 @@ fn compile(
         )
         .map_err(|error| compile_failure(&error))?;
     let linked = engine
-        .link(&compiled, grants)
+        .link(&compiled, granted)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
     Ok(Ready {
         engine,

@@ -8,6 +8,7 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod access;
 mod address_space;
 mod clock;
 mod command;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use caxton_engine::{Engine, EngineOptions, Linked, Processed, bare};
-use caxton_model::{EngineKind, EngineProfile, Grants, Kind, LimitName, Limits, UNLIMITED};
+use caxton_model::{EngineKind, EngineProfile, Kind, LimitName, Limits, UNLIMITED};
 
 use super::{attack::set_to, guests, row::Found};
 use crate::failure::{Exit, Failure};
@@ -48,7 +48,9 @@ fn linked(engine: EngineKind, guest: &str) -> Result<Linked, Failure> {
     let compiled = engine
         .compile(&verified, EngineProfile::Hardened, Kind::Processor)
         .map_err(broken)?;
-    engine.link(&compiled, &Grants::default()).map_err(broken)
+    engine
+        .link(&compiled, &caxton_model::Permissions::new())
+        .map_err(broken)
 }
 
 fn limits(limit: LimitName) -> Limits {

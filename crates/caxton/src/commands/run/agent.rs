@@ -9,8 +9,8 @@ use std::{
 
 use caxton_kernel::{NodeEvent, Post, Refusal};
 use caxton_model::{
-    AskedLimits, Durability, EngineProfile, Fault, Fields, Grants, LimitName, Limits, Message,
-    MessageKey, Receiver,
+    AskedLimits, Durability, EngineProfile, Fault, Fields, GrantedRule, Grants, LimitName, Limits,
+    Message, MessageKey, Receiver,
 };
 use caxton_node::{Deploy, Node, NodeOptions};
 use caxton_package::{Manifest, Verified};
@@ -32,6 +32,7 @@ pub(super) struct Deployment {
     pub(super) profile: EngineProfile,
     pub(super) asked: BTreeMap<LimitName, u64>,
     pub(super) grants: Grants,
+    pub(super) granted: Vec<GrantedRule>,
     pub(super) manifest: Option<(Manifest, String)>,
 }
 
@@ -140,6 +141,7 @@ impl Session<'_> {
             durability: Durability::Memory,
             supervision: manifest.map(|m| m.agent.supervision).unwrap_or_default(),
             grants: deployment.grants,
+            granted: deployment.granted.into(),
             declared: Vec::new(),
             config: args.guest.config.clone(),
             profile: deployment.profile,

@@ -1,0 +1,48 @@
+//! What operators granted, as data. What a rule means is said by the crate `caxton-gate`.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, Part, Permissions, State, Timestamp};
+
+/// One rule that an operator granted a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantedRule {
+    /// The permission and what is granted with it: `http:read=api.example.com/repos/**`.
+    pub rule: String,
+    /// Until when it counts; `None`: until it is revoked.
+    pub expires: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who granted it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All that a guest was granted.
+pub type GrantedRules = Arc<Vec<GrantedRule>>;
+
+/// The permissions that these rules grant anything with.
+#[must_use]
+pub fn permissions_of(rules: &[GrantedRule]) -> Permissions {
+    let granted = rules.iter().filter_map(|rule| {
+        let (permission, pattern) = rule.rule.split_once('=').unwrap_or((&rule.rule, ""));
+        let permission = permission.parse().ok()?;
+        (!pattern.starts_with('!')).then_some(permission)
+    });
+    granted.collect()
+}
+
+impl State {
+    /// Sets what an agent is granted, in place of all that it was.
+    pub(crate) fn set_granted(&mut self, agent: AgentId, rules: &GrantedRules) {
+        self.touch(Part::Granted(agent));
+        if rules.is_empty() {
+            self.granted.remove(&agent);
+        } else {
+            self.granted.insert(agent, Arc::clone(rules));
+        }
+    }
+}
