@@ -98,15 +98,7 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
     for (id, agent) in &state.agents {
         if let Some(part) = parts.get_mut(at(agent_shard(id))) {
             part.agents.insert(*id, agent.clone());
-            if let Some(from) = state.migrating.get(id) {
-                part.migrating.insert(*id, Arc::clone(from));
-            }
-            if let Some(granted) = state.granted.get(id) {
-                part.granted.insert(*id, Arc::clone(granted));
-            }
-            if let Some(accesses) = state.accesses.get(id) {
-                part.accesses.insert(*id, accesses.clone());
-            }
+            part.take_beside(*id, &state);
         }
     }
     for (name, client) in state.clients {

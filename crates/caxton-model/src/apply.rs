@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::{
     AgentId, AgentSpec, AgentState, Capabilities, DeadLetter, Delivery, Destination,
-    DfSubscription, Durability, Entry, GrantedRules, InputRef, Message, MessageKey, OpenRequest,
-    Part, Pending, PostSeen, REPLY_BY_MAX, RawJson, Record, Sent, State, Timestamp,
+    DfSubscription, Durability, Entry, InputRef, Message, MessageKey, OpenRequest, Part, Pending,
+    PostSeen, REPLY_BY_MAX, RawJson, Record, Sent, State, Timestamp,
     charges::agent_bytes,
     destination_text,
     message::SHARED_CONTENT_BYTES,
@@ -217,10 +217,7 @@ impl State {
         self.ledger.agent_changed(own, agent_bytes(&agent), 0);
         self.ledger.set_metrics(own, 0);
         self.migrated(id);
-        self.forget_accesses(id);
-        if self.granted.contains_key(&id) {
-            self.set_granted(id, &GrantedRules::default());
-        }
+        self.drop_rights(id);
         if agent.spec.durability == Durability::Durable {
             for mail in agent.mailbox {
                 self.hold(id, mail);

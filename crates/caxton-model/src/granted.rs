@@ -36,6 +36,26 @@ pub fn permissions_of(rules: &[GrantedRule]) -> Permissions {
 }
 
 impl State {
+    /// Takes over what `other` knows of an agent beside the agent itself: the version that its state
+    /// is of, its grants, and the accesses of its unfinished turn.
+    pub fn take_beside(&mut self, agent: AgentId, other: &Self) {
+        if let Some(from) = other.migrating.get(&agent) {
+            self.migrating.insert(agent, Arc::clone(from));
+        }
+        if let Some(granted) = other.granted.get(&agent) {
+            self.granted.insert(agent, Arc::clone(granted));
+        }
+        if let Some(accesses) = other.accesses.get(&agent) {
+            self.accesses.insert(agent, accesses.clone());
+        }
+    }
+    /// Forgets the same, with the agent.
+    pub(crate) fn drop_rights(&mut self, agent: AgentId) {
+        self.forget_accesses(agent);
+        if self.granted.contains_key(&agent) {
+            self.set_granted(agent, &GrantedRules::default());
+        }
+    }
     /// Sets what an agent is granted, in place of all that it was.
     pub(crate) fn set_granted(&mut self, agent: AgentId, rules: &GrantedRules) {
         self.touch(Part::Granted(agent));

@@ -37,9 +37,7 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::GetAgent
         | RouteId::RegisterAgent
         | RouteId::AgentFaults
-        | RouteId::AgentGrants
         | RouteId::ChangeGrants
-        | RouteId::AgentActs
         | RouteId::SendMessage
         | RouteId::ListMessages
         | RouteId::DropMessages
@@ -52,6 +50,8 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::DeleteToken
         | RouteId::StreamEvents => Growth::Linear,
         RouteId::DeployAgent
+        | RouteId::AgentGrants
+        | RouteId::AgentActs
         | RouteId::RemoveAgent
         | RouteId::StopAgent
         | RouteId::StartAgent
@@ -77,6 +77,7 @@ const fn growth(id: RouteId) -> Growth {
 /// when the tokens are there, since each request looks at all of them.
 fn stage(route: &Route) -> usize {
     match (route.id, route.method) {
+        (RouteId::ChangeGrants, _) => 2,
         (RouteId::CreateToken | RouteId::ListTokens | RouteId::DeleteToken, _) => 2,
         (_, Method::Get) => 0,
         _ => 1,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caxton_kernel::{Event, Post, Reach, shard_of_client};
+use caxton_kernel::{Event, Post, Reach, Ticket, shard_of_client};
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, Digest, Durability, EngineProfile, Fields,
     GrantedRule, GrantedRules, Grants, Kind, LimitName, Limits, Micros, Restart, Strategy,
@@ -52,6 +52,20 @@ impl Life {
             granted,
         };
         self.world.step(shard, event);
+    }
+
+    fn change_grants(&mut self, ticket: Ticket, agent: AgentId) -> Event {
+        let rule = self.rule();
+        let (grant, revoke) = match self.rng.percent(40) {
+            true => (Vec::new(), vec![rule.rule]),
+            false => (vec![rule], Vec::new()),
+        };
+        Event::ChangeGrants {
+            ticket,
+            agent,
+            grant,
+            revoke,
+        }
     }
 
     fn rule(&mut self) -> GrantedRule {
@@ -182,24 +196,7 @@ impl Life {
             4 => ("remove", Event::Remove { ticket, agent }),
             5 => ("passivate", Event::Passivate { agent }),
             6 => ("roll back", Event::Rollback { ticket, agent }),
-            7 => {
-                let rule = self.rule();
-                let revoke = match self.rng.percent(40) {
-                    true => vec![rule.rule.clone()],
-                    false => Vec::new(),
-                };
-                let grant = match revoke.is_empty() {
-                    true => vec![rule],
-                    false => Vec::new(),
-                };
-                let event = Event::ChangeGrants {
-                    ticket,
-                    agent,
-                    grant,
-                    revoke,
-                };
-                ("change the grants of", event)
-            }
+            7 => ("change the grants of", self.change_grants(ticket, agent)),
             _ => {
                 let Some(spec) = self.world.agent(agent).map(|agent| agent.spec.clone()) else {
                     return;

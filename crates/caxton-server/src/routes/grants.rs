@@ -50,7 +50,9 @@ pub(super) async fn change(call: Call) -> Answered {
     // As it was granted, or as somebody may have typed it.
     let revoke = asked.revoke.iter().map(|text| read_rule(text));
     let revoke = revoke.collect::<Result<Vec<_>, Failure>>()?;
+    call.caller.work.visit(grant.len() + revoke.len());
     let granted = call.app.node.change_grants(&id, grant, revoke).await?;
+    call.caller.work.visit(granted.len());
     json(StatusCode::OK, &page(&granted, views::granted))
 }
 

@@ -259,11 +259,7 @@ pub(crate) async fn run(
                 format!("deregistered {agent}")
             })
         }
-        Command::Acts(args) => {
-            let client = args.connection.client(environment).await?;
-            let acts = client.agent_acts(&args.agent).await?;
-            output.value(&acts, |acts| acts_table(acts))
-        }
+        Command::Acts(args) => acts(args, output, environment).await,
         Command::Remove(args) => {
             let client = args.connection.client(environment).await?;
             for agent in &args.agents {
@@ -277,6 +273,12 @@ pub(crate) async fn run(
             Ok(())
         }
     }
+}
+
+async fn acts(args: OneArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
+    let client = args.connection.client(environment).await?;
+    let acts = client.agent_acts(&args.agent).await?;
+    output.value(&acts, |acts| acts_table(acts))
 }
 
 /// Reads what an agent is to be registered with.
