@@ -158,6 +158,14 @@ pub enum ConfigError {
         /// Which.
         permission: Permission,
     },
+    /// A grant without patterns would grant nothing.
+    #[error(
+        "`{permission}` is granted for nothing; name what it is for, as in {{\"to\": [\"api.example.com/**\"]}}"
+    )]
+    EmptyGrant {
+        /// Which.
+        permission: Permission,
+    },
 }
 
 impl ConfigError {
@@ -169,7 +177,7 @@ impl ConfigError {
                 ErrorCode::UnknownField
             }
             Self::Limit(_) => ErrorCode::InvalidLimit,
-            Self::NotGrantable { .. } => ErrorCode::InvalidConfig,
+            Self::NotGrantable { .. } | Self::EmptyGrant { .. } => ErrorCode::InvalidConfig,
         }
     }
     /// The nearest valid name, for a name that is none.

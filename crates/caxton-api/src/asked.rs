@@ -116,6 +116,9 @@ pub(crate) fn read_grants(asked: &AskedGrants) -> Result<Grants, ConfigError> {
     for (written, pattern) in asked {
         match written.parse().map_err(ConfigError::Permission)? {
             Permission::MessageSend => grants.message_send = Some(pattern.to.clone()),
+            permission if permission.is_performed() && pattern.to.is_empty() => {
+                return Err(ConfigError::EmptyGrant { permission });
+            }
             performed if performed.is_performed() => {}
             other => return Err(ConfigError::NotGrantable { permission: other }),
         }

@@ -31,6 +31,8 @@ pub(crate) enum Mail {
 struct Request {
     conversation: Option<Arc<str>>,
     asked: Asked,
+    /// Who was asked under the same name before: their answers are ordinary mail.
+    asked_before: Asked,
     /// Until when a caller waits on the line for its reply.
     waited_until: Option<Timestamp>,
     is_answered: bool,
@@ -78,16 +80,21 @@ impl Awaited {
             return;
         };
         let requests = self.clients.entry(Arc::clone(&message.sender)).or_default();
+        // Where a name is used again, the older request awaits nothing any more.
+        let before = requests.known.remove(name);
+        if before.is_some() {
+            requests.order.retain(|(_, known)| known != name);
+        }
         let request = Request {
             conversation: message.conversation_id.clone(),
             asked,
+            asked_before: before.map_or_else(Asked::default, |before| {
+                before.asked_before.join(&before.asked)
+            }),
             waited_until: wait.map(|wait| now.after(wait)),
             is_answered: false,
         };
-        // Where a name is used again, the older request has none any more.
-        if requests.known.insert(Arc::clone(name), request).is_some() {
-            requests.order.retain(|(_, known)| known != name);
-        }
+        requests.known.insert(Arc::clone(name), request);
         requests.order.push_back((now, Arc::clone(name)));
         requests.trim(now);
     }
@@ -139,7 +146,12 @@ impl Awaited {
         if let Some(name) = &message.in_reply_to {
             return match requests.known.get_key_value(name) {
                 None => Mail::Other,
-                Some((_, request)) if !is_asked(request) => Mail::Forged,
+                Some((_, request)) if !is_asked(request) => {
+                    match request.asked_before.may_answer(&message.sender) {
+                        true => Mail::Other,
+                        false => Mail::Forged,
+                    }
+                }
                 Some((_, request)) if request.is_answered => Mail::Other,
                 Some((name, _)) => Mail::Reply(Arc::clone(name)),
             };

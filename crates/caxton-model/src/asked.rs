@@ -10,6 +10,9 @@ use crate::{AgentId, ConversationLine, Destination, Message, Receiver, State, is
 /// Name of an open request: its asker as a text, and its `reply_with`.
 pub type RequestName = (Arc<str>, Arc<str>);
 
+/// Names of several requests that are kept together.
+const JOINED_MAX: usize = 1_000;
+
 /// The names of those whom a request was resolved to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
@@ -28,6 +31,18 @@ impl Asked {
         names.dedup();
         names.shrink_to_fit();
         Self { names }
+    }
+
+    /// The names of both, as long as there are few of them; else those of the second alone.
+    #[must_use]
+    pub fn join(mut self, other: &Self) -> Self {
+        self.names.extend(other.names.iter().cloned());
+        self.names.sort_unstable();
+        self.names.dedup();
+        if self.names.len() > JOINED_MAX {
+            return other.clone();
+        }
+        self
     }
 
     /// Whether an answer of this sender is one. What the host says in its own name, or for an agent

@@ -98,6 +98,8 @@ fn golden_table_of_permissions() {
     for permission in Permission::ALL {
         let granted = match permission {
             Permission::MessageSend => "yes; without a word, within the guest's own namespace",
+            Permission::HttpRead => "yes: GET and HEAD, by `--grant` at deploy or `caxton grant`",
+            Permission::HttpWrite => "yes: all other methods, or the one that the rule names",
             _ => "no: read in manifests and kept, and what needs it is refused or answers denied",
         };
         let _ = writeln!(page, "| `{permission}` | {granted} |");
@@ -106,7 +108,19 @@ fn golden_table_of_permissions() {
         "\nReceivers are patterns in which `*` stands for any run of characters:\n\n\
          ```toml\n[permissions]\n\
          \"message:send\" = { to = [\"df\", \"acme/worker-*\", \"capability:translate\"], reason = \
-         \"asks its peers\" }\n```\n",
+         \"asks its peers\" }\n```\n\n\
+         A rule for HTTP is `[METHOD ]host[:port][/path]`: `*` stands for one segment of a path, `**` for \
+         any number of them, and `!` before a rule takes something out. Loopback, private and link-local \
+         addresses are reached only by a rule that names them.\n\n\
+         ```text\ncaxton grant fetcher 'http:read=api.github.com/repos/**' --reason 'list issues' --for 24h\n\
+         caxton grant fetcher 'http:read=!api.github.com/repos/secret/**'\n\
+         caxton grant fetcher\ncaxton revoke fetcher 'http:read=api.github.com/repos/**'\n\
+         caxton agent acts fetcher\n```\n\n\
+         What a grant does not take is answered with -3, and the agent's log names the command that would \
+         allow it. A revocation is seen by the next access, also of a turn that runs. A durable agent's \
+         request leaves once its intent is in the journal, and carries an `Idempotency-Key`: after a crash \
+         the turn runs again and asks the same, with the same key, or is given the outcome that was \
+         recorded.\n",
     );
     expect_file![format!("{DOCS}/permissions.md")].assert_eq(&page);
 }

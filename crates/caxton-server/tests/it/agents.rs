@@ -318,6 +318,16 @@ async fn what_can_not_be_deployed_is_refused_with_its_reason() {
             "invalid-config",
         ),
         (
+            json!({ "wasm_module": BASE64, "name": "a", "grants": { "vault:read": { "to": ["x"] } } }),
+            422,
+            "invalid-config",
+        ),
+        (
+            json!({ "wasm_module": BASE64, "name": "a", "grants": { "http:read": { "to": ["a b"] } } }),
+            422,
+            "invalid-config",
+        ),
+        (
             json!({ "wasm_module": BASE64, "name": "a", "profil": "wide" }),
             400,
             "unknown-field",
