@@ -22,6 +22,12 @@ struct Sent {
     resent: bool,
 }
 
+/// A client's request: the client and its `reply_with`.
+type Request = (Arc<str>, Arc<str>);
+
+/// What a turn asked for, in order, and whether the outcome of each is recorded.
+type Asked = Vec<(Arc<str>, bool)>;
+
 /// What one agent has stored.
 type Values = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 
@@ -37,12 +43,12 @@ pub(crate) struct Audit {
     last: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     posts: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Whom a client asked under a `reply_with`, and when.
-    asked: BTreeMap<(Arc<str>, Arc<str>), (Timestamp, Arc<str>)>,
+    asked: BTreeMap<Request, (Timestamp, Arc<str>)>,
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
     /// What each agent's turn asked for, and whether the outcome is recorded.
-    intents: BTreeMap<AgentId, (InputRef, Vec<(Arc<str>, bool)>)>,
+    intents: BTreeMap<AgentId, (InputRef, Asked)>,
 }
 
 impl Audit {

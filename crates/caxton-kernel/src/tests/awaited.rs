@@ -36,8 +36,7 @@ fn other_does(run: &mut Script, does: &str) {
     let before = run.world.transcript.len();
     if run.world.transcript[..before]
         .lines()
-        .rev()
-        .nth(0)
+        .next_back()
         .is_some_and(|l| l.contains("init"))
     {
         turn(run, "other", "");

@@ -107,10 +107,11 @@ impl AuditScribe {
                 continue;
             }
             let unsynced = self.is_unsynced();
-            if unsynced && self.head_synced.elapsed() >= HEAD_BUSY {
-                if let Err(failed) = self.sync_heads() {
-                    break Err(failed);
-                }
+            if unsynced
+                && self.head_synced.elapsed() >= HEAD_BUSY
+                && let Err(failed) = self.sync_heads()
+            {
+                break Err(failed);
             }
             match self.gather(unsynced.then_some(HEAD_IDLE)) {
                 Taken::Items => {}

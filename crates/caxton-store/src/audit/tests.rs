@@ -53,7 +53,7 @@ fn record(number: u64) -> AuditRecord {
     let outcome = AuditOutcome::ALL[number as usize % AuditOutcome::ALL.len()];
     let at = Timestamp(1_700_000_000_000_000 + number as i64 * 1_000);
     let mut record = AuditRecord::new(at, subject, action, outcome).with("number", "x".repeat(9));
-    record.permission = (number % 2 == 0).then_some(Permission::HttpRead);
+    record.permission = number.is_multiple_of(2).then_some(Permission::HttpRead);
     record.target = Some(format!("api.example/{number}"));
     record
 }

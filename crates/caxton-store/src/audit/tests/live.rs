@@ -43,7 +43,7 @@ fn what_is_durable_is_there_again_and_a_lost_key_is_never_made_again() {
         fs::metadata(&key).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    let report = verify_audit(dir.path(), &[head.clone()]).unwrap();
+    let report = verify_audit(dir.path(), std::slice::from_ref(&head)).unwrap();
     assert!(report.is_good() && report.notices.is_empty(), "{report:?}");
     let (log, found) = AuditLog::open(dir.path(), &AuditOptions::default()).unwrap();
     assert_eq!(

@@ -216,7 +216,7 @@ fn one_head_that_was_kept_elsewhere_finds_what_is_behind_every_other() {
     for place in [1, 60, 120] {
         let forged = resealed(&disk, &groups, place, false);
         assert!(verify(&forged, &[]).is_good(), "there is no other evidence");
-        let damage = verify(&forged, &[head.clone()]).damage.unwrap();
+        let damage = verify(&forged, std::slice::from_ref(&head)).damage.unwrap();
         assert!(
             (damage.place..=damage.last_place).contains(&place),
             "{damage}"
@@ -238,7 +238,7 @@ fn an_old_directory_that_was_put_back_is_found_by_a_newer_head() {
     fill(&mut log, &mut chance, 30);
     let head = log.0.head();
     assert!(verify(&disk, &[old_head.clone(), head.clone()]).is_good());
-    let damage = verify(&old, &[head.clone()]).damage.unwrap();
+    let damage = verify(&old, std::slice::from_ref(&head)).damage.unwrap();
     assert_eq!(
         damage.to_string(),
         format!(
