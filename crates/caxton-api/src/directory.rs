@@ -1,6 +1,7 @@
 //! Who offers what.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// A capability that at least one agent has registered.
@@ -28,8 +29,25 @@ pub struct Registration {
     /// Content languages it knows.
     pub languages: Vec<String>,
     /// What it offers; a capability is a service's name.
+    #[serde(deserialize_with = "services")]
     #[schema(schema_with = crate::schema::services)]
     pub services: Vec<caxton_model::ServiceDescription>,
+}
+
+/// Reads services; a whole number may be written `5.0`.
+fn services<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<caxton_model::ServiceDescription>, D::Error> {
+    let mut services = Vec::<Map<String, Value>>::deserialize(deserializer)?;
+    for service in &mut services {
+        if let Some(Value::Number(number)) = service.get_mut("estimated_latency_ms")
+            && let Some(whole) = caxton_model::whole(number)
+        {
+            *number = whole.into();
+        }
+    }
+    let services = services.into_iter().map(Value::Object).collect();
+    serde_json::from_value(services).map_err(D::Error::custom)
 }
 
 /// One agent's offer of a capability.

@@ -44,10 +44,12 @@ pub(crate) fn duration() -> Made {
     let micros = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::Integer))
         .minimum(Some(0))
-        .maximum(Some(u64::MAX));
+        .maximum(Some(caxton_model::Micros::LONGEST.0));
+    // Nothing of this is longer than 100 years.
+    let text = text().pattern(Some("^([0-9]{1,9}(us|ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)$"));
     OneOfBuilder::new()
         .item(micros)
-        .item(text().pattern(Some("^[0-9]{1,9}(us|ms|s|m|h)$")))
+        .item(text)
         .description(Some("Microseconds, or a text such as \"250ms\", \"5m\"."))
         .into()
 }

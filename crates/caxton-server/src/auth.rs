@@ -296,11 +296,9 @@ impl Tokens {
                 "a token is bound to at most {CLIENTS_MAX} clients, and `clients` names {named}"
             )));
         }
-        let mut once = BTreeSet::new();
-        if let Some(twice) = new.clients.iter().find(|name| !once.insert(*name)) {
-            let detail = format!("`clients` contains `{twice}` twice");
-            return Err(Failure::malformed(detail));
-        }
+        // A name given twice is bound once.
+        let (mut bound, mut once) = (new.clients, BTreeSet::new());
+        bound.retain(|name| once.insert(name.clone()));
         let mut scopes = new.scopes;
         scopes.sort_unstable();
         scopes.dedup();
@@ -315,7 +313,7 @@ impl Tokens {
             name: new.name,
             scopes,
             namespace: new.namespace,
-            clients: new.clients,
+            clients: bound,
             created_at: clock::now().to_string(),
             hash: Digest::of(secret.as_bytes()).to_string(),
         };

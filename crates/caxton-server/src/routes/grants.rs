@@ -28,9 +28,7 @@ pub(super) async fn change(call: Call) -> Answered {
     let id = meant_id(&call)?;
     let asked: GrantChange = read_json(&call.body)?;
     if asked.grant.is_empty() && asked.revoke.is_empty() {
-        return Err(Failure::malformed(
-            "nothing is granted and nothing is revoked: give `grant` or `revoke` a list of rules",
-        ));
+        return list(call).await;
     }
     let now = clock::now();
     let expires = asked
@@ -75,7 +73,8 @@ fn page<T>(items: &[T], view: impl Fn(&T) -> GrantEntry) -> Page<GrantEntry> {
 
 fn expiry(now: Timestamp, seconds: u64) -> Result<Timestamp, Failure> {
     if seconds > EXPIRES_MAX_S {
-        return Err(Failure::malformed(format!(
+        let refuse = |text: String| Failure::from(Refusal::new(ErrorCode::InvalidConfig, text));
+        return Err(refuse(format!(
             "`expires_s` is {seconds}, and a grant lasts at most {EXPIRES_MAX_S} seconds (100 years); leave it out for a grant without an end"
         )));
     }

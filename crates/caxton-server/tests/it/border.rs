@@ -664,7 +664,8 @@ async fn mail_never_takes_the_place_of_a_reply() {
     // What did not fit is told, and a further reply still comes.
     let lost = 2 * 900 + 1 - CLIENT_REPLIES_MAX;
     let letters = client.dead_letters().await.unwrap();
-    assert_eq!(letters.len(), lost);
+    // The flooder is told of each and floods again, so that there may be more by now.
+    assert!(letters.len() >= lost, "{} letters", letters.len());
     assert!(letters.iter().all(|letter| letter.code == "queue-full"));
     let reply = client
         .send_message_and_wait(message("alice", "echo", json!("another")), WAIT)
