@@ -561,7 +561,6 @@ mod tests {
         }
         for clients in [
             &["a", "b", "c", "d", "e"][..],
-            &["a", "a"],
             &["a b"],
             &["df"],
             &["acme/x"],
@@ -571,7 +570,8 @@ mod tests {
             let expected = ["malformed-request", "invalid-name"];
             assert!(expected.contains(&code), "{clients:?}: {code}");
         }
-        create("y", None, &["a", "b", "c", "d"]).await.unwrap();
+        let created = create("y", None, &["a", "b", "c", "a"]).await.unwrap();
+        assert_eq!(created.entry.clients, ["a", "b", "c"], "named twice");
         tokens.delete(&first.entry.id).await.unwrap();
         create("web", Some("acme"), &[]).await.unwrap();
     }

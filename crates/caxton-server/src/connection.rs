@@ -129,7 +129,12 @@ impl Serving {
         let service = service_fn(move |mut request: Request<Incoming>| {
             own.asks();
             request.extensions_mut().insert(Arc::clone(&own));
-            router.call(request)
+            let (answer, own) = (router.call(request), Arc::clone(&own));
+            async move {
+                let answer = answer.await;
+                own.answered();
+                answer
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     caller: Mutex<Option<Arc<str>>>,
     /// Whether a whole request has come.
     asked: AtomicBool,
+    /// Whether the last one's answer is being made.
+    answering: AtomicBool,
 }
 
 impl Connections {
@@ -106,6 +108,7 @@ impl Connections {
             eviction,
             caller: Mutex::new(caller),
             asked: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
         })
     }
     /// Asks strangers to go, the oldest first, until a connection has ended; `false` if there are no
@@ -155,6 +158,15 @@ impl Connection {
     /// Notes that a whole request has come.
     pub(crate) fn asks(&self) {
         self.asked.store(true, Ordering::Relaxed);
+        self.answering.store(true, Ordering::Relaxed);
+    }
+    /// Notes that the answer to it is there.
+    pub(crate) fn answered(&self) {
+        self.answering.store(false, Ordering::Relaxed);
+    }
+    /// Whether the answer to a request is being made.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
     }
     /// Whether a whole request has come.
     pub(crate) fn has_asked(&self) -> bool {

@@ -54,7 +54,8 @@ impl Evictable {
         }
     }
 
-    /// Fails if the connection was asked to go and all that had arrived by then has been read.
+    /// Fails if the connection was asked to go and all that had arrived by then has been read and
+    /// answered: its token is looked at where the answer is made.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.connection.is_asked_to_go(cx.waker()) {
             self.unread = None;
@@ -62,7 +63,7 @@ impl Evictable {
         }
         let arrived = || rustix::io::ioctl_fionread(&self.stream).unwrap_or_default();
         match *self.unread.get_or_insert_with(arrived) {
-            0 => Err(self.gone()),
+            0 if !self.connection.is_answering() => Err(self.gone()),
             _ => Ok(()),
         }
     }

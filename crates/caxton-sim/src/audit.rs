@@ -7,7 +7,7 @@ use std::{
 
 use caxton_model::{
     AgentId, CONVERSATION_IDLE, Destination, Durability, Entry, InputRef, Message, MessageKey,
-    Receiver, Record, State, StateWrite, Timestamp, TurnRecord, is_reserved_name,
+    Pending, Receiver, Record, State, StateWrite, Timestamp, TurnRecord, is_reserved_name,
 };
 
 use crate::{Breach, Rule, outside::answer};
@@ -42,8 +42,8 @@ pub(crate) struct Audit {
     /// The last one used, by sender, its shard, and receiver.
     last: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     posts: BTreeSet<(Arc<str>, Arc<str>)>,
-    /// Whom a client asked under a `reply_with`, and when.
-    asked: BTreeMap<Request, (Timestamp, Arc<str>)>,
+    /// Whom a client asked under a `reply_with`, when, and by which record.
+    asked: BTreeMap<Request, (Timestamp, (u16, u64), Arc<str>)>,
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
@@ -129,27 +129,38 @@ impl Audit {
                 (&sent.message.reply_with, &sent.message.receiver)
             {
                 let request = (Arc::clone(client), Arc::clone(name));
-                self.asked.insert(request, (entry.at, Arc::clone(to)));
+                let record = (entry.shard, entry.seq);
+                self.asked
+                    .insert(request, (entry.at, record, Arc::clone(to)));
             }
         }
     }
 
-    /// Holds a message in a client's mailbox to the rule that an answer comes from whoever was asked.
+    /// Holds mail in a client's mailbox to the rule that an answer comes from whoever was asked. What
+    /// was sent before its request is no answer to it, whatever it says.
     ///
     /// Errors: the rule that it breaks.
     pub(crate) fn answer(
         &self,
         client: &Arc<str>,
-        message: &Message,
+        mail: &Pending,
         now: Timestamp,
     ) -> Result<(), Breach> {
+        let message = &mail.message;
         let Some(answered) = &message.in_reply_to else {
             return Ok(());
         };
         let request = (Arc::clone(client), Arc::clone(answered));
-        let Some((at, asked)) = self.asked.get(&request) else {
+        let Some((at, (shard, seq), asked)) = self.asked.get(&request) else {
             return Ok(());
         };
+        let is_before = match mail.key.shard == *shard {
+            true => mail.key.seq < *seq,
+            false => mail.at <= *at,
+        };
+        if is_before {
+            return Ok(());
+        }
         let sender = &message.sender;
         let speaks = sender == asked || is_reserved_name(sender) || AgentId::read(sender).is_some();
         if speaks || now.since(*at) >= CONVERSATION_IDLE {

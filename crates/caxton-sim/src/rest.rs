@@ -134,7 +134,7 @@ fn nothing_is_forged(world: &World) -> Result<(), Breach> {
     for shard in &world.shards {
         for (name, client) in &shard.kernel.state().clients {
             for mail in client.replies() {
-                world.audit.answer(name, &mail.message, mail.at)?;
+                world.audit.answer(name, mail, mail.at)?;
             }
         }
     }

@@ -308,7 +308,7 @@ impl World {
                 self.machine.leave(Leaving::Answer(ticket, answer));
             }
             Effect::ClientMail { client, mail, .. } => {
-                let seen = self.audit.answer(&client, &mail.message, self.now);
+                let seen = self.audit.answer(&client, &mail, self.now);
                 self.hold(seen);
                 self.machine.leave(Leaving::Mail(client, mail.key));
             }

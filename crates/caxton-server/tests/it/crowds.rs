@@ -73,6 +73,35 @@ fn sent(harness: &Harness, bytes: &[u8]) -> std::net::TcpStream {
     stream
 }
 
+/// On one thread, so that all of the test's bytes have arrived before the server reads any.
+#[tokio::test]
+async fn a_head_with_a_token_that_has_arrived_is_answered_whoever_comes_after_it() {
+    let harness = Harness::with(with_connections(20), None).await;
+    let reader = token(&harness, "reader").await;
+    let heads = [
+        format!("GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{reader}\r\n"),
+        format!("GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{reader}\r\n"),
+        format!(
+            "GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {}\r\n{reader}\r\n",
+            "x".repeat(30 << 10)
+        ),
+    ];
+    let send = |i: usize| sent(&harness, heads[i % heads.len()].as_bytes());
+    let callers: Vec<_> = (0..9).map(send).collect();
+    let stranger: &[&[u8]] = &[
+        b"",
+        b"GET /ver",
+        b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n",
+    ];
+    let strangers: Vec<_> = (0..90).map(|i| sent(&harness, stranger[i % 3])).collect();
+    for caller in callers {
+        let mut stream = TcpStream::from_std(caller).unwrap();
+        assert_eq!(answer(&read_all(&mut stream).await).status, 200);
+    }
+    drop(strangers);
+    harness.stop().await;
+}
+
 #[tokio::test]
 async fn local_connections_have_a_bound_of_their_own_and_stay() {
     let data = tempfile::tempdir().unwrap();
