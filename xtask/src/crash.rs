@@ -35,7 +35,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
             "--workspace",
             "--test",
             "it",
-            "crash::",
+            "crash",
             "--",
             "--nocapture",
         ],

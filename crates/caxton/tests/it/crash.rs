@@ -32,13 +32,13 @@ const LONG_EACH: u64 = 6;
 /// Each so many rounds kills the node that is just starting, too.
 const START_EACH: u64 = 3;
 /// Longer than anything here takes on a busy machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Numbers that follow from a seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -50,7 +50,7 @@ impl Random {
     clippy::disallowed_methods,
     reason = "how `cargo xtask crash` sets the numbers"
 )]
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
@@ -258,7 +258,7 @@ async fn send(client: &CaxtonClient, round: u64, tag: u64, ledger: &Mutex<Ledger
 }
 
 /// Kills a node while it opens its directory, or just after.
-async fn kill_at_start(data: &Path, after: Duration) {
+pub(crate) async fn kill_at_start(data: &Path, after: Duration) {
     let mut child = up(data).stdout(Stdio::null()).spawn().unwrap();
     tokio::time::sleep(after).await;
     child.kill().unwrap();

@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod content;
 mod crash;
+mod crash_outside;
 mod directory;
 mod disk;
 mod doctor;
