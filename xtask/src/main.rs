@@ -14,6 +14,7 @@ mod crash;
 mod docs;
 mod fuzz;
 mod guests;
+mod mutants;
 mod node;
 mod pages;
 mod schemathesis;
@@ -64,6 +65,8 @@ enum Chore {
     Schemathesis(schemathesis::Args),
     /// Look for inputs on which a parser of outside bytes breaks its word.
     Fuzz(fuzz::Args),
+    /// Change the gate in one place after the other, and see each change found by its tests.
+    Mutants(mutants::Args),
     /// Run the simulator of kernel, store and disk.
     Sim(sim::Args),
 }
@@ -95,6 +98,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Crash(args) => crash::run(&root, &args),
         Chore::Fuzz(args) => fuzz::run(&root, &args),
+        Chore::Mutants(args) => mutants::run(&root, &args),
         Chore::ApiClients => api_clients::run(&root),
         Chore::Schemathesis(args) => schemathesis::run(&root, &args),
         Chore::Sim(args) => sim::run(&root, &args),

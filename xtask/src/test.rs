@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 /// Seeds of the simulator, kills of a node and seconds of each fuzz target, with `--full`.
 const LONG_SEEDS: u64 = 100_000;
-const LONG_KILLS: u32 = 100;
+const LONG_KILLS: u32 = 200;
 const LONG_FUZZ_SECONDS: u32 = 60;
 
 /// Runs everything. Tools come first: what cannot be had is known before anything long begins.
