@@ -20,6 +20,7 @@ mod recognise_imports;
 mod report;
 mod report_text;
 mod signature;
+mod static_permissions;
 mod verify;
 
 pub use component_wit::component_wit;
@@ -35,4 +36,5 @@ pub use report::{
     Allocator, DwarfReport, ExportReport, Form, ImportReport, MemoryReport, ModuleReport, Reason,
 };
 pub use signature::{Signature, ValueType};
+pub use static_permissions::{PermissionNeed, StaticComparison};
 pub use verify::{Verified, VerifyError, verify};

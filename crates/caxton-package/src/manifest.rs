@@ -141,7 +141,7 @@ impl Manifest {
         let not_grantable = self
             .permissions
             .keys()
-            .filter(|p| **p != Permission::MessageSend);
+            .filter(|permission| !permission.is_performed());
         not_grantable
             .map(|permission| {
                 format!(

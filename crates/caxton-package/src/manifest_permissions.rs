@@ -19,25 +19,28 @@ pub struct PermissionRequest {
     pub reason: Option<String>,
 }
 
-/// The keys of patterns that each permission has.
-const fn pattern_keys(permission: Permission) -> &'static [&'static str] {
-    match permission {
-        Permission::HttpRead | Permission::HttpWrite => &["hosts"],
-        Permission::FsRead | Permission::FsWrite => &["paths"],
-        Permission::EnvRead
-        | Permission::VaultRead
-        | Permission::VaultWrite
-        | Permission::WorkflowRun => &["names"],
-        Permission::NetTcp
-        | Permission::NetUdp
-        | Permission::NetListen
-        | Permission::MessageSend
-        | Permission::MessageListen => &["to"],
-        Permission::SecretUse => &["names", "hosts"],
-        Permission::EventEmit | Permission::EventListen => &["topics"],
-        Permission::DataRead | Permission::DataWrite => &["tables"],
-        Permission::ExtCall => &["actions"],
-        Permission::HttpServe | Permission::RandomSecure => &[],
+impl PermissionRequest {
+    /// The keys of patterns that each permission has.
+    pub(crate) const fn pattern_keys(permission: Permission) -> &'static [&'static str] {
+        match permission {
+            // `to` with a path, `hosts` for any path; either is enough.
+            Permission::HttpRead | Permission::HttpWrite => &["to", "hosts"],
+            Permission::FsRead | Permission::FsWrite => &["paths"],
+            Permission::EnvRead
+            | Permission::VaultRead
+            | Permission::VaultWrite
+            | Permission::WorkflowRun => &["names"],
+            Permission::NetTcp
+            | Permission::NetUdp
+            | Permission::NetListen
+            | Permission::MessageSend
+            | Permission::MessageListen => &["to"],
+            Permission::SecretUse => &["names", "hosts"],
+            Permission::EventEmit | Permission::EventListen => &["topics"],
+            Permission::DataRead | Permission::DataWrite => &["tables"],
+            Permission::ExtCall => &["actions"],
+            Permission::HttpServe | Permission::RandomSecure => &[],
+        }
     }
 }
 
@@ -56,7 +59,11 @@ pub(crate) fn read(mut table: TableReader<'_>) -> BTreeMap<Permission, Permissio
 
 fn read_request(permission: Permission, mut table: TableReader<'_>) -> PermissionRequest {
     let mut request = PermissionRequest::default();
-    for key in pattern_keys(permission) {
+    let keys = PermissionRequest::pattern_keys(permission);
+    let given = |table: &TableReader<'_>, key: &str| table.keys().any(|(given, _)| given == key);
+    let one_is_enough = matches!(permission, Permission::HttpRead | Permission::HttpWrite);
+    let mut needed = !(one_is_enough && keys.iter().any(|key| given(&table, key)));
+    for key in keys {
         let patterns = table.texts(key);
         match &patterns {
             Some(patterns) if patterns.is_empty() => {
@@ -67,16 +74,17 @@ fn read_request(permission: Permission, mut table: TableReader<'_>) -> Permissio
                     "name what is needed, or remove it",
                 );
             }
-            None if table.keys().all(|(given, _)| given != *key) => {
+            None if needed && !given(&table, key) => {
                 let what = format!("`{permission}` says not for which {key}");
                 table.complain(table.span(), what, format!("add `{key} = [\"…\"]`"));
+                needed = !one_is_enough;
             }
             _ => {}
         }
-        let patterns = patterns.unwrap_or_default();
-        request
-            .patterns
-            .insert(key, patterns.into_iter().map(str::to_owned).collect());
+        if let Some(patterns) = patterns {
+            let patterns = patterns.into_iter().map(str::to_owned).collect();
+            request.patterns.insert(key, patterns);
+        }
     }
     if permission == Permission::SecretUse {
         request.header = table.text("header").map(str::to_owned);

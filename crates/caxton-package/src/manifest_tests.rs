@@ -16,7 +16,7 @@ command = "make"
 
 [permissions]
 "message:send" = { to = ["df", "worker-*"], reason = "asks its peers" }
-"http:read" = { hosts = ["api.example.com"] }
+"env:read" = { names = ["TZ"] }
 
 [limits]
 memory = "64MiB"
@@ -52,7 +52,7 @@ fn a_manifest_is_read_with_its_units_and_defaults() {
         Some(vec!["df".to_owned(), "worker-*".to_owned()])
     );
     assert_eq!(manifest.notes().len(), 1);
-    assert!(manifest.notes()[0].contains("http:read"));
+    assert!(manifest.notes()[0].contains("env:read"));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn json_says_the_same_as_toml() {
                     "authors": ["A. Writer"], "module": "target/worker.wasm"},
         "build": {"command": "make"},
         "permissions": {"message:send": {"to": ["df", "worker-*"], "reason": "asks its peers"},
-                        "http:read": {"hosts": ["api.example.com"]}},
+                        "env:read": {"names": ["TZ"]}},
         "limits": {"memory": "64MiB", "cpu": "250ms", "host_calls": 5000},
         "agent": {"durability": "memory", "passivate_after": "60s",
                   "supervision": {"restart": "transient", "max_failures": 3,
@@ -72,6 +72,34 @@ fn json_says_the_same_as_toml() {
         Manifest::read("caxton.json", json).unwrap(),
         Manifest::read("caxton.toml", GOOD).unwrap()
     );
+}
+
+#[test]
+fn http_is_asked_for_with_paths_without_them_or_both() {
+    let head = GOOD.split("[permissions]").next().unwrap();
+    let of = |row: &str| {
+        let text = format!("{head}[permissions]\n\"http:read\" = {row}\n");
+        let manifest = Manifest::read("m", &text)?;
+        let patterns = &manifest.permissions[&Permission::HttpRead].patterns;
+        Ok::<_, DocumentError>(patterns.values().flatten().cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(of(r#"{ to = ["a.example/x"] }"#).unwrap(), ["a.example/x"]);
+    assert_eq!(of(r#"{ hosts = ["a.example"] }"#).unwrap(), ["a.example"]);
+    let both = of(r#"{ to = ["a.example/x"], hosts = ["b.example"] }"#).unwrap();
+    assert_eq!(both.len(), 2);
+    for (row, said) in [
+        ("{}", "add `to = "),
+        ("{ to = [] }", "empty list of to"),
+        (
+            r#"{ to = ["a.example"], hosts = [] }"#,
+            "empty list of hosts",
+        ),
+    ] {
+        let problems = of(row).unwrap_err().problems;
+        assert_eq!(problems.len(), 1, "{row}");
+        let text = format!("{} {}", problems[0].what, problems[0].remedy);
+        assert!(text.contains(said), "{text}");
+    }
 }
 
 /// Each line of what a bad manifest is answered with.
@@ -114,7 +142,7 @@ supervision = { restart = "permanent", max_failures = 0 }
         ("m:9:1: ", "did you mean `memory`?"),
         ("m:10:7: ", "250ms"),
         ("m:13:1: ", "did you mean `http:read`?"),
-        ("m:14:1: ", "add `hosts = "),
+        ("m:14:1: ", "add `to = "),
         ("m:15:25: ", "empty list of to"),
         (
             "m:15:29: ",

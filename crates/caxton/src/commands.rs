@@ -29,6 +29,7 @@ mod man;
 mod messages;
 mod missing_tool;
 mod new;
+mod permissions;
 mod run;
 mod send;
 mod token;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Build(build::Args),
     /// Say what a module is, what it imports, and why it would be refused
     Inspect(inspect::Args),
+    /// Write the smallest [permissions] that a module's imports need, and compare the manifest's
+    Permissions(permissions::Args),
     /// Deploy agents and look after them
     #[command(subcommand)]
     Agent(agent::Command),
@@ -114,6 +117,7 @@ pub(crate) fn run(
         Command::New(args) => new::run(&args, output),
         Command::Build(args) => build::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
+        Command::Permissions(args) => permissions::run(&args, output),
         Command::Agent(command) => {
             let told = if command.only_reads() { "" } else { MAY_GO_ON };
             wait(told, agent::run(command, output, environment))

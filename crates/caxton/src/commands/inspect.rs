@@ -73,15 +73,18 @@ fn text(report: &ModuleReport) -> String {
 /// Why a module is refused, a line for each reason.
 pub(super) fn refused_text(error: &VerifyError) -> String {
     match error {
-        VerifyError::Refused { report } => {
-            let reasons = report.reasons.iter();
-            let lines: Vec<_> = reasons
-                .map(|reason| one_line(&reason.to_string()))
-                .collect();
-            lines.join("\n")
-        }
+        VerifyError::Refused { report } => reasons_text(report),
         other => one_line(&other.to_string()),
     }
+}
+
+/// The reasons to refuse a module, a line for each.
+pub(super) fn reasons_text(report: &ModuleReport) -> String {
+    let reasons = report.reasons.iter();
+    let lines: Vec<_> = reasons
+        .map(|reason| one_line(&reason.to_string()))
+        .collect();
+    lines.join("\n")
 }
 
 /// Stack of the thread that decodes a component. Unit: bytes. Only what is used is in memory.

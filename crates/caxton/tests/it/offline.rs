@@ -54,6 +54,51 @@ fn what_is_no_module_is_refused_with_every_reason() {
 }
 
 #[test]
+fn permissions_writes_the_smallest_table_and_compares_the_manifest_with_the_imports() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("fetch.wasm");
+    std::fs::write(&module, wat::parse_str(include_str!("fetch.wat")).unwrap()).unwrap();
+    let manifest = folder.path().join("caxton.toml");
+    let write = |permissions: &str| {
+        let head = "[package]\nname = \"fetch\"\nversion = \"1.0.0\"\nkind = \"agent\"\nmodule = \"fetch.wasm\"\n";
+        std::fs::write(&manifest, format!("{head}{permissions}")).unwrap();
+    };
+    let module = module.display().to_string();
+    let table = caxton(&["permissions", &module]).ok().stdout;
+    assert!(table.starts_with("[permissions]\n"), "{table}");
+    // What it prints is what the manifest lacked.
+    let of_manifest = ["permissions", manifest.to_str().unwrap()];
+    write("");
+    let said = [
+        "caxton.http_request",
+        "does not ask for `http:read`",
+        "help: add the rows above",
+    ];
+    caxton(&of_manifest).fails(4, &said);
+    write(&table);
+    caxton(&of_manifest).ok();
+    write(&format!("{table}\"env:read\" = {{ names = [\"TZ\"] }}\n"));
+    let done = caxton(&of_manifest).ok();
+    assert!(
+        done.stderr
+            .contains("note: the manifest asks for `env:read`"),
+        "{done:#?}"
+    );
+    let json = caxton(&[&of_manifest[..], &["--output", "json"]].concat())
+        .ok()
+        .json();
+    assert_eq!(json["needs"][0]["permission"], "http:read", "{json}");
+    assert_eq!(json["manifest"]["unused"][0], "env:read", "{json}");
+    assert_eq!(
+        json["manifest"]["missing"].as_array().map(Vec::len),
+        Some(0)
+    );
+    let text = folder.path().join("x.wasm");
+    std::fs::write(&text, "not wasm").unwrap();
+    caxton(&["permissions", text.to_str().unwrap()]).fails(4, &["invalid-module"]);
+}
+
+#[test]
 fn inspect_says_what_a_module_is() {
     let done = caxton(&["inspect", &guest("echo-c")]).ok();
     assert!(done.stdout.contains("agent (core module"), "{done:#?}");
