@@ -31,6 +31,9 @@ type Asked = Vec<(Arc<str>, bool)>;
 /// What one agent has stored.
 type Values = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 
+/// When a client asked, by which record, and whom.
+type AskedBy = (Timestamp, (u16, u64), Arc<str>);
+
 /// What the records so far came to.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
@@ -43,7 +46,7 @@ pub(crate) struct Audit {
     last: BTreeMap<(Arc<str>, u16, AgentId), MessageKey>,
     posts: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Whom a client asked under a `reply_with`, when, and by which record.
-    asked: BTreeMap<Request, (Timestamp, (u16, u64), Arc<str>)>,
+    asked: BTreeMap<Request, AskedBy>,
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
