@@ -42,6 +42,10 @@ pub(crate) fn answer_destination(
     {
         return (Arc::clone(wanted), to);
     }
+    sender_of(directory, message)
+}
+
+fn sender_of(directory: &Directory, message: &Message) -> (Arc<str>, Destination) {
     let sender = &message.sender;
     let to = known(directory, sender).unwrap_or_else(|| Destination::Client(Arc::clone(sender)));
     (Arc::clone(sender), to)
@@ -82,7 +86,10 @@ fn known(directory: &Directory, name: &str) -> Option<Destination> {
         .then(|| Destination::Client(name.into()))
 }
 
-/// The host's answer in an agent's name. `None`: the message was a last word, which gets none.
+/// The answer of one of the host's own agents. `None`: the message was a last word, which gets none.
+///
+/// At `reply_to`, where somebody else is, it is no answer: that somebody asked for nothing, and what
+/// it waits for must not be ended by what a third one has the host say.
 pub(crate) fn answer(
     directory: &Directory,
     message: &Message,
@@ -95,15 +102,25 @@ pub(crate) fn answer(
     }
     let (name, to) = answer_destination(directory, message);
     let mut fields = Fields::reply_to(message, performative, agent, content);
-    fields.receiver = Receiver::One(name);
-    carry_trace(message, &mut fields);
-    Some(Sent {
-        message: fields.seal(),
-        to: vec![to],
-    })
+    if name != message.sender {
+        fields.in_reply_to = None;
+        fields.conversation_id = None;
+    }
+    Some(say(message, fields, name, to))
 }
 
-/// A `failure` (or, for that code, a `not-understood`) with its code and words.
+/// What the host says because of a message.
+fn say(message: &Message, mut fields: Fields, name: Arc<str>, to: Destination) -> Sent {
+    fields.receiver = Receiver::One(name);
+    carry_trace(message, &mut fields);
+    Sent {
+        message: fields.seal(),
+        to: vec![to],
+    }
+}
+
+/// A `failure` (or, for that code, a `not-understood`) with its code and words, in the name of the
+/// agent that it is about. It goes to the message's sender, and to nobody else.
 pub(crate) fn failure(
     directory: &Directory,
     message: &Message,
@@ -115,8 +132,13 @@ pub(crate) fn failure(
         ErrorCode::NotUnderstoodByHost => Performative::NotUnderstood,
         _ => Performative::Failure,
     };
+    if message.performative.is_last_word() {
+        return None;
+    }
     let content = json!({ "error": text, "code": code.as_str(), "agent": agent });
-    answer(directory, message, performative, agent, &content)
+    let fields = Fields::reply_to(message, performative, agent, &content);
+    let (name, to) = sender_of(directory, message);
+    Some(say(message, fields, name, to))
 }
 
 /// The dead letter a message becomes.

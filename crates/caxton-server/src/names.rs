@@ -156,7 +156,12 @@ pub(crate) fn sees_message(
 }
 
 /// Whether a message that was not delivered is its receiver's to see: not if its sender had no
-/// right to send it there.
+/// right to send it there. An id of another namespace is not found, as one that nobody has.
 pub(crate) fn sees_dead(node: &Node, caller: &Caller, intended: &str, code: ErrorCode) -> bool {
-    !matches!(code, ErrorCode::Denied | ErrorCode::Forbidden) && sees_party(node, caller, intended)
+    let is_reached = match code {
+        ErrorCode::Denied | ErrorCode::Forbidden => false,
+        ErrorCode::NotFound => AgentId::read(intended).is_none(),
+        _ => true,
+    };
+    is_reached && sees_party(node, caller, intended)
 }

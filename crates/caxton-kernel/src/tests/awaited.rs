@@ -183,3 +183,47 @@ fn a_forged_answer_leaves_a_request_open_and_its_time_out_comes() {
         }
     }
 }
+
+#[test]
+fn what_a_third_one_has_the_host_say_ends_no_wait() {
+    for receiver in [
+        r#""ams""#,
+        r#""df""#,
+        r#"["df"]"#,
+        r#""asked""#,
+        r#""gone""#,
+    ] {
+        for content in [r#"{"action": "PAY"}"#, r#"{"action": "search"}"#] {
+            let mut run = asked(3, "asked");
+            run.line("deploy gone");
+            say(
+                &mut run,
+                "post c -> asked request reply_with=r-2 reply_by=5s",
+            );
+            say(&mut run, "stop gone");
+            let fields = format!(
+                r#""performative": "request", "reply_to": "c", "reply_with": "r-2", "conversation_id": "talk", "content": {content}"#
+            );
+            other_does(
+                &mut run,
+                &format!(r#"send {{"receiver": {receiver}, {fields}}}"#),
+            );
+            for kernel in &run.world.kernels {
+                for mail in kernel
+                    .state()
+                    .clients
+                    .get("c")
+                    .iter()
+                    .flat_map(|c| c.replies())
+                {
+                    let message = &mail.message;
+                    assert_eq!(message.in_reply_to, None, "{}", run.world.transcript);
+                    assert_eq!(message.conversation_id, None, "{}", run.world.transcript);
+                }
+            }
+            let open: usize = run.world.kernels.iter().map(|k| k.state().open.len()).sum();
+            assert_eq!(open, 1, "{}", run.world.transcript);
+            run.check_replay();
+        }
+    }
+}

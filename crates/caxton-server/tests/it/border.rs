@@ -334,12 +334,15 @@ async fn a_dead_letter_is_sent_again_only_where_the_caller_may_send() {
     };
     let before = turns().await;
     let (mut paths, mut shapes) = (Vec::new(), Vec::new());
-    for to in ["beta/nobody", "beta/echo"] {
+    let id_of = async |name: &str| harness.client().agent(name).await.unwrap().agent_id;
+    let (there, nowhere) = (id_of("beta/echo").await, "a-ffffffffffffffff".to_owned());
+    for to in ["beta/nobody", "beta/echo", &nowhere, &there] {
         let sent = acme.send(&harness, json!(["acme/echo", to])).await;
         assert_eq!(sent.status, 202, "{sent:?}");
         let letters = acme.get(&harness, "/dead-letters").await.json();
-        let letter = &letters["items"][0];
-        assert_eq!(letter["intended"], to);
+        let letters = letters["items"].as_array().unwrap();
+        let letter = letters.iter().find(|letter| letter["intended"] == *to);
+        let letter = letter.unwrap_or_else(|| panic!("{letters:?}"));
         let id = letter["id"].as_str().unwrap();
         let path = format!("/dead-letters/{id}/resend");
         let refused = acme.post(&harness, &path, &json!({})).await;
@@ -352,6 +355,7 @@ async fn a_dead_letter_is_sent_again_only_where_the_caller_may_send() {
     }
     // Who is there and may not be written to looks like nobody.
     assert_eq!(shapes[0], shapes[1]);
+    assert_eq!(shapes[2], shapes[3]);
     let path = &paths[1];
     // It is not what the other side was sent, and not for it to see.
     let beta = caller(&harness, "beta rs").await;

@@ -28,17 +28,48 @@ pub(crate) struct Args {
 
 /// Does it.
 pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::Builder::new()
+        .prefix("caxton-bench-")
+        .tempdir_in(dir)?;
     let plan = Plan {
         quick: args.quick,
         only: args.only.clone(),
         peers: args.peers.clone(),
-        dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
+        dir: folder.path().to_owned(),
     };
-    let (rows, ended) = serving::runtime()?.block_on(bench::run(&plan, |row| {
-        if output.shows_progress() {
-            output.note(&row.line());
-        }
-    }));
+    let runtime = serving::runtime()?;
+    let (rows, ended) = runtime.block_on(async {
+        end_on_signal(folder.path().to_owned(), output.clone())?;
+        Ok::<_, Failure>(
+            bench::run(&plan, |row| {
+                if output.shows_progress() {
+                    output.note(&row.line());
+                }
+            })
+            .await,
+        )
+    })?;
+    folder.close()?;
     output.value(&rows, |rows| bench::show(rows))?;
     ended
+}
+
+/// Ends the process on a signal, whatever is measured: a measurement does not look up from its work.
+fn end_on_signal(folder: PathBuf, output: Output) -> Result<(), Failure> {
+    let stop = serving::stop_signal(None)?;
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "ends with the process; nothing waits for it"
+    )]
+    tokio::spawn(async move {
+        let reason = stop.await;
+        output.note(&format!(
+            "interrupted by {reason}; what was measured until then is above"
+        ));
+        // Nothing can be said about what is left of it any more.
+        let _ = std::fs::remove_dir_all(folder);
+        std::process::exit(130);
+    });
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `caxton demo`: a node in a throw-away directory, agents in four languages, and what they do.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use caxton_client::{
     AgentConfig, CaxtonClient, DeployAgentRequest, FipaMessage, ResourceLimits,
@@ -73,14 +73,14 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
     let config = NodeConfig::from_layers(&layers, folder.path().to_owned());
     let _logging = crate::logging::start(&config.log, &Environment::default())?;
     let result = serving::runtime()?.block_on(async {
-        let stop = serving::stop_signal(Some(&config.data))?;
+        let mut stop = pin!(serving::stop_signal(Some(&config.data))?);
         let serving = Serving::start(&config).await?;
         let client = serving.client()?;
         let shown = tokio::select! {
-            shown = show(&client, output) => shown,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            shown = show(&client, output) => Some(shown),
+            _ = &mut stop => None,
         };
-        if shown.is_ok() {
+        if let Some(Ok(())) = shown {
             output.line(&format!(
                 "\nThe node listens on {url}\n  caxton agent list --data {data}\n  caxton send rusty \
                  '{{\"action\":\"get_status\"}}' --wait 5s --data {data}",
@@ -93,7 +93,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             }
         }
         serving.stop(config.shutdown_grace.duration()).await;
-        shown
+        shown.unwrap_or(Ok(()))
     });
     folder.close()?;
     result

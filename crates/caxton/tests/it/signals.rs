@@ -97,6 +97,31 @@ fn ctrl_c_ends_every_waiting_command_with_130() {
     }
 }
 
+#[test]
+fn a_show_or_a_measurement_that_is_cut_short_leaves_nothing_behind() {
+    for (args, code) in [(&["demo"][..], 0), (&["bench", "--quick"], 130)] {
+        for name in ["-INT", "-TERM"] {
+            let home = tempfile::tempdir().unwrap();
+            let mut child = program(home.path())
+                .args(args)
+                .env("TMPDIR", home.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            until_it_hears_interrupts(&child);
+            signal(&child, name);
+            until("its end", || child.try_wait().unwrap().is_some());
+            let ended = child.wait_with_output().unwrap();
+            assert_eq!(ended.status.code(), Some(code), "{args:?}: {ended:?}");
+            let left = std::fs::read_dir(home.path()).unwrap();
+            let left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
+            assert!(left.is_empty(), "{args:?} left {left:?}");
+        }
+    }
+}
+
 /// Sends, presses Ctrl-C once the node has the message, and gives what came of it.
 fn cut_short(node: &NodeProcess, conversation: &str) -> Output {
     let data = node.data.display().to_string();
