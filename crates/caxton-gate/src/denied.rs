@@ -26,7 +26,7 @@ impl Denied {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self.refusal {
-            Refusal::Unaudited(_) => ErrorCode::Internal,
+            Refusal::Unaudited(_) => ErrorCode::AuditUnavailable,
             _ => ErrorCode::Denied,
         }
     }

@@ -132,6 +132,7 @@ errors! {
     TooManyRequests "CX6007" "too-many-requests" Transient 429 None, None, "wait as long as `Retry-After` says";
     RequestTimeout "CX6008" "request-timeout" Caller 408 None, None, "send the request faster";
     EngineUnavailable "CX6009" "engine-unavailable" Host 500 None, None, "run with `--engine pulley` where executable memory is forbidden";
+    AuditUnavailable "CX6010" "audit-unavailable" Transient 503 Some(HostCode::Unavailable), None, "make room on the data directory's disk, or start the node again if the error says that the audit log failed";
 }
 
 impl fmt::Display for ErrorCode {

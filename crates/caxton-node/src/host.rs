@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_egress::{Egress, HttpCall, HttpFailure};
+use caxton_egress::{Egress, HttpCall, HttpFailure, HttpReply};
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, LogLevel, LogVerdict, MetricKind,
 };
@@ -20,7 +20,7 @@ use caxton_model::{
 
 use crate::{
     access::{self, Perform},
-    clock, http,
+    audit, clock, http,
     memory::AgentMemory,
     request::LogLine,
     rights,
@@ -154,7 +154,7 @@ impl TurnHost {
         let granted = || self.ctx.as_ref().and_then(|ctx| ctx.granted());
         let made = || {
             let rules = granted().map_or(&[][..], |rules| rules.as_slice());
-            rights::gate(self.spec.name.as_str(), rules)
+            rights::gate(&self.spec, rules, &self.shared.audit)
         };
         memory.gate.get_or_insert_with(made).clone()
     }
@@ -169,7 +169,10 @@ impl TurnHost {
         let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
             Ok(request) => match gate.check(request, now) {
                 Ok(allowed) => return Ok(allowed),
-                Err(denied) => (denied, HostCode::Denied),
+                Err(denied) => {
+                    let code = denied.code().host_code().unwrap_or(HostCode::Denied);
+                    (denied, code)
+                }
             },
             Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
         };
@@ -178,7 +181,7 @@ impl TurnHost {
     }
 
     /// What sends a request, on the I/O side.
-    fn http_performer(&self, call: HttpCall, gate: Gate) -> Perform {
+    fn http_performer(&self, call: HttpCall, shown: String, gate: Gate) -> Perform {
         let budgets = {
             let mut memory = self.memory();
             Arc::clone(memory.http.get_or_insert_with(http::budgets))
@@ -190,16 +193,17 @@ impl TurnHost {
                 let Some(broker) = broker(&shared).await else {
                     return join_outcome(Err(HostCode::Unavailable), &[]);
                 };
-                let say = |failure: &HttpFailure| {
-                    push_line(
-                        &shared,
-                        &spec,
-                        clock::now(),
-                        LogLevel::Warn,
-                        &failure.to_string(),
-                    );
+                let method = call.method.clone();
+                let ended = |sent: &Result<HttpReply, HttpFailure>| {
+                    if let Err(failure) = sent {
+                        let (now, text) = (clock::now(), failure.to_string());
+                        push_line(&shared, &spec, now, LogLevel::Warn, &text);
+                    }
+                    let agent = (&spec.name, spec.id);
+                    let record = audit::outbound_record(agent, &method, shown, sent);
+                    shared.audit.note(record);
                 };
-                http::perform(broker, call, gate, budgets, key, say).await
+                http::perform(broker, call, gate, budgets, key, ended).await
             });
             Box::pin(async move {
                 let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);
@@ -289,8 +293,9 @@ impl HostCalls for TurnHost {
         let allowed = self.check_request(&gate, &call)?;
         let digest = Digest::of(json);
         let next = self.ctx().map_err(AccessRefused::Code)?;
-        let next = next.next_access(digest, &allowed.access().to_string());
-        let perform = self.http_performer(call, gate);
+        let shown = allowed.access().to_string();
+        let next = next.next_access(digest, &shown);
+        let perform = self.http_performer(call, shown, gate);
         match next.map_err(AccessRefused::Fault)? {
             NextAccess::Known(outcome) => Ok(Box::pin(std::future::ready(outcome))),
             NextAccess::Perform => Ok(perform(None)),

@@ -120,15 +120,15 @@ impl Secrets for NoSecrets {
     }
 }
 
-/// Sends a request that the gate allowed and answers what the guest is given. `say` is told why a
-/// request failed.
+/// Sends a request that the gate allowed and answers what the guest is given. `ended` is told what
+/// came of it.
 pub(crate) async fn perform(
     broker: Arc<Egress>,
     call: HttpCall,
     gate: Gate,
     budgets: Arc<Budgets>,
     key: Option<String>,
-    say: impl FnOnce(&HttpFailure) + Send,
+    ended: impl FnOnce(&Result<HttpReply, HttpFailure>) + Send,
 ) -> Outcome {
     let caller = Caller {
         gate: &gate,
@@ -141,12 +141,11 @@ pub(crate) async fn perform(
         total: TOTAL,
         budgets: &budgets,
     };
-    match broker.send(call, caller, bounds, key.as_deref()).await {
+    let sent = broker.send(call, caller, bounds, key.as_deref()).await;
+    ended(&sent);
+    match sent {
         Ok(reply) => outcome(&reply),
-        Err(failure) => {
-            say(&failure);
-            join_outcome(Err(failure.code()), &[])
-        }
+        Err(failure) => join_outcome(Err(failure.code()), &[]),
     }
 }
 

@@ -3,6 +3,9 @@
 mod access;
 mod activity;
 mod agents;
+mod audit;
+#[cfg(test)]
+mod audit_test;
 mod budget;
 mod clock;
 mod counted;
@@ -32,7 +35,10 @@ mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
 pub use caxton_engine::EngineError;
-pub use caxton_store::{File, Files, OpenError, RealFiles, StoreOptions};
+pub use caxton_store::{
+    AuditOptions, AuditPage, AuditQuery, AuditReport, File, Files, OpenError, RealFiles,
+    SignedHead, StoreOptions,
+};
 pub use clock::shown;
 pub use guest_metrics::{GuestHistogram, GuestMetric, GuestMetrics};
 pub use node::Node;

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
     activity::{Footprint, Pulse},
+    audit::Audit,
     budget::{self, Budget},
     clock,
     guest_metrics::GuestMetrics,
@@ -80,7 +81,7 @@ impl Node {
         let (opening, room) = (options.clone(), Room::default());
         let budget = Budget::new(room.clone(), options.disk_bytes_max);
         let opened = io.spawn_blocking(move || open(&opening, room)).await;
-        let (engine, store, mut state) =
+        let (engine, store, audit, mut state) =
             opened.map_err(|error| StartError::Thread(error.into()))??;
         let shards = options.shards.max(1);
         let directory = Directory::new(shards);
@@ -94,6 +95,7 @@ impl Node {
         let shared = Arc::new(Shared {
             engine,
             store: Arc::new(store),
+            audit: Arc::new(audit),
             directory: directory.clone(),
             modules: Modules::default(),
             shards: handles,
@@ -143,7 +145,11 @@ impl Node {
         for shard in 0..self.shared.directory.shards() {
             self.insist(shard, ShardMessage::Close(by)).await;
         }
-        let (threads, store) = (Arc::clone(&self.threads), Arc::clone(&self.shared.store));
+        let threads = Arc::clone(&self.threads);
+        let (store, audit) = (
+            Arc::clone(&self.shared.store),
+            Arc::clone(&self.shared.audit),
+        );
         let ended = self.shared.clone().blocking(move || {
             let threads = std::mem::take(
                 &mut *threads
@@ -155,6 +161,7 @@ impl Node {
                     tracing::error!("a shard's thread panicked");
                 }
             }
+            audit.close();
             store.close();
         });
         if ended.await.is_none() {
@@ -378,13 +385,17 @@ const fn queue_bytes_of(memory_budget: u64) -> u64 {
     if part < 8 << 20 { 8 << 20 } else { part }
 }
 
-/// Opens store and engine. Blocking.
-fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), StartError> {
+/// Opens store, audit log and engine. Blocking.
+fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, Audit, State), StartError> {
     // The store first: it holds the directory for this process and its user alone.
     let (store, state) = match &options.data {
         Some(dir) => open_store(dir, options)?,
         None => (Store::in_memory(), State::default()),
     };
+    let audit = Audit::open(options).map_err(|source| StartError::Data {
+        path: options.data.clone().unwrap_or_default(),
+        source,
+    })?;
     let engine = Engine::new(EngineOptions {
         kind: options.engine,
         cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
@@ -396,7 +407,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, State), Sta
         ..EngineOptions::default()
     })?;
     engine.reserve_agents()?;
-    Ok((engine, store, state))
+    Ok((engine, store, audit, state))
 }
 
 fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), StartError> {

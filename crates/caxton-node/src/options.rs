@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use caxton_engine::EngineError;
 use caxton_model::{EngineKind, Limits};
-use caxton_store::{OpenError, StoreOptions};
+use caxton_store::{AuditOptions, OpenError, StoreOptions};
 
 /// How a node runs. Every field has a safe default.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct NodeOptions {
     /// How the data directory is kept. What happens when the journal fails is the node's to say: it
     /// ends the process.
     pub store: StoreOptions,
+    /// How the audit log in the data directory is kept.
+    pub audit: AuditOptions,
 }
 
 impl Default for NodeOptions {
@@ -52,6 +54,7 @@ impl Default for NodeOptions {
             cache_bytes_max: 2 << 30,
             perf_map: false,
             store: StoreOptions::default(),
+            audit: AuditOptions::default(),
         }
     }
 }

@@ -1,20 +1,36 @@
-//! The gate of each agent: made from what it is granted, kept as long as its place on the shard.
+//! The gate of each agent: made from what it is granted, kept as long as its place on the shard, with
+//! the sink through which each of its decisions becomes an audit record.
 
 use std::sync::Arc;
 
 use caxton_gate::{AuditEntry, AuditSink, Gate, Grant, Grants, PermissionRule, Rights};
-use caxton_model::GrantedRule;
+use caxton_model::{AgentId, AgentName, AgentSpec, AuditAction, AuditOutcome, GrantedRule};
 
-/// Counts what is refused.
-struct Counted;
+use crate::audit::{Audit, agent_record};
 
-impl AuditSink for Counted {
+/// Appends the decisions of one agent's gate to the node's audit log.
+struct GateSink {
+    audit: Arc<Audit>,
+    name: AgentName,
+    id: AgentId,
+}
+
+impl AuditSink for GateSink {
     fn append(&self, entry: &AuditEntry<'_>) -> Result<(), String> {
+        let outcome = match entry.denied {
+            None => AuditOutcome::Allowed,
+            Some(_) => AuditOutcome::Denied,
+        };
+        let mut record = agent_record(&self.name, self.id, AuditAction::GateDecision, outcome);
+        record.at = entry.at;
+        record.permission = Some(entry.permission);
+        record.target = Some(entry.access.to_string());
         if let Some(denied) = entry.denied {
             metrics::counter!("caxton_permission_violations_total").increment(1);
             tracing::info!(guest = entry.guest, %denied, "an access was refused");
+            record = record.with("reason", denied.to_string());
         }
-        Ok(())
+        self.audit.append(record).map_err(|error| error.to_string())
     }
 }
 
@@ -42,6 +58,11 @@ pub(crate) fn rights(rules: &[GrantedRule]) -> Rights {
 }
 
 /// A gate that lets an agent do what it is granted.
-pub(crate) fn gate(agent: &str, rules: &[GrantedRule]) -> Gate {
-    Gate::new(agent, &rights(rules), Arc::new(Counted))
+pub(crate) fn gate(spec: &AgentSpec, rules: &[GrantedRule], audit: &Arc<Audit>) -> Gate {
+    let sink = GateSink {
+        audit: Arc::clone(audit),
+        name: spec.name.clone(),
+        id: spec.id,
+    };
+    Gate::new(spec.name.as_str(), &rights(rules), Arc::new(sink))
 }

@@ -521,6 +521,7 @@ impl Shard {
             Effect::Publish(event) => {
                 self.counted.event(&event);
                 self.shared.note_breach(&event);
+                self.shared.audit.note_event(&event);
                 self.published.push(event);
             }
         }

@@ -16,6 +16,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     activity::Pulse,
+    audit::Audit,
     budget::Budget,
     http::Http,
     meters::Meters,
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) options: NodeOptions,
     pub(crate) engine: Engine,
     pub(crate) store: Arc<Store>,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) directory: Directory,
     pub(crate) modules: Modules,
     pub(crate) shards: Vec<ShardHandle>,

@@ -85,6 +85,7 @@ pages! {
     TooManyRequests "CX6007"
     RequestTimeout "CX6008"
     EngineUnavailable "CX6009"
+    AuditUnavailable "CX6010"
 }
 
 /// The page of a code, by the code or by the page's name.

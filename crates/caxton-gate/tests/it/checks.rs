@@ -152,7 +152,7 @@ fn what_the_audit_cannot_take_is_refused() {
         denied.refusal,
         Refusal::Unaudited("the disk is full".to_owned())
     );
-    assert_eq!(denied.code(), ErrorCode::Internal);
+    assert_eq!(denied.code(), ErrorCode::AuditUnavailable);
     assert_eq!(gate.checks(Permission::EnvRead).denied, 1);
     *audit.is_full.lock().unwrap() = false;
     assert!(gate.check(env("TZ"), NOW).is_ok());

@@ -33,7 +33,8 @@ impl Shard {
                 // The turn that runs began with what counted before.
                 None => {
                     let listing = self.shared.directory.get(agent);
-                    memory.gate = listing.map(|l| rights::gate(l.spec.name.as_str(), granted));
+                    let audit = &self.shared.audit;
+                    memory.gate = listing.map(|l| rights::gate(&l.spec, granted, audit));
                 }
             }
         }
