@@ -7,6 +7,7 @@
 mod agent;
 mod agent_config;
 mod asked;
+mod audit;
 mod directory;
 mod event;
 mod grant;
@@ -17,6 +18,7 @@ mod openapi_bodies;
 mod page;
 mod problem;
 mod route;
+mod route_admin;
 mod route_params;
 mod route_table;
 mod schema;
@@ -35,6 +37,7 @@ pub use agent::{
 };
 pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
 pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern, whole_number};
+pub use audit::{AuditCheck, AuditEntry, AuditHead, AuditParty};
 pub use directory::{CapabilityEntry, Offer, Registration};
 pub use event::{EventBody, EventKind, StreamGap};
 pub use grant::{AccessEntry, GrantChange, GrantEntry};

@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, Body, BudgetView, CapabilityEntry,
-    ConversationView, DeadLetterEntry, Deployed, EventBody, EventKind, GrantChange, GrantEntry,
-    JournalView, Live, LogEntry, MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn,
-    Problem, ROUTES, Ready, Registration, Route, Scope, SendOptions, SendResult, StateKeyEntry,
-    StopRequest, Taken, TokenCreated, TokenEntry, TopView, VersionView, agent_config::AgentConfig,
-    openapi_bodies,
+    AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, AuditCheck, AuditEntry, AuditHead,
+    AuditParty, Body, BudgetView, CapabilityEntry, ConversationView, DeadLetterEntry, Deployed,
+    EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live, LogEntry, MailEntry,
+    NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Registration,
+    Route, Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated,
+    TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -22,14 +22,15 @@ use crate::{
         description = "Agents in WebAssembly: deploy them, talk to them, see what they do.\n\nEvery error is `application/problem+json` with a stable `code`, a `detail` and a `remedy`. Every answer carries `x-request-id`."
     ),
     components(schemas(
-        AccessEntry, AgentConfig, AgentDetail, AgentFault, AgentSummary, BudgetView, CapabilityEntry, ConversationView,
+        AccessEntry, AgentConfig, AgentDetail, AgentFault, AgentSummary, AuditCheck, AuditEntry,
+        AuditHead, AuditParty, BudgetView, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
         LogEntry, MailEntry,
         NewToken, Offer, Problem, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
-        Page<TokenEntry>, Page<GrantEntry>, Page<AccessEntry>,
+        Page<TokenEntry>, Page<GrantEntry>, Page<AccessEntry>, Page<AuditEntry>,
     ))
 )]
 struct Components;

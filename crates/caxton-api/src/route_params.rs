@@ -37,6 +37,11 @@ pub(crate) const TEXT: &str = r#"{"type":"string"}"#;
 pub(crate) const FLAG: &str = r#"{"type":"boolean"}"#;
 pub(crate) const LOG_LINE: &str = r#"{"type":"string","pattern":"^([0-9a-f]{8}-)?[0-9]{1,18}$"}"#;
 pub(crate) const STATUS: &str = r#"{"type":"string","enum":["starting","running","draining","stopped","passivated","restarting","failed"]}"#;
+pub(crate) const TIME: &str = r#"{"type":"string","format":"date-time"}"#;
+pub(crate) const AUDIT_ACTION: &str = r#"{"type":"string","enum":["gate-decision","install","signature-verdict","grant","denial","revocation","approval","deploy","start","stop","update","rollback","remove","action-call","run-outcome","step-outcome","fault","outbound-request","file-opened","socket-opened","vault-use","secret-use","event","key-change","trust-change","policy-change","config-change","login","api-refusal","turn-chain"]}"#;
+pub(crate) const AUDIT_OUTCOME: &str =
+    r#"{"type":"string","enum":["allowed","denied","requested","succeeded","failed"]}"#;
+pub(crate) const PERMISSION: &str = r#"{"type":"string","enum":["http:read","http:write","http:serve","fs:read","fs:write","env:read","net:tcp","net:udp","net:listen","vault:read","vault:write","secret:use","event:emit","event:listen","data:read","data:write","message:send","message:listen","workflow:run","ext:call","random:secure"]}"#;
 pub(crate) const TOP_SORT: &str =
     r#"{"type":"string","enum":["cpu","turns","mailbox","memory","faults"],"default":"cpu"}"#;
 pub(crate) const KIND: &str = r##"{"$ref":"#/components/schemas/EventKind"}"##;
@@ -57,6 +62,12 @@ pub(crate) const FAULT_CURSOR: Param = query(
     "cursor",
     r#"{"type":"string","pattern":"^[0-9]{1,19}$"}"#,
     "Where the page begins: `next_cursor` of the one before.",
+);
+pub(crate) const AUDIT_CURSOR: Param = query(
+    "cursor",
+    r#"{"type":"string","pattern":"^[0-9]{1,18}$"}"#,
+    "The place at which the page begins: `next_cursor` of the one before, or behind the last record \
+     that was read.",
 );
 pub(crate) const LOG_CURSOR: Param = query(
     "cursor",

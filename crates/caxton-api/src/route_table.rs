@@ -5,7 +5,7 @@ use caxton_model::ErrorCode as E;
 use crate::{
     Answer, Body,
     Method::{Delete, Get, Post},
-    Route, RouteId, Scope,
+    Route, RouteId, Scope, route_admin,
     route_params::{
         AGENT, AGENT_CURSOR, CURSOR, FAULT_CURSOR, FLAG, KIND, LAST_EVENT, LETTER, LIMIT,
         LOG_CURSOR, LOG_LINE, MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT,
@@ -31,11 +31,12 @@ const DEPLOY_ERRORS: &[E] = &[
     E::NotFound,
     E::NodeBudget,
     E::DiskFull,
+    E::AuditUnavailable,
 ];
-const AGENT_ERRORS: &[E] = &[E::NotFound, E::DiskFull];
+const AGENT_ERRORS: &[E] = &[E::NotFound, E::DiskFull, E::AuditUnavailable];
 
 /// What all routes have in common.
-const BASE: Route = Route {
+pub(crate) const BASE: Route = Route {
     id: RouteId::GetLive,
     method: Get,
     path: "",
@@ -58,11 +59,6 @@ const MESSAGES: Route = Route {
 };
 const NODE: Route = Route {
     tag: "node",
-    ..BASE
-};
-const TOKENS: Route = Route {
-    tag: "tokens",
-    scope: Some(Scope::Admin),
     ..BASE
 };
 
@@ -419,33 +415,12 @@ pub const ROUTES: &[Route] = &[
         answers: &[(200, Answer::Json("TopView"))],
         ..NODE
     },
-    Route {
-        id: RouteId::CreateToken,
-        method: Post,
-        path: "/api/v1/tokens",
-        summary: "Makes a token; its secret is shown this once.",
-        body: Body::Json("NewToken"),
-        answers: &[(201, Answer::Json("TokenCreated"))],
-        errors: &[E::InvalidName, E::NameTaken, E::NodeBudget, E::DiskFull],
-        ..TOKENS
-    },
-    Route {
-        id: RouteId::ListTokens,
-        path: "/api/v1/tokens",
-        summary: "Lists tokens, without secrets.",
-        answers: &[(200, Answer::Json("Page_TokenEntry"))],
-        ..TOKENS
-    },
-    Route {
-        id: RouteId::DeleteToken,
-        method: Delete,
-        path: "/api/v1/tokens/{id}",
-        summary: "Takes a token away; requests with it are refused from now on.",
-        params: &[path("id", "The token's id.")],
-        answers: &[(204, Answer::Empty)],
-        errors: &[E::NotFound, E::Conflict, E::DiskFull],
-        ..TOKENS
-    },
+    route_admin::SEARCH_AUDIT,
+    route_admin::GET_AUDIT_HEAD,
+    route_admin::VERIFY_AUDIT,
+    route_admin::CREATE_TOKEN,
+    route_admin::LIST_TOKENS,
+    route_admin::DELETE_TOKEN,
     Route {
         id: RouteId::StreamEvents,
         path: "/api/v1/events",

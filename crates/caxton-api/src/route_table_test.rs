@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::{ParamIn, ROUTES, RouteId};
+use caxton_model::{AuditAction, AuditOutcome, Permission};
+use serde_json::json;
+
+use crate::{
+    ParamIn, ROUTES, RouteId,
+    route_params::{AUDIT_ACTION, AUDIT_OUTCOME, PERMISSION},
+};
 
 #[test]
 fn routes_are_told_apart_and_say_what_they_answer() {
@@ -41,5 +47,20 @@ fn only_health_is_open() {
             "{}",
             route.id.as_str()
         );
+    }
+}
+
+#[test]
+fn the_words_of_the_audit_log_are_those_of_the_model() {
+    let actions: Vec<_> = AuditAction::ALL.iter().map(|word| word.as_str()).collect();
+    let outcomes: Vec<_> = AuditOutcome::ALL.iter().map(|word| word.as_str()).collect();
+    let permissions: Vec<_> = Permission::ALL.iter().map(|word| word.as_str()).collect();
+    for (schema, words) in [
+        (AUDIT_ACTION, actions),
+        (AUDIT_OUTCOME, outcomes),
+        (PERMISSION, permissions),
+    ] {
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        assert_eq!(schema, json!({ "type": "string", "enum": words }));
     }
 }

@@ -27,6 +27,7 @@
 //! ```
 
 mod agents;
+mod audit;
 mod client;
 mod credentials;
 mod deploy;
@@ -38,6 +39,7 @@ mod sse;
 mod streams;
 
 pub use agents::AgentFilter;
+pub use audit::AuditFilter;
 pub use client::CaxtonClient;
 pub use deploy::{AgentConfig, DeployAgentRequest, Deployment, ResourceLimits};
 pub use error::ClientError;

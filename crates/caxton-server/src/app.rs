@@ -8,8 +8,8 @@ use caxton_node::Node;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    ServerLimits, auth::Tokens, body_room::BodyRoom, edge, idempotency::Idempotency,
-    metrics::Metrics,
+    ServerLimits, audit::Refusals, auth::Tokens, body_room::BodyRoom, edge,
+    idempotency::Idempotency, metrics::Metrics,
 };
 
 /// What all requests share.
@@ -17,6 +17,7 @@ pub(crate) struct App {
     pub(crate) node: Node,
     pub(crate) limits: ServerLimits,
     pub(crate) tokens: Tokens,
+    pub(crate) refusals: Refusals,
     pub(crate) idempotency: Idempotency,
     pub(crate) bodies: BodyRoom,
     pub(crate) metrics: Metrics,

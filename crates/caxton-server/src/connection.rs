@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     ServerLimits,
     app::closed,
+    audit::Peer,
     connections::{Connection, Connections},
     descriptors,
     evictable::{Evictable, say_busy},
@@ -90,6 +91,7 @@ impl Door {
             router: self.router.clone(),
             limits: self.limits.clone(),
             connection,
+            peer: Some(Peer(peer)),
         };
         let (tls, mut closing) = (self.tls.clone(), self.closing.clone());
         let head_timeout = self.limits.head_timeout;
@@ -115,6 +117,8 @@ pub(crate) struct Serving {
     pub(crate) router: Router,
     pub(crate) limits: ServerLimits,
     pub(crate) connection: Arc<Connection>,
+    /// Where it came from; `None`: from within the data directory.
+    pub(crate) peer: Option<Peer>,
 }
 
 impl Serving {
@@ -129,6 +133,9 @@ impl Serving {
         let service = service_fn(move |mut request: Request<Incoming>| {
             own.asks();
             request.extensions_mut().insert(Arc::clone(&own));
+            if let Some(peer) = self.peer {
+                request.extensions_mut().insert(peer);
+            }
             let (answer, own) = (router.call(request), Arc::clone(&own));
             async move {
                 let answer = answer.await;

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::{
     app::{App, Group, closed},
+    audit::Peer,
     auth::Caller,
     body::{self, BodyMax, ReadBody, media_type, must_be_json, must_be_plain, read_json},
     call::Call,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Bytes of a path or a query.
 const TARGET_BYTES_MAX: usize = 8 << 10;
+
+/// The longest time for reading the whole audit log.
+const VERIFY_MAX: Duration = Duration::from_secs(300);
 
 /// Answers a request, whatever happens.
 pub(crate) async fn answer(app: Arc<App>, group: Option<Group>, request: Request) -> Response {
@@ -187,11 +191,19 @@ fn caller_of(app: &App, route: &Route, parts: &Parts) -> Result<Caller, Failure>
         }
         Ok(caller)
     };
-    match route.scope {
+    let Some(scope) = route.scope else {
         // A token that was not needed is still good for the connection and for what it may see.
-        None => Ok(known().unwrap_or_else(|_: Failure| Caller::nobody())),
-        Some(scope) => known()?.with(scope),
-    }
+        return Ok(known().unwrap_or_else(|_: Failure| Caller::nobody()));
+    };
+    let note = |caller: Option<&Caller>, failure: &Failure| {
+        let peer = parts.extensions.get::<Peer>().copied();
+        app.refusals.note(&app.node, caller, peer, route, failure);
+    };
+    let caller = known().inspect_err(|failure| note(None, failure))?;
+    let named = caller.clone();
+    caller
+        .with(scope)
+        .inspect_err(|failure| note(Some(&named), failure))
 }
 
 /// Everything between the route and its answer.
@@ -245,18 +257,15 @@ async fn pass(
         body: bytes,
         trace,
     };
+    let (caller, peer) = (call.caller.clone(), parts.extensions.get::<Peer>().copied());
     let within = app.limits.request_timeout + asked_wait(&app, &call);
     let answered = tokio::time::timeout(within, routes::dispatch(call)).await;
     drop(room);
-    let answered = answered.unwrap_or_else(|_| {
-        Err(Failure::new(
-            ErrorCode::Timeout,
-            format!(
-                "the node did not answer within {} s; what was asked may still happen",
-                within.as_secs()
-            ),
-        ))
-    });
+    let answered = answered.unwrap_or_else(|_| Err(too_late(within)));
+    if let Err(failure) = &answered {
+        app.refusals
+            .note(&app.node, Some(&caller), peer, route, failure);
+    }
     match (claim, answered) {
         (None, answered) => answered,
         (Some(claim), Ok(response)) => Ok(claim.finish(response).await),
@@ -265,11 +274,19 @@ async fn pass(
     }
 }
 
+fn too_late(within: Duration) -> Failure {
+    let secs = within.as_secs();
+    let detail =
+        format!("the node did not answer within {secs} s; what was asked may still happen");
+    Failure::new(ErrorCode::Timeout, detail)
+}
+
 /// How long a request itself asks to wait, on top of what it needs.
 fn asked_wait(app: &App, call: &Call) -> Duration {
     match call.route.id {
         RouteId::SendMessage | RouteId::ListMessages => app.limits.wait_max,
         RouteId::StopAgent => routes::GRACE_MAX,
+        RouteId::VerifyAudit => VERIFY_MAX,
         _ => Duration::ZERO,
     }
 }

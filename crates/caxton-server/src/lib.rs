@@ -4,6 +4,7 @@
 //! is in `edge`, what it then does is in `routes`.
 
 mod app;
+mod audit;
 mod auth;
 mod body;
 mod body_room;
@@ -40,7 +41,9 @@ mod trace;
 mod views;
 mod work;
 
+pub use audit::AUDITED;
 pub use limits::ServerLimits;
 pub use metrics::{FAMILIES, Family, FamilyKind};
 pub use options::{ServeError, ServerOptions, TlsFiles};
+pub use routes::audit_check;
 pub use serve::{Server, is_public, serve};

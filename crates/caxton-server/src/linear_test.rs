@@ -65,6 +65,9 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::ResendDeadLetter
         | RouteId::DeleteDeadLetter
         | RouteId::GetJournal
+        | RouteId::SearchAudit
+        | RouteId::GetAuditHead
+        | RouteId::VerifyAudit
         | RouteId::GetOpenApi
         | RouteId::GetErrorPage
         | RouteId::GetVersion
@@ -322,6 +325,9 @@ impl World {
             RouteId::GetCapability => vec![path("capabilities/all"), path("capabilities/al")],
             RouteId::GetJournal => vec![path("journal")],
             RouteId::GetTop => vec![path("top?limit=1000"), path("top?sort=memory")],
+            RouteId::SearchAudit => vec![path("audit"), path("audit?last=true")],
+            RouteId::GetAuditHead => vec![path("audit/head")],
+            RouteId::VerifyAudit => vec![path("audit/verify")],
             RouteId::CreateToken => {
                 let new = json!({ "name": "late", "scopes": ["read"], "clients": ["l1", "l2"] });
                 vec![with("tokens", new)]

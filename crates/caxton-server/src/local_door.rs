@@ -97,6 +97,7 @@ impl LocalDoor {
             router: self.router.clone(),
             limits: self.limits.clone(),
             connection: self.connections.enter_local(),
+            peer: None,
         };
         tasks::start(
             Task::Connection,

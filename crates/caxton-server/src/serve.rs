@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     ServeError, ServerLimits, ServerOptions,
     app::{App, router},
+    audit::Refusals,
     auth::Tokens,
     body_room::BodyRoom,
     connection::Door,
@@ -68,6 +69,7 @@ pub async fn serve(node: Node, options: ServerOptions) -> Result<Server, ServeEr
     let app = Arc::new(App {
         node,
         tokens,
+        refusals: Refusals::default(),
         idempotency: Idempotency::default(),
         bodies: BodyRoom::new(limits.bodies_bytes_max),
         metrics: Metrics::install(),

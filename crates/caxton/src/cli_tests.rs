@@ -120,7 +120,10 @@ fn golden_table_of_permissions() {
          allow it. A revocation is seen by the next access, also of a turn that runs. A durable agent's \
          request leaves once its intent is in the journal, and carries an `Idempotency-Key`: after a crash \
          the turn runs again and asks the same, with the same key, or is given the outcome that was \
-         recorded.\n",
+         recorded.\n\n\
+         Each decision is in the [audit log](operating.md#the-audit-log) before the access, and what came \
+         of a request is there as well: method, host, status and bytes. Where the log can't take the \
+         decision, the access is answered with -8.\n",
     );
     expect_file![format!("{DOCS}/permissions.md")].assert_eq(&page);
 }

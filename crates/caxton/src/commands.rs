@@ -10,6 +10,7 @@ use crate::{
 
 mod agent;
 mod agent_text;
+mod audit;
 mod bench;
 mod build;
 mod cache;
@@ -78,6 +79,9 @@ pub(crate) enum Command {
     /// Tokens of the API
     #[command(subcommand)]
     Token(token::Command),
+    /// Who did what on a node, and whether the record of it is whole
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look into a stopped node's journal
     #[command(subcommand)]
     Journal(journal::Command),
@@ -133,6 +137,7 @@ pub(crate) fn run(
         Command::Events(args) => wait("", events::run(args, output, environment)),
         Command::Top(args) => wait("", top::run(args, output, environment)),
         Command::Token(command) => wait(MAY_GO_ON, token::run(command, output, environment)),
+        Command::Audit(command) => wait("", audit::run(command, output, environment)),
         Command::Journal(command) => journal::run(command, output, environment),
         Command::Cache(command) => cache::run(command, output, environment),
         Command::Config(command) => config::run(command, output, environment),

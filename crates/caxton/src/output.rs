@@ -176,6 +176,12 @@ pub(crate) fn answer_of_parser(answer: &ParserAnswer, environment: &Environment)
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
+/// Prints one entry as a line of JSON, whatever format was asked for.
+pub(crate) fn write_json_line<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let line = json_line(&serde_json::to_string(value).map_err(unprintable)?);
+    write_stdout(format!("{line}\n").as_bytes())
+}
+
 /// Writes bytes to stdout that are the program's own or were escaped.
 ///
 /// Errors: [`Failure::reader_gone`], which ends a command without a word, if nobody reads any more.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use caxton_api::{AgentSummary, Deployed, Page, StopRequest};
-use caxton_kernel::Listing;
-use caxton_model::{AgentId, AgentStatus, ErrorCode, Micros, Namespace, glob};
+use caxton_kernel::{Listing, Refusal};
+use caxton_model::{
+    AgentId, AgentStatus, AuditAction, AuditRecord, ErrorCode, Micros, Namespace, glob,
+};
 use http::StatusCode;
 
+use super::grants;
 use crate::{
     app::closed,
     body::read_json,
@@ -32,18 +35,37 @@ fn deployed(deployed: caxton_node::Deployed, notes: Vec<String>) -> Deployed {
 
 pub(super) async fn deploy(call: Call) -> Answered {
     let (wanted, notes) = deploy::read(&call, None).await?;
-    let made = call.app.node.deploy(wanted).await?;
+    let name = wanted.name.to_string();
+    let mut records = vec![call.record_of(AuditAction::Deploy, &name)];
+    if !wanted.granted.is_empty() {
+        let rules = wanted.granted.iter().map(|granted| &*granted.rule);
+        records.push(grants::record(&call, AuditAction::Grant, &name, rules));
+    }
+    let made = call.app.node.deploy(wanted);
+    let made = call.audited(records, made, with_digest).await?;
     json(StatusCode::CREATED, &deployed(made, notes))
+}
+
+/// The record of a deployment, with the module that runs now.
+fn with_digest(made: &caxton_node::Deployed, record: AuditRecord) -> AuditRecord {
+    match record.action {
+        AuditAction::Deploy => record.with("digest", made.listing.spec.module.to_string()),
+        _ => record,
+    }
 }
 
 pub(super) async fn update(call: Call) -> Answered {
     let listing = meant(&call)?;
     let (wanted, notes) = deploy::read(&call, Some(&listing.spec)).await?;
-    let made = call
-        .app
-        .node
-        .update(&listing.spec.id.to_string(), wanted)
-        .await?;
+    let record = call
+        .record_of(AuditAction::Update, listing.spec.name.as_str())
+        .with("from", listing.spec.module.to_string());
+    let id = listing.spec.id.to_string();
+    let made = call.app.node.update(&id, wanted);
+    let to = |made: &caxton_node::Deployed, record: AuditRecord| {
+        record.with("to", made.listing.spec.module.to_string())
+    };
+    let made = call.audited(vec![record], made, to).await?;
     json(StatusCode::OK, &deployed(made, notes))
 }
 
@@ -57,8 +79,20 @@ pub(super) fn meant_id(call: &Call) -> Result<String, Failure> {
     Ok(meant(call)?.spec.id.to_string())
 }
 
+/// Performs an act on an agent between its audit records.
+pub(super) async fn audited<T>(
+    call: &Call,
+    listing: &Listing,
+    action: AuditAction,
+    act: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Failure> {
+    let record = call.record_of(action, listing.spec.name.as_str());
+    call.audited(vec![record], act, |_, record| record).await
+}
+
 pub(super) async fn stop(call: Call) -> Answered {
-    let id = meant_id(&call)?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
     let asked: StopRequest = match call.body.is_empty() {
         true => StopRequest::default(),
         false => read_json(&call.body)?,
@@ -70,32 +104,45 @@ pub(super) async fn stop(call: Call) -> Answered {
     }
     let grace = Micros(u64::try_from(grace.as_micros()).unwrap_or(u64::MAX));
     let mut closing = call.app.closing.clone();
-    let listing = tokio::select! {
-        biased;
-        listing = call.app.node.stop(&id, asked.drain, grace) => listing?,
-        () = closed(&mut closing) => {
-            let detail = "the agent was told to stop, and the node is shutting down before it has";
-            return Err(Failure::new(ErrorCode::ShuttingDown, detail));
+    let stopped = async {
+        tokio::select! {
+            biased;
+            listing = call.app.node.stop(&id, asked.drain, grace) => listing,
+            () = closed(&mut closing) => {
+                let text = "the agent was told to stop, and the node is shutting down before it has";
+                Err(Refusal::new(ErrorCode::ShuttingDown, text))
+            }
         }
     };
+    let listing = audited(&call, &meant, AuditAction::Stop, stopped).await?;
     json(StatusCode::OK, &views::summary(&listing))
 }
 
 pub(super) async fn start(call: Call) -> Answered {
-    let id = meant_id(&call)?;
-    let listing = call.app.node.start_agent(&id).await?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
+    let started = call.app.node.start_agent(&id);
+    let listing = audited(&call, &meant, AuditAction::Start, started).await?;
     json(StatusCode::OK, &views::summary(&listing))
 }
 
 pub(super) async fn rollback(call: Call) -> Answered {
-    let id = meant_id(&call)?;
-    let listing = call.app.node.rollback(&id).await?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
+    let record = call
+        .record_of(AuditAction::Rollback, meant.spec.name.as_str())
+        .with("from", meant.spec.module.to_string());
+    let back = call.app.node.rollback(&id);
+    let to = |back: &Listing, record: AuditRecord| record.with("to", back.spec.module.to_string());
+    let listing = call.audited(vec![record], back, to).await?;
     json(StatusCode::OK, &views::summary(&listing))
 }
 
 pub(super) async fn remove(call: Call) -> Answered {
-    let id = meant_id(&call)?;
-    call.app.node.remove(&id).await?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
+    let removed = call.app.node.remove(&id);
+    audited(&call, &meant, AuditAction::Remove, removed).await?;
     Ok(done())
 }
 

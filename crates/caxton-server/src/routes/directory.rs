@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use caxton_api::{CapabilityEntry, Offer, Page, Registration};
-use caxton_kernel::{Listing, check_descriptor};
-use caxton_model::{Capabilities, ErrorCode};
+use caxton_kernel::{Listing, Refusal, check_descriptor};
+use caxton_model::{AuditAction, Capabilities, ErrorCode};
 use http::StatusCode;
 
-use super::agents::meant_id;
+use super::agents::meant;
 use crate::{
     body::read_json,
     call::Call,
@@ -79,7 +79,8 @@ pub(super) fn capability(call: &Call) -> Answered {
 }
 
 pub(super) async fn register(call: Call) -> Answered {
-    let id = meant_id(&call)?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
     let asked: Registration = read_json(&call.body)?;
     call.caller.work.visit(asked.services.len());
     let descriptor = Capabilities {
@@ -96,11 +97,26 @@ pub(super) async fn register(call: Call) -> Answered {
         .map_err(|error| Failure::malformed(error.to_string()))?;
     check_descriptor(&descriptor).map_err(|error| Failure::malformed(error.to_string()))?;
     let registered = call.app.node.register(&id, Some(Arc::new(descriptor)));
-    json(StatusCode::OK, &views::summary(&registered.await?))
+    let registered = audited(&call, &meant, registered).await?;
+    json(StatusCode::OK, &views::summary(&registered))
 }
 
 pub(super) async fn deregister(call: Call) -> Answered {
-    let id = meant_id(&call)?;
-    call.app.node.register(&id, None).await?;
+    let meant = meant(&call)?;
+    let id = meant.spec.id.to_string();
+    let gone = call.app.node.register(&id, None);
+    audited(&call, &meant, gone).await?;
     Ok(done())
+}
+
+/// Changes an agent's entry between the audit records of that.
+async fn audited<T>(
+    call: &Call,
+    agent: &Listing,
+    change: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Failure> {
+    let record = call
+        .record_of(AuditAction::ConfigChange, agent.spec.name.as_str())
+        .with("setting", "capabilities");
+    call.audited(vec![record], change, |_, record| record).await
 }

@@ -3,10 +3,12 @@
 use caxton_api::{AccessEntry, GrantChange, GrantEntry, Page};
 use caxton_gate::PermissionRule;
 use caxton_kernel::Refusal;
-use caxton_model::{ErrorCode, GrantedRule, Micros, Timestamp};
+use caxton_model::{
+    AuditAction, AuditRecord, ErrorCode, GrantedRule, Micros, Timestamp, format_rfc3339,
+};
 use http::StatusCode;
 
-use super::agents::meant_id;
+use super::agents::{meant, meant_id};
 use crate::{
     body::read_json,
     call::Call,
@@ -25,7 +27,8 @@ pub(super) async fn list(call: Call) -> Answered {
 }
 
 pub(super) async fn change(call: Call) -> Answered {
-    let id = meant_id(&call)?;
+    let meant = meant(&call)?;
+    let (id, name) = (meant.spec.id.to_string(), meant.spec.name.to_string());
     let asked: GrantChange = read_json(&call.body)?;
     if asked.grant.is_empty() && asked.revoke.is_empty() {
         return list(call).await;
@@ -49,9 +52,41 @@ pub(super) async fn change(call: Call) -> Answered {
     let revoke = asked.revoke.iter().map(|text| read_rule(text));
     let revoke = revoke.collect::<Result<Vec<_>, Failure>>()?;
     call.caller.work.visit(grant.len() + revoke.len());
-    let granted = call.app.node.change_grants(&id, grant, revoke).await?;
+    let mut records = Vec::new();
+    if !grant.is_empty() {
+        let rules = grant.iter().map(|granted| &*granted.rule);
+        let mut granted = record(&call, AuditAction::Grant, &name, rules);
+        if let Some(expires) = expires {
+            granted = granted.with("expires", format_rfc3339(expires));
+        }
+        records.push(granted);
+    }
+    if !revoke.is_empty() {
+        let rules = revoke.iter().map(String::as_str);
+        records.push(record(&call, AuditAction::Revocation, &name, rules));
+    }
+    if let Some(reason) = &asked.reason {
+        let reasoned = records
+            .into_iter()
+            .map(|record| record.with("reason", reason));
+        records = reasoned.collect();
+    }
+    let granted = call.app.node.change_grants(&id, grant, revoke);
+    let granted = call.audited(records, granted, |_, record| record).await?;
     call.caller.work.visit(granted.len());
     json(StatusCode::OK, &page(&granted, views::granted))
+}
+
+/// The record of rules that an agent is granted, or that are taken back.
+pub(super) fn record<'a>(
+    call: &Call,
+    action: AuditAction,
+    agent: &str,
+    rules: impl Iterator<Item = &'a str>,
+) -> AuditRecord {
+    let rules: Vec<&str> = rules.collect();
+    call.record_of(action, agent)
+        .with("patterns", rules.join(", "))
 }
 
 pub(super) async fn acts(call: Call) -> Answered {

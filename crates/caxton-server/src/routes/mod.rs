@@ -2,6 +2,7 @@
 
 mod agent_inspect;
 mod agents;
+mod audit;
 mod dead_letters;
 mod directory;
 mod events;
@@ -15,6 +16,7 @@ mod top;
 use caxton_api::RouteId;
 
 pub(crate) use agents::GRACE_MAX;
+pub use audit::audit_check;
 pub(crate) use grants::read_rule;
 
 use crate::{call::Call, refuse::Answered};
@@ -51,6 +53,9 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::GetCapability => directory::capability(&call),
         RouteId::GetJournal => node::journal(&call),
         RouteId::GetTop => top::read(&call).await,
+        RouteId::SearchAudit => audit::search(call).await,
+        RouteId::GetAuditHead => audit::head(call).await,
+        RouteId::VerifyAudit => audit::verify(call).await,
         RouteId::CreateToken => tokens::create(call).await,
         RouteId::ListTokens => tokens::list(&call),
         RouteId::DeleteToken => tokens::delete(call).await,

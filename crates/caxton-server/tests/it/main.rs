@@ -11,6 +11,7 @@
 
 mod abuse;
 mod agents;
+mod audit;
 mod auth;
 mod border;
 mod contract;

@@ -13,14 +13,14 @@ use crate::node::NodeProcess;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that tells the test of each request, and answers when the test says so.
-struct Outside {
-    address: SocketAddr,
+pub(crate) struct Outside {
+    pub(crate) address: SocketAddr,
     /// Each request: its idempotency key, and where to say that it is to be answered.
     requests: Receiver<(Option<String>, Sender<()>)>,
 }
 
 impl Outside {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, requests) = channel();
@@ -32,7 +32,7 @@ impl Outside {
         });
         Self { address, requests }
     }
-    fn next(&self) -> (Option<String>, Sender<()>) {
+    pub(crate) fn next(&self) -> (Option<String>, Sender<()>) {
         self.requests.recv_timeout(PATIENCE).expect("a request")
     }
 }
@@ -66,7 +66,7 @@ fn serve(mut stream: TcpStream, tell: &Sender<(Option<String>, Sender<()>)>) {
     }
 }
 
-fn deploy(node: &NodeProcess, outside: &Outside, grants: &[&str]) {
+pub(crate) fn deploy(node: &NodeProcess, outside: &Outside, grants: &[&str]) {
     let module = node.data.join("fetch.wasm");
     std::fs::write(&module, wat::parse_str(include_str!("fetch.wat")).unwrap()).unwrap();
     let url = format!("url=http://{}/things?token=hidden", outside.address);
@@ -84,12 +84,12 @@ fn deploy(node: &NodeProcess, outside: &Outside, grants: &[&str]) {
     node.caxton(&args).ok();
 }
 
-fn ask(node: &NodeProcess) {
+pub(crate) fn ask(node: &NodeProcess) {
     node.caxton(&["send", "fetch", "1", "--sender", "ann"]).ok();
 }
 
 /// What the agent's log says once it says this.
-fn log_says(node: &NodeProcess, words: &str) -> String {
+pub(crate) fn log_says(node: &NodeProcess, words: &str) -> String {
     let until = std::time::Instant::now() + PATIENCE;
     loop {
         let log = node.caxton(&["agent", "logs", "fetch"]).ok().stdout;
@@ -101,7 +101,7 @@ fn log_says(node: &NodeProcess, words: &str) -> String {
     }
 }
 
-fn replies(node: &NodeProcess, count: usize) -> Vec<serde_json::Value> {
+pub(crate) fn replies(node: &NodeProcess, count: usize) -> Vec<serde_json::Value> {
     let until = std::time::Instant::now() + PATIENCE;
     loop {
         let mail = node

@@ -10,6 +10,7 @@
 
 mod access;
 mod address_space;
+mod audit;
 mod clock;
 mod command;
 mod config;
