@@ -116,6 +116,8 @@ pub(crate) fn read_grants(asked: &AskedGrants) -> Result<Grants, ConfigError> {
     for (written, pattern) in asked {
         match written.parse().map_err(ConfigError::Permission)? {
             Permission::MessageSend => grants.message_send = Some(pattern.to.clone()),
+            // It is given whole or not at all.
+            Permission::RandomSecure => {}
             permission if permission.is_performed() && pattern.to.is_empty() => {
                 return Err(ConfigError::EmptyGrant { permission });
             }
@@ -135,7 +137,11 @@ pub(crate) fn read_rules(asked: &AskedGrants) -> Vec<(String, Option<String>)> {
         .flat_map(|(written, pattern)| {
             let reason = &pattern.reason;
             let rule = move |to: &String| (format!("{written}={to}"), reason.clone());
-            pattern.to.iter().map(rule)
+            let whole = pattern
+                .to
+                .is_empty()
+                .then(|| (written.clone(), reason.clone()));
+            pattern.to.iter().map(rule).chain(whole)
         })
         .collect()
 }

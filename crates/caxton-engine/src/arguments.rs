@@ -47,6 +47,17 @@ impl Arguments {
         }
         Ok(all)
     }
+    /// The variables of an environment, as `NAME=VALUE`; those beyond the bound are left out.
+    pub(crate) fn variables(variables: &[String]) -> Self {
+        let mut all = Vec::new();
+        for variable in variables.iter().filter(|variable| !variable.contains('\0')) {
+            if all.len() + variable.len() < ARGUMENT_BYTES_MAX {
+                all.extend_from_slice(variable.as_bytes());
+                all.push(0);
+            }
+        }
+        Self(all)
+    }
     /// All of them, each with its end.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0

@@ -6,8 +6,8 @@ use caxton_model::{ByteSize, ErrorCode, Fault, LimitName, Limits, UNLIMITED};
 use wasmtime::{GuestProfiler, Memory, ResourceLimiter};
 
 use crate::{
-    HostCalls, Room, Usage, clock::GuestClock, meter::Meter, room::Reserved, ticker::Touch,
-    wasi::WasiState,
+    HostCalls, Room, Usage, clock::GuestClock, files::FileBounds, meter::Meter, room::Reserved,
+    ticker::Touch, wasi::WasiState,
 };
 
 /// A fault on its way through the runtime's error type.
@@ -58,6 +58,7 @@ pub(crate) struct Bounds {
     pub(crate) allocations: u64,
     pub(crate) message_bytes: u64,
     pub(crate) payload_bytes: u64,
+    pub(crate) files: FileBounds,
 }
 
 impl Bounds {
@@ -77,6 +78,11 @@ impl Bounds {
             allocations: limits.get(LimitName::Allocations),
             message_bytes: limits.get(LimitName::MessageBytes),
             payload_bytes: limits.get(LimitName::PayloadBytes),
+            files: FileBounds {
+                file_bytes: limits.get(LimitName::FileBytes),
+                fs_bytes: limits.get(LimitName::FsBytes),
+                fs_entries: limits.get(LimitName::FsEntries),
+            },
         }
     }
 }
@@ -129,6 +135,8 @@ pub(crate) struct Ctx {
     pub(crate) starting: bool,
     /// Sleeps take no time, and the clock is virtual.
     pub(crate) deterministic: bool,
+    /// Random numbers are the machine's own.
+    pub(crate) has_secure_random: bool,
     pub(crate) clock: GuestClock,
     pub(crate) response: Option<Vec<u8>>,
     /// What came of the turn's last access.
@@ -155,6 +163,7 @@ impl Ctx {
             fuel_given: 0,
             starting: true,
             deterministic: false,
+            has_secure_random: false,
             clock: GuestClock::default(),
             response: None,
             reply: Arc::default(),

@@ -3,8 +3,11 @@
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
+use caxton_gate::Denied;
 use caxton_model::{Fault, HostCode, Micros, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::HostResources;
 
 /// A value on its way from the disk.
 pub type Fetch = Pin<Box<dyn Future<Output = Result<Option<Bytes>, HostCode>> + Send>>;
@@ -131,6 +134,15 @@ pub trait HostCalls: Send {
     }
     /// Takes note of what the guest is given for its access.
     fn accessed(&mut self, _outcome: &[u8]) {}
+    /// What lies outside of the guest, and its gate. Asked once for each instance that was linked with
+    /// a grant of files, environment or randomness; `None`: nothing does.
+    fn resources(&mut self) -> Option<HostResources> {
+        None
+    }
+    /// Tells the guest's people what its gate refused.
+    fn denied(&mut self, denied: &Denied) {
+        self.log(LogLevel::Warn, &denied.to_string());
+    }
     /// A part of what a WASI command writes to standard output, as it writes it. The call's result
     /// holds all of it as well.
     fn output(&mut self, _part: &[u8]) {}

@@ -184,12 +184,12 @@ pub(crate) fn current_timestamp(c: &mut Guest<'_>) -> Result<i64, Stop> {
 }
 
 pub(crate) fn random_u32(c: &mut Guest<'_>) -> Answer {
-    Ok(c.data_mut().host.random_u32().cast_signed())
+    Ok(c.data_mut().random_u32().cast_signed())
 }
 
 /// AssemblyScript's `env.seed`: any float will do.
 pub(crate) fn seed(c: &mut Guest<'_>) -> Result<f64, Stop> {
-    Ok(f64::from(c.data_mut().host.random_u32()))
+    Ok(f64::from(c.data_mut().random_u32()))
 }
 
 /// A duration that a guest gave; `None`: it is negative or over 100 years.

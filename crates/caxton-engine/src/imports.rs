@@ -1,12 +1,13 @@
 //! Meets one import by the type that the module gives it.
 
+use caxton_model::Permissions;
 use caxton_package::ImportReport;
 use wasmtime::Linker;
 
 use crate::{
     ctx::Ctx,
     host_functions::{self as host, Guest},
-    wasi,
+    wasi, wasi_granted,
 };
 
 /// An import under `caxton` or `env`.
@@ -61,9 +62,14 @@ macro_rules! suspending {
 }
 
 /// Defines one import with the type that the module gives it; whether the host has it.
-pub(crate) fn define(linker: &mut Linker<Ctx>, import: &ImportReport) -> wasmtime::Result<bool> {
+pub(crate) fn define(
+    linker: &mut Linker<Ctx>,
+    import: &ImportReport,
+    granted: &Permissions,
+) -> wasmtime::Result<bool> {
     if import.module == "wasi_snapshot_preview1" {
-        return wasi::define(linker, &import.name);
+        return Ok(wasi_granted::define(linker, &import.name, granted)?
+            || wasi::define(linker, &import.name)?);
     }
     if !caxton_package::is_host_module(&import.module) {
         return Ok(false);

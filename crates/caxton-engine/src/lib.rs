@@ -24,6 +24,7 @@ mod engine;
 mod exports;
 mod extension;
 mod fault;
+mod files;
 mod guest_bytes;
 mod guest_memory;
 mod host;
@@ -43,6 +44,10 @@ mod symbol;
 mod ticker;
 mod usage;
 mod wasi;
+mod wasi_errno;
+mod wasi_files;
+mod wasi_granted;
+mod wasi_paths;
 mod wasi_poll;
 mod worker;
 
@@ -51,6 +56,7 @@ pub use cache::{Cache, CacheEntry, CacheError, CacheStats, cached_modules, clear
 pub use caxton_package::{FreedBy, ProcessorInfo};
 pub use compile::{CompileError, Compiled};
 pub use engine::{Engine, EngineError, EngineOptions};
+pub use files::{Directory, FileUsage, HostResources};
 pub use host::{AccessOutcome, AccessRefused, Fetch, HostCalls, LogLevel, MetricKind};
 pub use instance::{Call, CallDone, Instance, Returned, Started};
 pub use link::{LinkError, Linked};

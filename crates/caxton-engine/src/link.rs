@@ -26,6 +26,8 @@ pub(crate) struct LinkedInner {
     pub(crate) report: Arc<ModuleReport>,
     pub(crate) form: Form,
     pub(crate) exports: ExportIndexes,
+    /// Whether random numbers are the machine's own.
+    pub(crate) has_secure_random: bool,
     pub(crate) info: OnceLock<ProcessorInfo>,
     pub(crate) in_flight: InFlight,
 }
@@ -101,7 +103,7 @@ impl Engine {
                 let import = format!("{}.{}", import.module, import.name);
                 return Err(LinkError::PermissionRequired { import, permission });
             }
-            if !imports::define(&mut linker, import).map_err(runtime)? {
+            if !imports::define(&mut linker, import, granted).map_err(runtime)? {
                 unmet.push(format!("{}.{}", import.module, import.name));
             }
         }
@@ -122,6 +124,7 @@ impl Engine {
                 pre,
                 report: report.clone(),
                 form,
+                has_secure_random: granted.contains(&Permission::RandomSecure),
                 info: OnceLock::new(),
                 in_flight: InFlight::default(),
             }),

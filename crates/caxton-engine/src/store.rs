@@ -24,6 +24,7 @@ pub(crate) fn new_store(linked: &Linked, bounds: Bounds, host: Box<dyn HostCalls
     let room = inner.engine.options().room.clone();
     let mut ctx = Ctx::new(bounds, inner.engine.touch(), room, host);
     ctx.deterministic = inner.runtime.profile == caxton_model::EngineProfile::Deterministic;
+    ctx.has_secure_random = inner.has_secure_random;
     let mut store = Store::new(&inner.runtime.engine, ctx);
     store.limiter(|ctx| ctx);
     if !inner.runtime.profile.has_fuel() {

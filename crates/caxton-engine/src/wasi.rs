@@ -15,15 +15,13 @@ use crate::{
     ctx::{Ctx, Stop},
     guest_memory::{Span, span, view},
     host_functions::{self, Guest, LOG_LINE_BYTES_MAX},
+    wasi_errno::{BADF, INVAL, NOSYS, NOTSOCK, SPIPE, SUCCESS},
+    wasi_granted::GrantedState,
     wasi_poll::poll_oneoff,
 };
 
-pub(crate) const SUCCESS: i32 = 0;
-pub(crate) const BADF: i32 = 8;
-pub(crate) const INVAL: i32 = 28;
-const NOSYS: i32 = 52;
-const NOTSOCK: i32 = 57;
-const SPIPE: i32 = 70;
+/// The module under which guests import these functions.
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// Buffers of one read or write, subscriptions of one poll.
 pub(crate) const LIST_MAX: i32 = 1_024;
 /// Random bytes of one call.
@@ -41,6 +39,8 @@ pub(crate) struct WasiState {
     /// The code that it exited with by itself.
     pub(crate) exit_code: Option<i32>,
     lines: [Vec<u8>; 2],
+    /// What it has of the outside, where that was granted.
+    pub(crate) granted: GrantedState,
 }
 
 impl WasiState {
@@ -65,7 +65,7 @@ impl std::fmt::Display for Exit {
 }
 impl std::error::Error for Exit {}
 
-fn state(ctx: &mut Ctx) -> &mut WasiState {
+pub(crate) fn state(ctx: &mut Ctx) -> &mut WasiState {
     ctx.wasi.get_or_insert_default()
 }
 
@@ -85,7 +85,7 @@ pub(crate) const fn plus(ptr: i32, offset: i32) -> i32 {
     ptr.wrapping_add(offset)
 }
 
-fn iovec(bytes: &[u8], list: i32, i: i32) -> Result<Span, Stop> {
+pub(crate) fn iovec(bytes: &[u8], list: i32, i: i32) -> Result<Span, Stop> {
     let at = plus(list, i.wrapping_mul(8));
     let ptr = i32::from_le_bytes(get(bytes, at)?);
     Ok(span(ptr, i32::from_le_bytes(get(bytes, plus(at, 4))?)))
@@ -93,7 +93,7 @@ fn iovec(bytes: &[u8], list: i32, i: i32) -> Result<Span, Stop> {
 
 /// Defines one function; whether preview 1 has it.
 pub(crate) fn define(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool> {
-    const M: &str = "wasi_snapshot_preview1";
+    const M: &str = MODULE;
     macro_rules! own {
         ($function:ident ( $($arg:ident : $ty:ty),* )) => {
             linker.func_wrap(M, name, |mut c: Guest<'_>, $($arg: $ty),*| -> wasmtime::Result<i32> {
@@ -153,8 +153,27 @@ fn define_refusal(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool
     let params = short.chars().take_while(|c| *c != '>');
     let params = params.map(|c| if c == 'I' { ValType::I64 } else { ValType::I32 });
     let ty = FuncType::new(linker.engine(), params, [ValType::I32]);
-    // Standard streams are open, have no position, and keep no flags.
-    let (standard, other) = match *name {
+    let (standard, other) = refusal(name);
+    linker.func_new(MODULE, name, ty, move |mut c, params, results| {
+        c.data_mut().count_host_call()?;
+        let fd = params.first().and_then(Val::i32);
+        let errno = if fd.is_some_and(is_standard) {
+            standard
+        } else {
+            other
+        };
+        if let Some(result) = results.first_mut() {
+            *result = Val::I32(errno);
+        }
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+/// What a function that does nothing answers, for a standard stream and for any other descriptor.
+/// Standard streams are open, have no position, and keep no flags.
+pub(crate) fn refusal(name: &str) -> (i32, i32) {
+    match name {
         "environ_get" | "sched_yield" => (SUCCESS, SUCCESS),
         "fd_close" | "fd_fdstat_set_flags" | "fd_sync" | "fd_datasync" => (SUCCESS, BADF),
         "fd_seek" | "fd_tell" | "fd_advise" | "fd_allocate" | "fd_pread" | "fd_pwrite" => {
@@ -163,26 +182,7 @@ fn define_refusal(linker: &mut Linker<Ctx>, name: &str) -> wasmtime::Result<bool
         "sock_accept" | "sock_recv" | "sock_send" | "sock_shutdown" => (NOTSOCK, BADF),
         "proc_raise" => (NOSYS, NOSYS),
         _ => (BADF, BADF),
-    };
-    linker.func_new(
-        "wasi_snapshot_preview1",
-        name,
-        ty,
-        move |mut c, params, results| {
-            c.data_mut().count_host_call()?;
-            let fd = params.first().and_then(Val::i32);
-            let errno = if fd.is_some_and(is_standard) {
-                standard
-            } else {
-                other
-            };
-            if let Some(result) = results.first_mut() {
-                *result = Val::I32(errno);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(true)
+    }
 }
 
 pub(crate) fn is_standard(fd: i32) -> bool {
@@ -191,22 +191,40 @@ pub(crate) fn is_standard(fd: i32) -> bool {
 
 fn args_sizes_get(c: &mut Guest<'_>, count: i32, size: i32) -> Result<i32, Stop> {
     let (bytes, ctx) = view(c)?;
-    let arguments = &state(ctx).arguments;
-    put(bytes, count, &number(arguments.starts().len()))?;
-    put(bytes, size, &number(arguments.bytes().len()))?;
-    Ok(SUCCESS)
+    put_texts_sizes(bytes, &state(ctx).arguments, count, size)
 }
 
 fn args_get(c: &mut Guest<'_>, list: i32, text: i32) -> Result<i32, Stop> {
     let (bytes, ctx) = view(c)?;
-    let arguments = &state(ctx).arguments;
+    put_texts(bytes, &state(ctx).arguments, list, text)
+}
+
+/// How many arguments or variables there are, and how many bytes they take.
+pub(crate) fn put_texts_sizes(
+    bytes: &mut [u8],
+    texts: &Arguments,
+    count: i32,
+    size: i32,
+) -> Result<i32, Stop> {
+    put(bytes, count, &number(texts.starts().len()))?;
+    put(bytes, size, &number(texts.bytes().len()))?;
+    Ok(SUCCESS)
+}
+
+/// Arguments or variables, and where each begins.
+pub(crate) fn put_texts(
+    bytes: &mut [u8],
+    texts: &Arguments,
+    list: i32,
+    text: i32,
+) -> Result<i32, Stop> {
     let mut at = list;
-    for start in arguments.starts() {
+    for start in texts.starts() {
         let start = i32::try_from(start).unwrap_or(i32::MAX);
         put(bytes, at, &plus(text, start).to_le_bytes())?;
         at = plus(at, 4);
     }
-    put(bytes, text, arguments.bytes())?;
+    put(bytes, text, texts.bytes())?;
     Ok(SUCCESS)
 }
 
@@ -247,16 +265,21 @@ fn random_get(c: &mut Guest<'_>, ptr: i32, len: i32) -> Result<i32, Stop> {
     if len > RANDOM_BYTES_MAX {
         return Ok(INVAL);
     }
-    let host = &mut ctx.host;
     for chunk in target.chunks_mut(4) {
-        for (to, from) in chunk.iter_mut().zip(host.random_u32().to_le_bytes()) {
+        for (to, from) in chunk.iter_mut().zip(ctx.random_u32().to_le_bytes()) {
             *to = from;
         }
     }
     Ok(SUCCESS)
 }
 
-fn fd_write(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
+pub(crate) fn fd_write(
+    c: &mut Guest<'_>,
+    fd: i32,
+    list: i32,
+    count: i32,
+    out: i32,
+) -> Result<i32, Stop> {
     if fd != 1 && fd != 2 {
         c.data_mut().count_host_call()?;
         return Ok(BADF);
@@ -306,7 +329,7 @@ fn write_output(ctx: &mut Ctx, part: &[u8]) -> Result<(), Stop> {
 
 /// Counts a read or write of a standard stream. `host_calls` does not bound it as long as it moves
 /// a byte for each of its buffers, and all of them together no more than `payload_bytes`.
-fn count_stream_call(ctx: &mut Ctx, buffers: i32, moved: u64) -> Result<(), Stop> {
+pub(crate) fn count_stream_call(ctx: &mut Ctx, buffers: i32, moved: u64) -> Result<(), Stop> {
     ctx.stream_bytes = ctx.stream_bytes.saturating_add(moved);
     let is_useful = moved >= u64::from(buffers.unsigned_abs().max(1));
     if is_useful && ctx.stream_bytes <= ctx.bounds.payload_bytes {
@@ -356,7 +379,13 @@ pub(crate) fn flush(ctx: &mut Ctx) {
     }
 }
 
-fn fd_read(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Result<i32, Stop> {
+pub(crate) fn fd_read(
+    c: &mut Guest<'_>,
+    fd: i32,
+    list: i32,
+    count: i32,
+    out: i32,
+) -> Result<i32, Stop> {
     if fd != 0 {
         c.data_mut().count_host_call()?;
         return Ok(BADF);
@@ -383,7 +412,7 @@ fn fd_read(c: &mut Guest<'_>, fd: i32, list: i32, count: i32, out: i32) -> Resul
     Ok(SUCCESS)
 }
 
-fn fd_fdstat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
+pub(crate) fn fd_fdstat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
     if !is_standard(fd) {
         return Ok(BADF);
     }
@@ -398,7 +427,7 @@ fn fd_fdstat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
     Ok(SUCCESS)
 }
 
-fn fd_filestat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
+pub(crate) fn fd_filestat_get(c: &mut Guest<'_>, fd: i32, out: i32) -> Result<i32, Stop> {
     if !is_standard(fd) {
         return Ok(BADF);
     }

@@ -7,7 +7,9 @@ use crate::{
     ctx::{Ctx, Stop},
     guest_memory::{span, view},
     host_functions::{self, Guest},
-    wasi::{BADF, INVAL, LIST_MAX, SUCCESS, get, is_standard, plus, put},
+    wasi::{LIST_MAX, get, is_standard, plus, put},
+    wasi_errno::{BADF, INVAL, SUCCESS},
+    wasi_granted,
 };
 
 /// One subscription of a poll: 48 bytes in, 32 bytes out.
@@ -83,13 +85,13 @@ pub(crate) async fn poll_oneoff(
     if waited > Duration::ZERO {
         host_functions::sleep(ctx, waited).await?;
     }
-    let (bytes, _) = view(c)?;
+    let (bytes, ctx) = view(c)?;
     let mut ready = 0_i32;
     for (userdata, tag, one) in wanted {
         let errno: u16 = match one {
             Wanted::Clock { left } if left > waited => continue,
             Wanted::Clock { .. } => 0,
-            Wanted::Stream { fd } if is_standard(fd) => 0,
+            Wanted::Stream { fd } if is_standard(fd) || wasi_granted::is_file(ctx, fd) => 0,
             Wanted::Stream { .. } => BADF.unsigned_abs() as u16,
         };
         let mut event = [0_u8; 32];

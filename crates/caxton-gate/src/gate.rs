@@ -13,6 +13,7 @@ use caxton_model::{Permission, Timestamp};
 use crate::{
     access::{Access, Malformed},
     denied::Denied,
+    guest_path::GuestPath,
     learned::Learned,
     rights::{Compiled, Permit, Refusal, Refused, Rights},
     subject::Subject,
@@ -186,6 +187,31 @@ impl Gate {
         (allowed.epoch, allowed.expires) = (epoch, expires);
         Ok(())
     }
+    /// Whether a permission is given for a path. No access, so nothing is counted or audited; the same
+    /// holds for the next two.
+    #[must_use]
+    pub fn allows_path(&self, permission: Permission, path: &GuestPath, now: Timestamp) -> bool {
+        let (_, decision) = self.decide(&[permission], &path_subject(permission, path), now);
+        decision.is_ok()
+    }
+    /// Whether a permission is given for a path or for anything below it: what a listing shows.
+    #[must_use]
+    pub fn allows_within(&self, permission: Permission, path: &GuestPath, now: Timestamp) -> bool {
+        let subject = path_subject(permission, path);
+        let layers = self.layers();
+        let layers = || layers.iter().flatten();
+        !layers().any(|rights| rights.forbids(permission, &subject, now).is_some())
+            && layers().any(|rights| rights.meets_tree(permission, path.as_str(), now))
+    }
+    /// Whether a permission is given for a path and for everything below it: what moving a directory
+    /// needs.
+    #[must_use]
+    pub fn allows_tree(&self, permission: Permission, path: &GuestPath, now: Timestamp) -> bool {
+        let layers = self.layers();
+        let layers = || layers.iter().flatten();
+        !layers().any(|rights| rights.forbids_in_tree(permission, path.as_str(), now))
+            && layers().any(|rights| rights.includes_tree(permission, path.as_str(), now))
+    }
     /// Refuses what was no access at all; counted and audited as a check.
     #[must_use]
     pub fn refuse(&self, malformed: &Malformed, now: Timestamp) -> Box<Denied> {
@@ -223,6 +249,12 @@ impl Gate {
         )
     }
 
+    /// Its own rights, and those that it was lent.
+    fn layers(&self) -> [Option<Arc<Compiled>>; 2] {
+        let own = self.shared.rights.read();
+        let own = Arc::clone(&own.unwrap_or_else(PoisonError::into_inner));
+        [Some(own), self.lent.clone()]
+    }
     fn decide(
         &self,
         permissions: &[Permission],
@@ -333,6 +365,13 @@ impl Gate {
         if let Some(count) = of.and_then(|of| of.get(which)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+fn path_subject(permission: Permission, path: &GuestPath) -> Subject<'_> {
+    Subject::Path {
+        path: path.as_str(),
+        write: permission == Permission::FsWrite,
     }
 }
 

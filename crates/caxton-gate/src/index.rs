@@ -125,7 +125,7 @@ impl Index {
         }
         self.rest.iter().find(|entry| fits(entry))
     }
-    fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
         let beginnings = [&self.exact, &self.under];
         beginnings
             .into_iter()

@@ -219,6 +219,14 @@ impl Pattern {
             _ => false,
         }
     }
+    /// Whether it takes a path or anything below it.
+    pub(crate) fn meets_tree(&self, path: &str) -> bool {
+        matches!(&self.0, Form::Path(pattern) if pattern.meets_tree(path))
+    }
+    /// Whether it takes a path and everything below it. `tree` is the path with `/**` behind it.
+    pub(crate) fn includes_tree(&self, tree: &str) -> bool {
+        matches!(&self.0, Form::Path(pattern) if pattern.matches(tree))
+    }
     /// Whether it names exactly what a guarded access reaches.
     pub(crate) fn is_explicit(&self) -> bool {
         match &self.0 {

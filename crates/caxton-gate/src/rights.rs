@@ -209,6 +209,47 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// Whether a permission is given for a path or anything below it. Forbids are not asked.
+    pub(crate) fn meets_tree(&self, permission: Permission, path: &str, now: Timestamp) -> bool {
+        self.every_layer(permission, |entry| {
+            entry.counts_at(now) && entry.pattern.meets_tree(path)
+        })
+    }
+    /// Whether a permission is given for all of a tree, and nothing forbids a part of it.
+    pub(crate) fn includes_tree(&self, permission: Permission, path: &str, now: Timestamp) -> bool {
+        let tree = format!("{}/**", path.trim_end_matches('/'));
+        let write = permission == Permission::FsWrite;
+        let is_guarded = Subject::Path { path: &tree, write }.guard().is_some();
+        self.every_layer(permission, |entry| {
+            entry.counts_at(now)
+                && entry.pattern.includes_tree(&tree)
+                && (!is_guarded || entry.pattern.is_explicit())
+        })
+    }
+    /// Whether something that is forbidden lies in a tree.
+    pub(crate) fn forbids_in_tree(
+        &self,
+        permission: Permission,
+        path: &str,
+        now: Timestamp,
+    ) -> bool {
+        let of = self.of(permission);
+        of.is_some_and(|rights| {
+            let mut entries = rights.forbids.all();
+            entries.any(|entry| entry.counts_at(now) && entry.pattern.meets_tree(path))
+        })
+    }
+    /// Whether each layer has an entry that fits.
+    fn every_layer(&self, permission: Permission, fits: impl Fn(&Entry) -> bool) -> bool {
+        self.of(permission).is_some_and(|rights| {
+            let layers = [&rights.asked, &rights.granted];
+            let mut layers = layers.into_iter().flatten();
+            !rights.granted.is_empty() && layers.all(|layer| layer.all().any(&fits))
+        })
+    }
+}
+
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     [a, b].into_iter().flatten().min()
 }

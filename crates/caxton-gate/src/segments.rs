@@ -86,6 +86,18 @@ impl Segments {
             (at, rest) = (after, tail);
         }
     }
+    /// Whether it takes that path or anything below it.
+    pub(crate) fn meets_tree(&self, path: &str) -> bool {
+        let mut patterns = self.0.iter().map(|pattern| &**pattern);
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            match patterns.next() {
+                Some("**") => return true,
+                Some(pattern) if segment_matches(pattern, segment) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
     /// The literal segments before the first wildcard, as text.
     pub(crate) fn literal_prefix(&self) -> String {
         let literal = self.0.iter().take_while(|s| !s.contains('*'));
@@ -181,6 +193,24 @@ mod tests {
             ("/a/**", "/a/*/**", true),
         ] {
             assert_eq!(pattern(text).matches(path), fits, "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_meets_the_trees_that_hold_something_it_takes() {
+        for (text, path, meets) in [
+            ("/data/in/**", "/data", true),
+            ("/data/in/**", "/data/in", true),
+            ("/data/in/**", "/data/in/a/b", true),
+            ("/data/in/**", "/data/out", false),
+            ("/data/in/a", "/data/in", true),
+            ("/data/in/a", "/data/in/a", true),
+            ("/data/in/a", "/data/in/a/b", false),
+            ("/data/*/x", "/data/in", true),
+            ("/data/*/x", "/data/in/y", false),
+            ("/data/**", "/", true),
+        ] {
+            assert_eq!(pattern(text).meets_tree(path), meets, "{text} {path}");
         }
     }
 

@@ -76,6 +76,7 @@ errors! {
     ConcurrencyLimit "CX1017" "concurrency-limit" Transient 429 None, None, "wait for calls in flight, or raise `concurrent_calls` in [limits]";
     SubscriptionLimit "CX1018" "subscription-limit" Guest 422 Some(HostCode::QuotaReached), None, "unsubscribe what is no longer needed, or raise `subscriptions` in [limits]";
     HostBytesLimit "CX1019" "host-bytes-limit" Guest 429 Some(HostCode::QuotaReached), None, "wait for answers to open requests, end subscriptions or shorten the descriptor, or raise `host_bytes` in [limits]";
+    FileLimit "CX1020" "file-limit" Guest 422 None, None, "delete or shorten files, or raise the limit that the error names, `file_bytes`, `fs_bytes` or `fs_entries`, in [limits]";
     // 2xxx: faults of a guest that are no limits.
     Trap "CX2001" "trap" Guest 422 None, None, "read the backtrace: the guest executed an invalid operation";
     BadPointer "CX2002" "bad-pointer" Guest 422 None, None, "pass pointers and lengths that lie inside the guest's memory";

@@ -116,6 +116,9 @@ limits! {
     ConcurrentCalls "concurrent_calls" Count [1, 64, 64] ConcurrencyLimit "Calls at the same time."
     Subscriptions "subscriptions" Count [100, OFF, 100] SubscriptionLimit "Subscriptions to broadcasts at the same time."
     HostBytes "host_bytes" Bytes [8 * MIB, OFF, 8 * MIB] HostBytesLimit "What the host keeps for the guest beside its mailbox and state: dead letters of its messages, requests that wait for an answer, subscriptions, its descriptor, its metrics, its lines in conversations."
+    FileBytes "file_bytes" Bytes [10 * MIB, 64 * MIB, 10 * MIB] FileLimit "One file, where the guest makes it longer."
+    FsBytes "fs_bytes" Bytes [64 * MIB, 256 * MIB, 64 * MIB] FileLimit "What the guest wrote to files and did not delete."
+    FsEntries "fs_entries" Count [10_000, 100_000, 10_000] FileLimit "Files, directories and links that the guest created and did not delete."
 }
 
 impl LimitName {

@@ -63,7 +63,16 @@ impl Permission {
     /// Whether this version performs what the permission allows, so that granting it means something.
     #[must_use]
     pub const fn is_performed(self) -> bool {
-        matches!(self, Self::MessageSend | Self::HttpRead | Self::HttpWrite)
+        matches!(
+            self,
+            Self::MessageSend
+                | Self::HttpRead
+                | Self::HttpWrite
+                | Self::FsRead
+                | Self::FsWrite
+                | Self::EnvRead
+                | Self::RandomSecure
+        )
     }
 }
 

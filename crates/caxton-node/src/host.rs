@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use caxton_egress::{Egress, HttpCall, HttpFailure, HttpReply};
 use caxton_engine::{
-    AccessOutcome, AccessRefused, Fetch, HostCalls, LogLevel, LogVerdict, MetricKind,
+    AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
 use caxton_gate::{Allowed, Gate, HttpRequest};
 use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
@@ -362,6 +362,18 @@ impl HostCalls for TurnHost {
         self.shared
             .meters
             .guest_metric(self.spec.id, kind, name, value, |all| ctx.keep_metrics(all))
+    }
+    fn resources(&mut self) -> Option<HostResources> {
+        let gate = self.gate();
+        let usage = Arc::clone(self.memory().files.get_or_insert_default());
+        let options = &self.shared.options;
+        Some(HostResources {
+            gate,
+            now: clock::wall,
+            directories: Arc::clone(&options.directories),
+            environment: Arc::clone(&options.environment),
+            usage,
+        })
     }
     fn memory_is(&mut self, bytes: u64) {
         self.memory().guest_bytes = bytes;

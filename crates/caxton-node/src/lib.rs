@@ -34,7 +34,7 @@ mod turn;
 mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
-pub use caxton_engine::EngineError;
+pub use caxton_engine::{Directory, EngineError};
 pub use caxton_store::{
     AuditOptions, AuditPage, AuditQuery, AuditReport, File, Files, OpenError, RealFiles,
     SignedHead, StoreOptions,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use caxton_egress::Budgets;
-use caxton_engine::LogRate;
+use caxton_engine::{FileUsage, LogRate};
 use caxton_gate::Gate;
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 
@@ -21,6 +21,8 @@ pub(crate) struct AgentMemory {
     pub(crate) gate: Option<Gate>,
     /// The rates of its HTTP requests, once it made one.
     pub(crate) http: Option<Arc<Budgets>>,
+    /// What it wrote to files, once it was granted any.
+    pub(crate) files: Option<Arc<FileUsage>>,
     /// The access that its turn waits for.
     pub(crate) access: Option<Box<InFlight>>,
 }
@@ -40,6 +42,7 @@ impl AgentMemory {
             guest_bytes: 0,
             gate: None,
             http: None,
+            files: None,
             access: None,
         }
     }

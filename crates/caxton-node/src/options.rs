@@ -1,8 +1,8 @@
 //! What a node is told when it starts, and why it may not start.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use caxton_engine::EngineError;
+use caxton_engine::{Directory, EngineError};
 use caxton_model::{EngineKind, Limits};
 use caxton_store::{AuditOptions, OpenError, StoreOptions};
 
@@ -32,6 +32,11 @@ pub struct NodeOptions {
     pub cache_bytes_max: u64,
     /// Whether sampled guest stacks are written for `perf`.
     pub perf_map: bool,
+    /// Directories of the machine under the names by which agents see them. Agents reach what of them
+    /// they are granted (`fs:read`, `fs:write`); none may lie in another.
+    pub directories: Arc<[Directory]>,
+    /// Variables that agents can be granted (`env:read`).
+    pub environment: Arc<[(String, String)]>,
     /// How the data directory is kept. What happens when the journal fails is the node's to say: it
     /// ends the process.
     pub store: StoreOptions,
@@ -53,6 +58,8 @@ impl Default for NodeOptions {
             disk_bytes_max: 10 << 30,
             cache_bytes_max: 2 << 30,
             perf_map: false,
+            directories: Arc::default(),
+            environment: Arc::default(),
             store: StoreOptions::default(),
             audit: AuditOptions::default(),
         }

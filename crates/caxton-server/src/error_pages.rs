@@ -34,6 +34,7 @@ pages! {
     ConcurrencyLimit "CX1017"
     SubscriptionLimit "CX1018"
     HostBytesLimit "CX1019"
+    FileLimit "CX1020"
     Trap "CX2001"
     BadPointer "CX2002"
     GuestAbort "CX2003"

@@ -259,6 +259,9 @@ const LIMITS: [LimitName; LimitName::ALL.len()] = [
     LimitName::ConcurrentCalls,
     LimitName::Subscriptions,
     LimitName::HostBytes,
+    LimitName::FileBytes,
+    LimitName::FsBytes,
+    LimitName::FsEntries,
 ];
 impl Form for Limits {
     type Value = model::Limits;

@@ -100,6 +100,10 @@ fn golden_table_of_permissions() {
             Permission::MessageSend => "yes; without a word, within the guest's own namespace",
             Permission::HttpRead => "yes: GET and HEAD, by `--grant` at deploy or `caxton grant`",
             Permission::HttpWrite => "yes: all other methods, or the one that the rule names",
+            Permission::FsRead => "yes: files and directories below a name that the operator maps",
+            Permission::FsWrite => "yes: the same, to create, change and delete",
+            Permission::EnvRead => "yes: variables by their names",
+            Permission::RandomSecure => "yes: the machine's randomness instead of the seeded one",
             _ => "no: read in manifests and kept, and what needs it is refused or answers denied",
         };
         let _ = writeln!(page, "| `{permission}` | {granted} |");
@@ -125,8 +129,59 @@ fn golden_table_of_permissions() {
          of a request is there as well: method, host, status and bytes. Where the log can't take the \
          decision, the access is answered with -8.\n",
     );
+    page.push_str(FILES_PAGE);
     expect_file![format!("{DOCS}/permissions.md")].assert_eq(&page);
 }
+
+/// What the page of permissions says of files, the environment and randomness.
+const FILES_PAGE: &str = r#"
+## Files, environment, time and randomness
+
+A guest sees a directory of the machine under a name that the operator gives it, and in it what it was granted.
+`caxton run` maps it with `--dir NAME=DIRECTORY`, a node by `[directories]` in its `node.toml` ([configuration](configuration.md)).
+Whatever WASI preview 1 does with files works there, in programs of any language: the guest needs no other library.
+The guest of this example is a program of 266 bytes that writes the file `greeting` of its directory to standard output:
+
+```sh
+mkdir input
+echo 'hello, files' > input/greeting
+base64 -d > cat.wasm <<END
+AGFzbQEAAAABGQNgBH9/f38Bf2AJf39/f39+fn9/AX9gAAACZwMWd2FzaV9zbmFwc2hvdF9wcmV2
+aWV3MQlwYXRoX29wZW4AARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxB2ZkX3JlYWQAABZ3YXNpX3Nu
+YXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgECBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAMK
+QAE+AEEDQQBBwABBCEEAQgJCAkEAQQAQAARAAAtBACgCAEEQQQFBCBABGkEUQQgoAgA2AgBBAUEQ
+QQFBCBACGgsLHAIAQRALCAABAAAAEAAAAEHAAAsIZ3JlZXRpbmc=
+END
+caxton run cat.wasm --dir /data/in=./input --grant 'fs:read=/data/in/**' < /dev/null
+```
+
+```text
+hello, files
+```
+
+A grant without a directory, and a directory without a grant, are refused before the guest runs.
+
+| grant | what it opens |
+|---|---|
+| `fs:read=/data/in/**` | reading files, listing directories, looking at both |
+| `fs:write=/data/out/**` | writing, creating, renaming, linking and deleting; reading needs `fs:read` beside it |
+| `fs:read=!/data/in/private/**` | takes a part out again; it is not listed either |
+| `env:read=TZ` | the variable of that name: from `--env TZ=UTC`, else this machine's |
+| `random:secure` | `random_get` and the host's own random functions give the machine's randomness |
+
+Time needs no grant.
+A WASI command runs with the machine's clocks; other processors run under the profile `deterministic`, where the clock is virtual, unless `--engine-profile hardened` says otherwise.
+
+- Paths are compared byte by byte; `..`, absolute paths and names with control characters, `\` or `*` are refused.
+- Each path is checked before anything is looked at, and again in each form that symbolic links give it. Links that are absolute or lead out of the directory lead nowhere, and a guest makes none that do.
+- What came of that is opened beneath the directory's own descriptor by the kernel (`openat2` with `RESOLVE_BENEATH`, following no link), so that nobody who renames directories meanwhile leads the guest out. Where the kernel has no `openat2` it is opened a name at a time, following no link.
+- Only files and directories are opened: no FIFO, socket or device.
+- A directory is moved only where all below it is granted, and a file gets no name by which the guest could read it that it could not read before.
+- A refusal is answered with `acces`, and the guest's log names the grant that would allow it. Where nothing is granted, no directory is there: `badf`.
+- A grant that ends or is revoked while a file is open ends the call at its next use, and an agent's instance with it. An agent that is granted its first files sees them after its next start.
+- `file_bytes`, `fs_bytes` and `fs_entries` ([limits](limits.md)) bound what a guest writes and does not delete: `fbig`, `dquot`. Bytes are lengths, holes included. They are counted as long as the node runs.
+- What a turn did to files stays when the turn faults: files are not part of the transaction, and a turn that runs again after a crash writes again.
+"#;
 
 #[test]
 fn golden_table_of_settings() {
@@ -158,7 +213,10 @@ fn golden_table_of_settings() {
     page.push_str(
         "\nA key with a dot stands in a section:\n\n\
          ```toml\nshutdown_grace = \"10s\"\n\n[http]\nlisten = \"127.0.0.1:8080\"\n\n\
-         [ceilings]\nmemory = \"256MiB\"\n```\n\n\
+         [ceilings]\nmemory = \"256MiB\"\n\n\
+         [directories]\n\"/data/in\" = \"/srv/in\"\n```\n\n\
+         `[directories]` maps directories of this machine to the names by which agents see them; what of \
+         them an agent may reach is granted: [permissions](permissions.md).\n\n\
          Clients read `CAXTON_URL` and `CAXTON_TOKEN`.\n\
          Traces are exported when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.\n",
     );

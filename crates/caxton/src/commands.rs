@@ -117,7 +117,7 @@ pub(crate) fn run(
     match command {
         Command::Up(args) => up::run(args, output, environment),
         Command::Demo(args) => demo::run(args, output),
-        Command::Run(args) => run::run(args, output),
+        Command::Run(args) => run::run(args, output, environment),
         Command::New(args) => new::run(&args, output),
         Command::Build(args) => build::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),

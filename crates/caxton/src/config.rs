@@ -23,6 +23,8 @@ pub(crate) struct NodeConfig {
     pub(crate) engine: EngineConfig,
     pub(crate) budgets: BudgetConfig,
     pub(crate) ceilings: Limits,
+    /// `[directories]`: the names by which guests see them, and where they are.
+    pub(crate) directories: Vec<(String, PathBuf)>,
     pub(crate) log: LogConfig,
 }
 
@@ -114,6 +116,7 @@ impl NodeConfig {
                 disk: size("budgets.disk"),
             },
             ceilings,
+            directories: layers.directories(),
             log: LogConfig {
                 filter: text("log.filter").to_owned(),
                 json: text("log.format") == "json",

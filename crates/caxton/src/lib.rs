@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod connection;
+mod directories;
 mod environment;
 mod failure;
 mod logging;

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::NodeConfig,
+    directories,
     failure::{Exit, Failure},
     start_failure::{serve_failure, start_failure},
 };
@@ -44,7 +45,7 @@ impl Serving {
     pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
         keep_private();
         open_many_files();
-        let node = Node::start(node_options(config))
+        let node = Node::start(node_options(config)?)
             .await
             .map_err(|error| start_failure(&error))?;
         // What a node that was killed has left is another program's address by now.
@@ -108,8 +109,8 @@ fn open_many_files() {
     }
 }
 
-fn node_options(config: &NodeConfig) -> NodeOptions {
-    NodeOptions {
+fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
+    Ok(NodeOptions {
         data: Some(config.data.clone()),
         shards: config.shards,
         engine: config.engine.kind,
@@ -124,8 +125,9 @@ fn node_options(config: &NodeConfig) -> NodeOptions {
         disk_bytes_max: config.budgets.disk.0,
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
+        directories: directories::open("[directories]", &config.directories)?.into(),
         ..NodeOptions::default()
-    }
+    })
 }
 
 fn server_options(config: &NodeConfig) -> ServerOptions {

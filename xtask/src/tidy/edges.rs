@@ -11,7 +11,10 @@ use super::Complaint;
 const EDGES: [(&str, &[&str]); 16] = [
     ("caxton-model", &[]),
     ("caxton-package", &["caxton-model"]),
-    ("caxton-engine", &["caxton-model", "caxton-package"]),
+    (
+        "caxton-engine",
+        &["caxton-model", "caxton-package", "caxton-gate"],
+    ),
     ("caxton-gate", &["caxton-model"]),
     ("caxton-egress", &["caxton-model", "caxton-gate"]),
     ("caxton-kernel", &["caxton-model"]),

@@ -12,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use caxton_engine::{
-    Call, CallDone, Engine, EngineOptions, Fetch, HostCalls, Instance, Linked, LogLevel,
-    MetricKind, Returned, Usage,
+    Call, CallDone, Engine, EngineOptions, Fetch, HostCalls, HostResources, Instance, Linked,
+    LogLevel, MetricKind, Returned, Usage,
 };
 use caxton_model::{
     EngineKind, EngineProfile, Fault, HostCode, Kind, LimitName, Limits, Micros, Permissions,
@@ -40,6 +40,7 @@ pub struct TestHost {
     pub random: u32,
     pub subscriptions: Vec<String>,
     pub panic_on_log: bool,
+    pub resources: Option<HostResources>,
 }
 
 impl HostCalls for TestHost {
@@ -132,6 +133,9 @@ impl HostCalls for TestHost {
     fn metric(&mut self, _kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode> {
         self.metrics.push((name.to_owned(), value));
         Ok(())
+    }
+    fn resources(&mut self) -> Option<HostResources> {
+        self.resources.clone()
     }
     fn as_any(self: Box<Self>) -> Box<dyn Any> {
         self
@@ -233,10 +237,21 @@ pub fn linked_as(kind: EngineKind, profile: EngineProfile, text: &str) -> Linked
 /// On an engine of the test's own, where it would take the others' places.
 #[track_caller]
 pub fn linked_on(engine: &Engine, profile: EngineProfile, text: &str) -> Linked {
+    linked_with(engine, profile, text, &Permissions::new())
+}
+
+/// With what an operator granted.
+#[track_caller]
+pub fn linked_with(
+    engine: &Engine,
+    profile: EngineProfile,
+    text: &str,
+    granted: &Permissions,
+) -> Linked {
     let verified = verified(text);
     let serves = verified.report().kind.unwrap();
     let compiled = engine.compile(&verified, profile, serves).unwrap();
-    engine.link(&compiled, &Permissions::new()).unwrap()
+    engine.link(&compiled, granted).unwrap()
 }
 
 #[track_caller]

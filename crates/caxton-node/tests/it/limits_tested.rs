@@ -120,7 +120,10 @@ fn by_engine(name: LimitName) -> Option<Attack> {
         | L::ModuleBytes
         | L::ConcurrentCalls
         | L::Subscriptions
-        | L::HostBytes => return None,
+        | L::HostBytes
+        | L::FileBytes
+        | L::FsBytes
+        | L::FsEntries => return None,
     })
 }
 
@@ -173,6 +176,9 @@ fn by_agent(name: LimitName) -> By {
         L::PayloadBytes => {
             By::NoMeaning("what an agent gets and gives are messages: `message_bytes`")
         }
+        L::FileBytes | L::FsBytes | L::FsEntries => {
+            By::Alone("answered by WASI's `fbig` or `dquot`")
+        }
         // Ended by the engine: never asked here.
         L::Memory
         | L::TableElements
@@ -205,6 +211,9 @@ fn by_called(name: LimitName, kind: Kind) -> By {
             &[(L::MessageBytes, 2_000)],
         )),
         L::LogLinesPerSecond => By::Alone("dropped, counted and said"),
+        L::FileBytes | L::FsBytes | L::FsEntries => {
+            By::Alone("answered by WASI's `fbig` or `dquot`")
+        }
         L::MessagesPerSecond
         | L::Mailbox
         | L::MailboxBytes

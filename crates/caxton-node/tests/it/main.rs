@@ -9,6 +9,7 @@
 )]
 
 mod budgets;
+mod files;
 mod guests;
 mod hostile;
 mod languages;

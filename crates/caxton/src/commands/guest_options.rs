@@ -39,7 +39,7 @@ impl GuestOptions {
                 return Err(Failure::new(
                     Exit::Refused,
                     format!("`{permission}` can't be granted by this version of the host"),
-                    "leave the grant out: what needs it answers denied; message:send, http:read and http:write can be granted",
+                    "leave the grant out: what needs it answers denied; message:send, http:read, http:write, fs:read, fs:write, env:read and random:secure can be granted",
                 ));
             }
             granted
@@ -60,11 +60,17 @@ fn read_limit(text: &str) -> Result<(LimitName, u64), String> {
 }
 
 fn read_grant(text: &str) -> Result<(Permission, String), String> {
-    let (name, pattern) = text
-        .split_once('=')
-        .ok_or("write it as PERMISSION=PATTERN, such as `message:send=*`")?;
+    let (name, pattern) = match text.split_once('=') {
+        Some((name, pattern)) => (name, Some(pattern)),
+        None => (text, None),
+    };
     let permission = name.parse().map_err(|error| format!("{error}"))?;
-    Ok((permission, pattern.to_owned()))
+    match pattern {
+        Some(pattern) => Ok((permission, pattern.to_owned())),
+        // It is given whole or not at all.
+        None if permission == Permission::RandomSecure => Ok((permission, String::new())),
+        None => Err("write it as PERMISSION=PATTERN, such as `message:send=*`".to_owned()),
+    }
 }
 
 fn read_pair(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,10 @@
 //! `caxton run`: one module, no node to set up.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use caxton_engine::{Engine, EngineOptions, Linked};
 use caxton_gate::{PermissionRule, PermissionRuleError};
@@ -14,16 +18,20 @@ use crate::{
     commands::{
         agent::read_package, guest_options::GuestOptions, inspect::refused_text, until_interrupted,
     },
+    environment::Environment,
     failure::{Exit, Failure},
     output::{Output, one_line},
     start_failure::{compile_failure, engine_failure},
 };
+
+use resources::{Outside, ResourceOptions};
 
 mod agent;
 mod host;
 mod messages;
 mod processor;
 mod profile;
+mod resources;
 
 /// Which module, on what, and under which bounds.
 #[derive(Debug, clap::Args)]
@@ -61,6 +69,8 @@ pub(crate) struct Args {
     perf: bool,
     #[command(flatten)]
     guest: GuestOptions,
+    #[command(flatten)]
+    resources: ResourceOptions,
 }
 
 /// A module that is ready to run, with its bounds.
@@ -70,10 +80,11 @@ struct Ready {
     linked: Linked,
     profile: EngineProfile,
     limits: Limits,
+    outside: Outside,
 }
 
 /// Does it.
-pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Result<(), Failure> {
     let (path, manifest) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
     let mut asked = manifest
@@ -110,11 +121,12 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
         message_send: receivers.or_else(|| manifest.as_ref().and_then(|(m, _)| m.message_send())),
     };
     let granted = rules(granted)?;
+    let outside = Outside::open(&args.resources, &granted, environment)?;
     match form {
         Some(Form::AgentCore) => {
             if let Some(file) = &args.profile {
                 return block_on(async {
-                    let ready = ready(verified, profile, limits, &granted, &args).await?;
+                    let ready = ready(verified, profile, limits, &granted, outside, &args).await?;
                     profile::run(&args, file, ready, &path, output).await
                 });
             }
@@ -125,6 +137,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
                 asked,
                 grants,
                 granted,
+                outside,
                 manifest,
             };
             // What Ctrl-C cut short it says itself, and then it stops its node.
@@ -135,7 +148,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<(), Failure> {
             "use --perf with `perf record`, which shows every guest's functions",
         )),
         _ => block_on(async {
-            let ready = ready(verified, profile, limits, &granted, &args).await?;
+            let ready = ready(verified, profile, limits, &granted, outside, &args).await?;
             processor::run(&args, ready, output).await
         }),
     }
@@ -182,7 +195,10 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 /// The rules that flags grant for this run.
 fn rules(granted: BTreeMap<Permission, Vec<String>>) -> Result<Vec<GrantedRule>, Failure> {
     let texts = granted.into_iter().flat_map(|(permission, patterns)| {
-        let rule = move |pattern| format!("{permission}={pattern}");
+        let rule = move |pattern: String| match &*pattern {
+            "" => permission.to_string(),
+            pattern => format!("{permission}={pattern}"),
+        };
         patterns.into_iter().map(rule)
     });
     let rules = texts.map(|text| {
@@ -218,22 +234,33 @@ async fn ready(
     profile: EngineProfile,
     limits: Limits,
     granted: &[GrantedRule],
+    outside: Outside,
     args: &Args,
 ) -> Result<Ready, Failure> {
     let (kind, perf_map) = (args.engine, args.perf);
     let granted = permissions_of(granted);
-    beside(move || compile(verified, profile, limits, &granted, kind, perf_map)).await
+    beside(move || {
+        let (engine, linked) = compile(&verified, profile, &granted, kind, perf_map)?;
+        Ok(Ready {
+            engine,
+            verified,
+            linked,
+            profile,
+            limits,
+            outside,
+        })
+    })
+    .await
 }
 
 /// Compiles and links.
 fn compile(
-    verified: Verified,
+    verified: &Verified,
     profile: EngineProfile,
-    limits: Limits,
     granted: &Permissions,
     kind: EngineKind,
     perf_map: bool,
-) -> Result<Ready, Failure> {
+) -> Result<(Engine, Linked), Failure> {
     let options = EngineOptions {
         kind,
         perf_map,
@@ -244,7 +271,7 @@ fn compile(
     let engine = Engine::new(options).map_err(|error| engine_failure(&error))?;
     let compiled = engine
         .compile(
-            &verified,
+            verified,
             profile,
             verified.report().kind.unwrap_or_default(),
         )
@@ -252,13 +279,13 @@ fn compile(
     let linked = engine
         .link(&compiled, granted)
         .map_err(|error| Failure::of(error.code(), error.to_string()))?;
-    Ok(Ready {
-        engine,
-        verified,
-        linked,
-        profile,
-        limits,
-    })
+    Ok((engine, linked))
+}
+
+/// What a guest without a node is called: its file.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 /// A fault as the end of the command: which limit or trap, where, and what to do.

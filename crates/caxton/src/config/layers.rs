@@ -134,6 +134,18 @@ impl Layers {
                 source,
             });
         }
+        let directories = said_by_file.range(format!("{DIRECTORIES}.")..);
+        let directories = directories.take_while(|(path, _)| path.starts_with(DIRECTORIES));
+        resolved.extend(directories.map(|(path, (value, place))| Resolved {
+            setting: Setting {
+                path: path.clone().into(),
+                kind: SettingKind::Path,
+                default: "".into(),
+                what: "".into(),
+            },
+            value: value.into(),
+            source: Source::File(place.clone()),
+        }));
         let layers = Self {
             notes: notes(&settings, environment),
             resolved,
@@ -160,6 +172,14 @@ impl Layers {
     pub(crate) fn path(&self, path: &str) -> Option<PathBuf> {
         let value = &self.find(path)?.value;
         (!value.is_empty()).then(|| value.into())
+    }
+    /// The directories that guests see, by their names.
+    pub(crate) fn directories(&self) -> Vec<(String, PathBuf)> {
+        let named = self.resolved.iter().filter_map(|resolved| {
+            let name = resolved.setting.path.strip_prefix(DIRECTORIES)?;
+            Some((name.strip_prefix('.')?.to_owned(), (&resolved.value).into()))
+        });
+        named.collect()
     }
     fn source(&self, path: &str) -> Source {
         self.find(path)
@@ -223,6 +243,10 @@ fn read_file(name: &str, text: &str, settings: &[Setting]) -> Result<SaidByFile,
             table.finish();
         }
     }
+    if let Some(mut table) = root.table(DIRECTORIES) {
+        take_directories(&mut table, name, text, &mut said);
+        table.finish();
+    }
     root.finish();
     document.finish()?;
     Ok(said)
@@ -260,10 +284,36 @@ fn take(
         }
     };
     if let Some(value) = value {
-        let before = text.get(..table.span_of(key).start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
+        let line = line_of(text, table.span_of(key).start);
         said.insert(setting.path.to_string(), (value, format!("{name}:{line}")));
     }
+}
+
+/// The section whose keys are names of directories.
+const DIRECTORIES: &str = "directories";
+
+fn take_directories(table: &mut TableReader<'_>, name: &str, text: &str, said: &mut SaidByFile) {
+    let keys: Vec<_> = table.keys().collect();
+    for (key, span) in keys {
+        let Some(value) = table.text(key) else {
+            continue;
+        };
+        if let Err(problem) = caxton_gate::GuestPath::parse(key) {
+            let what = format!("the name `{key}` of a directory {problem}");
+            table.complain(span.clone(), what, "name it as guests see it: \"/data/in\"");
+        }
+        let line = line_of(text, span.start);
+        said.insert(
+            format!("{DIRECTORIES}.{key}"),
+            (value.to_owned(), format!("{name}:{line}")),
+        );
+    }
+}
+
+/// The line of a place in a text, from 1.
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    before.matches('\n').count() + 1
 }
 
 /// Variables that begin like ours and are none of ours, most often a typo, and one that is ignored.

@@ -28,6 +28,15 @@ pub(crate) fn schema() -> Value {
             json!({ "type": "object", "properties": properties, "additionalProperties": false }),
         );
     }
+    root.insert(
+        "directories".to_owned(),
+        json!({
+            "type": "object",
+            "description": "Directories of this machine by the names under which agents see them, each below a grant of fs:read or fs:write.",
+            "additionalProperties": { "type": "string" },
+            "examples": [{ "/data/in": "/srv/in" }],
+        }),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "node.toml: a Caxton node",

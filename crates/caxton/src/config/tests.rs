@@ -162,3 +162,19 @@ fn a_variable_that_sets_nothing_is_noted_with_its_neighbour() {
             .all(|resolved| resolved.source == Source::Default)
     );
 }
+
+#[test]
+fn directories_are_named_as_guests_see_them() {
+    let file = "[directories]\n\"/data/in\" = \"/srv/in\"\n\"/data/out\" = \"out\"\n";
+    let layers = read(file, &Environment::default(), &Vec::new()).unwrap();
+    let config = NodeConfig::from_layers(&layers, "d".into());
+    let pair = |name: &str, path: &str| (name.to_owned(), PathBuf::from(path));
+    let expected = [pair("/data/in", "/srv/in"), pair("/data/out", "out")];
+    assert_eq!(config.directories, expected);
+    let shown = layers.resolved.last().unwrap();
+    assert_eq!(shown.source, Source::File("node.toml:3".to_owned()));
+    let text = complaints("[directories]\n\"data/in\" = \"x\"\n\"/a/../b\" = \"y\"\n\"/c\" = 1\n");
+    for part in ["`data/in`", "`/a/../b`", "/data/in"] {
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -37,13 +37,15 @@ pub(super) const fn set_to(limit: LimitName) -> u64 {
         LimitName::PayloadBytes => 1 << 10,
         LimitName::StateBytes => 8 << 10,
         LimitName::ModuleBytes | LimitName::HostBytes => 16 << 10,
+        LimitName::FileBytes | LimitName::FsBytes => 4 << 10,
         LimitName::ConcurrentCalls => 2,
         LimitName::MessagesPerSecond
         | LimitName::Mailbox
         | LimitName::Timers
         | LimitName::StateKeys
         | LimitName::LogLinesPerSecond
-        | LimitName::Subscriptions => 5,
+        | LimitName::Subscriptions
+        | LimitName::FsEntries => 5,
     }
 }
 
@@ -83,6 +85,9 @@ pub(super) async fn attack(
         L::StateBytes | L::StateKeys => state(ward, limit).await,
         L::LogLinesPerSecond => log_lines(ward).await,
         L::ModuleBytes => module_bytes(ward).await,
+        L::FileBytes | L::FsBytes | L::FsEntries => Ok(Found::said(
+            "not attacked: a guest has files only in directories that the operator maps and grants",
+        )),
         L::PayloadBytes | L::ConcurrentCalls => match engine {
             Some(engine) => local::attack(limit, engine).await,
             None => Ok(Found::said(

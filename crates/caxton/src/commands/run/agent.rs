@@ -15,7 +15,7 @@ use caxton_model::{
 use caxton_node::{Deploy, Node, NodeOptions};
 use caxton_package::{Manifest, Verified};
 
-use super::{Args, fault_failure, messages::Messages};
+use super::{Args, Outside, fault_failure, messages::Messages};
 use crate::{
     commands::{agent::name_of_file, interrupted},
     failure::{Exit, Failure},
@@ -33,6 +33,7 @@ pub(super) struct Deployment {
     pub(super) asked: BTreeMap<LimitName, u64>,
     pub(super) grants: Grants,
     pub(super) granted: Vec<GrantedRule>,
+    pub(super) outside: Outside,
     pub(super) manifest: Option<(Manifest, String)>,
 }
 
@@ -50,6 +51,8 @@ pub(super) async fn run(
         shards: 1,
         engine: args.engine,
         perf_map: args.perf,
+        directories: Arc::clone(&deployment.outside.directories),
+        environment: Arc::clone(&deployment.outside.environment),
         ..NodeOptions::default()
     };
     let node = Node::start(options)

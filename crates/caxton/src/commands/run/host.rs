@@ -3,7 +3,8 @@
 use std::{any::Any, collections::BTreeMap, time::Instant};
 
 use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, LogLevel, LogRate, LogVerdict, MetricKind};
+use caxton_engine::{Fetch, HostCalls, HostResources, LogLevel, LogRate, LogVerdict, MetricKind};
+use caxton_gate::Denied;
 use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Limits, Micros, Timestamp};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -35,6 +36,7 @@ pub(super) struct RunHost {
     timers: i32,
     limits: Limits,
     log: LogRate,
+    resources: Option<HostResources>,
 }
 
 impl RunHost {
@@ -67,11 +69,17 @@ impl RunHost {
             timers: 0,
             limits: limits.clone(),
             log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
+            resources: None,
         }
     }
     /// Writes a command's output to stdout as it comes.
     pub(super) fn streaming(mut self) -> Self {
         self.streams = true;
+        self
+    }
+    /// What it has of the machine.
+    pub(super) fn with_resources(mut self, resources: HostResources) -> Self {
+        self.resources = Some(resources);
         self
     }
     /// Whether so much more of what a limit bounds is within it.
@@ -214,6 +222,20 @@ impl HostCalls for RunHost {
         }
         self.metrics.insert(name.to_owned(), value);
         Ok(())
+    }
+    fn resources(&mut self) -> Option<HostResources> {
+        self.resources.clone()
+    }
+    fn denied(&mut self, denied: &Denied) {
+        let text = denied.to_string();
+        let told = match denied.command() {
+            Some(command) => text.replace(
+                &format!("to allow it: {command}"),
+                &format!("to allow it, add --grant '{}'", denied.permission_rule()),
+            ),
+            None => text,
+        };
+        self.log(LogLevel::Warn, &told);
     }
     fn as_any(self: Box<Self>) -> Box<dyn Any> {
         self

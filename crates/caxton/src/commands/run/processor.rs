@@ -7,7 +7,7 @@ use caxton_model::{ByteSize, Fault, LimitName};
 use caxton_package::Form;
 use serde::Serialize;
 
-use super::{Args, Ready, beside, fault_failure, host::RunHost};
+use super::{Args, Ready, beside, fault_failure, host::RunHost, name_of};
 use crate::{
     failure::{Exit, Failure},
     output::{Format, Output, write_guest_output},
@@ -76,6 +76,7 @@ async fn run_once(
         linked,
         profile,
         limits,
+        outside,
     } = ready;
     let arguments = Arguments::new(&args.arguments).map_err(|fault| {
         Failure::usage(
@@ -85,8 +86,8 @@ async fn run_once(
     })?;
     let is_command = linked.form() == Form::WasiCommand;
     let streams = is_command && output.format == Format::Table;
-    let config = &args.guest.config;
-    let host = RunHost::new(false, config, *profile, &input, limits);
+    let host = RunHost::new(false, &args.guest.config, *profile, &input, limits);
+    let host = host.with_resources(outside.resources(&name_of(&args.file)));
     let host = Box::new(if streams { host.streaming() } else { host });
     let mut done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, limits, host).await,

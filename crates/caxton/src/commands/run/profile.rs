@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use caxton_engine::{Call, HostCalls, Instance, Returned};
 use caxton_model::LimitName;
 
-use super::{Args, Ready, fault_failure, host::RunHost, messages::Messages};
+use super::{Args, Ready, fault_failure, host::RunHost, messages::Messages, name_of};
 use crate::{
     failure::{Exit, Failure},
     output::{Output, count, json_line},
@@ -19,12 +19,9 @@ pub(super) async fn run(
     path: &Path,
     output: &Output,
 ) -> Result<(), Failure> {
-    let name = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = name_of(path);
     let host = RunHost::new(true, &args.guest.config, ready.profile, &[], &ready.limits);
+    let host = host.with_resources(ready.outside.resources(&name));
     let host: Box<dyn HostCalls> = Box::new(host);
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;
