@@ -17,10 +17,12 @@ mod openapi;
 mod openapi_bodies;
 mod page;
 mod problem;
+mod processor;
 mod route;
 mod route_admin;
 mod route_params;
 mod route_table;
+mod route_table_processors;
 mod schema;
 mod scope;
 mod token;
@@ -48,6 +50,10 @@ pub use node::{BudgetView, JournalView, Live, Ready, VersionView};
 pub use openapi::{openapi, openapi_text};
 pub use page::Page;
 pub use problem::{DOCS_PATH, PROBLEM_TYPE, Problem};
+pub use processor::{
+    CallCounters, CallMeasures, DeployedProcessor, ProcessorConfig, ProcessorDetail,
+    ProcessorSummary,
+};
 pub use route::{Answer, Body, Method, Param, ParamIn, Route, RouteId};
 pub use route_table::ROUTES;
 pub use scope::{Scope, UnknownScope};

@@ -8,11 +8,12 @@ use utoipa::OpenApi;
 
 use crate::{
     AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, AuditCheck, AuditEntry, AuditHead,
-    AuditParty, Body, BudgetView, CapabilityEntry, ConversationView, DeadLetterEntry, Deployed,
-    EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live, LogEntry, MailEntry,
-    NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem, ROUTES, Ready, Registration,
-    Route, Scope, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated,
-    TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
+    AuditParty, Body, BudgetView, CallCounters, CapabilityEntry, ConversationView, DeadLetterEntry,
+    Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
+    LogEntry, MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem,
+    ProcessorDetail, ProcessorSummary, ROUTES, Ready, Registration, Route, Scope, SendOptions,
+    SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView, VersionView,
+    agent_config::AgentConfig, openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -23,14 +24,14 @@ use crate::{
     ),
     components(schemas(
         AccessEntry, AgentConfig, AgentDetail, AgentFault, AgentSummary, AuditCheck, AuditEntry,
-        AuditHead, AuditParty, BudgetView, CapabilityEntry, ConversationView,
-        DeadLetterEntry, Deployed, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
+        AuditHead, AuditParty, BudgetView, CallCounters, CapabilityEntry, ConversationView,
+        DeadLetterEntry, Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
         LogEntry, MailEntry,
-        NewToken, Offer, Problem, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
+        NewToken, Offer, Problem, ProcessorDetail, ProcessorSummary, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,
-        Page<TokenEntry>, Page<GrantEntry>, Page<AccessEntry>, Page<AuditEntry>,
+        Page<TokenEntry>, Page<GrantEntry>, Page<AccessEntry>, Page<AuditEntry>, Page<ProcessorSummary>,
     ))
 )]
 struct Components;
@@ -216,6 +217,10 @@ fn request_body(body: Body) -> Option<Value> {
         Body::OptionalJson(schema) => {
             json!({ "required": false, "content": { "application/json": json_of(schema) } })
         }
+        Body::Bytes => json!({
+            "required": false,
+            "content": { "application/octet-stream": { "schema": { "type": "string" } } },
+        }),
         Body::Module(schema, form) => json!({
             "required": true,
             "content": {

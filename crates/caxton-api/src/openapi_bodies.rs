@@ -5,29 +5,51 @@
 
 use caxton_model::Performative;
 use serde_json::{Map, Value, json};
-use utoipa::PartialSchema as _;
+use utoipa::{
+    PartialSchema as _,
+    openapi::{RefOr, Schema},
+};
 
-use crate::{AgentConfig, openapi::reference};
+use crate::{AgentConfig, ProcessorConfig, openapi::reference};
 
 /// All of them, by name.
 pub(crate) fn schemas() -> Map<String, Value> {
     let deploy = "A module and how it is to be deployed";
     let update = "A module and its new settings; a name is ignored";
+    let agent = || fields_of(AgentConfig::schema());
+    let processor = || fields_of(ProcessorConfig::schema());
     [
         ("FipaMessage", message()),
         (
             "SendRequest",
             json!({ "allOf": [reference("FipaMessage"), reference("SendOptions")] }),
         ),
-        ("DeployConfig", named_config()),
+        ("DeployConfig", named(agent)),
         ("DeployForm", form("DeployConfig", &["module", "config"])),
         ("DeployRequest", either("DeployFlat", "DeployNested")),
-        ("DeployFlat", flat(deploy, &["wasm_module", "name"])),
+        ("DeployFlat", flat(deploy, &["wasm_module", "name"], agent)),
         ("DeployNested", nested(deploy, "DeployConfig")),
         ("UpdateForm", form("AgentConfig", &["module"])),
         ("UpdateRequest", either("UpdateFlat", "UpdateNested")),
-        ("UpdateFlat", flat(update, &["wasm_module"])),
+        ("UpdateFlat", flat(update, &["wasm_module"], agent)),
         ("UpdateNested", nested(update, "DeployConfig")),
+        ("DeployProcessorConfig", named(processor)),
+        (
+            "DeployProcessorForm",
+            form("DeployProcessorConfig", &["module", "config"]),
+        ),
+        (
+            "DeployProcessorRequest",
+            either("DeployProcessorFlat", "DeployProcessorNested"),
+        ),
+        (
+            "DeployProcessorFlat",
+            flat(deploy, &["wasm_module", "name"], processor),
+        ),
+        (
+            "DeployProcessorNested",
+            nested(deploy, "DeployProcessorConfig"),
+        ),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
@@ -106,14 +128,14 @@ fn either(one: &str, other: &str) -> Value {
     })
 }
 
-/// The schema of the settings, as it is derived.
-fn config() -> Map<String, Value> {
-    let settings = serde_json::to_value(AgentConfig::schema()).unwrap_or_default();
+/// The schema of settings, as it is derived.
+fn fields_of(settings: RefOr<Schema>) -> Map<String, Value> {
+    let settings = serde_json::to_value(settings).unwrap_or_default();
     settings.as_object().cloned().unwrap_or_default()
 }
 
 /// Settings that have a name.
-fn named_config() -> Value {
+fn named(config: impl Fn() -> Map<String, Value>) -> Value {
     let mut config = config();
     config.insert("required".to_owned(), json!(["name"]));
     Value::Object(config)
@@ -129,7 +151,7 @@ fn module() -> Value {
 }
 
 /// The JSON form whose settings stand beside the module.
-fn flat(what: &str, needed: &[&str]) -> Value {
+fn flat(what: &str, needed: &[&str], config: impl Fn() -> Map<String, Value>) -> Value {
     let mut properties = Map::new();
     properties.insert("wasm_module".to_owned(), module());
     let settings = config().remove("properties");

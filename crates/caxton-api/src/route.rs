@@ -66,6 +66,12 @@ route_ids! {
     AgentGrants "agentGrants"
     ChangeGrants "changeGrants"
     AgentActs "agentActs"
+    DeployProcessor "deployProcessor"
+    ListProcessors "listProcessors"
+    GetProcessor "getProcessor"
+    RemoveProcessor "removeProcessor"
+    CallProcessor "callProcessor"
+    ProcessorLogs "processorLogs"
     SendMessage "sendMessage"
     ListMessages "listMessages"
     DropMessages "dropMessages"
@@ -129,6 +135,8 @@ pub enum Body {
     OptionalJson(&'static str),
     /// A module with its settings: JSON of the first schema, or multipart of the second.
     Module(&'static str, &'static str),
+    /// Any bytes, of any media type.
+    Bytes,
 }
 
 /// What a request that went well is answered with.
@@ -172,10 +180,11 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it makes something, so that `Idempotency-Key` applies.
+    /// Whether it makes something, so that `Idempotency-Key` applies. A call of a processor changes
+    /// nothing: it can be repeated without one.
     #[must_use]
     pub fn takes_idempotency_key(&self) -> bool {
-        self.method == Method::Post
+        self.method == Method::Post && self.body != Body::Bytes
     }
     /// The names its query may have.
     pub fn query_names(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {

@@ -11,28 +11,9 @@ use crate::{
         LOG_CURSOR, LOG_LINE, MESSAGE_CURSOR, MESSAGE_IDS, NAME, NAMESPACE, STATUS, TEXT, TOP_SORT,
         WAIT, needed, path, query,
     },
+    route_table_processors::{DEPLOY_ERRORS, ROUTES_OF_PROCESSORS},
 };
 
-const DEPLOY_ERRORS: &[E] = &[
-    E::ModuleTooLarge,
-    E::InvalidModule,
-    E::UnsupportedModule,
-    E::UnmetImport,
-    E::PermissionRequired,
-    E::ProfileRequired,
-    E::InvalidManifest,
-    E::InvalidConfig,
-    E::InvalidLimit,
-    E::InvalidName,
-    E::ReservedName,
-    E::CompileRefused,
-    E::InitFailed,
-    E::NameTaken,
-    E::NotFound,
-    E::NodeBudget,
-    E::DiskFull,
-    E::AuditUnavailable,
-];
 const AGENT_ERRORS: &[E] = &[E::NotFound, E::DiskFull, E::AuditUnavailable];
 
 /// What all routes have in common.
@@ -261,6 +242,12 @@ pub const ROUTES: &[Route] = &[
         answers: &[(200, Answer::Json("Page_AccessEntry"))],
         ..AGENTS
     },
+    ROUTES_OF_PROCESSORS[0],
+    ROUTES_OF_PROCESSORS[1],
+    ROUTES_OF_PROCESSORS[2],
+    ROUTES_OF_PROCESSORS[3],
+    ROUTES_OF_PROCESSORS[4],
+    ROUTES_OF_PROCESSORS[5],
     Route {
         id: RouteId::SendMessage,
         method: Post,

@@ -34,6 +34,9 @@ pub(crate) fn durability() -> Made {
 pub(crate) fn profile() -> Made {
     words(["hardened", "metered", "deterministic", "async", "wide"])
 }
+pub(crate) fn callable() -> Made {
+    words(["processor", "extension"])
+}
 pub(crate) fn status() -> Made {
     words(caxton_model::AgentStatus::ALL.map(caxton_model::AgentStatus::as_str))
 }

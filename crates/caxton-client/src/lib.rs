@@ -34,6 +34,7 @@ mod deploy;
 mod error;
 mod messages;
 mod node;
+mod processors;
 mod socket;
 mod sse;
 mod streams;
@@ -44,6 +45,7 @@ pub use client::CaxtonClient;
 pub use deploy::{AgentConfig, DeployAgentRequest, Deployment, ResourceLimits};
 pub use error::ClientError;
 pub use messages::{MailFilter, new_message_id};
+pub use processors::{Call, CallOutput};
 pub use streams::{EventFilter, EventStream, LogEvent, LogStream, StreamedEvent};
 
 pub use caxton_api as api;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caxton_model::{
     AgentId, AgentStatus, Delivery, Entry, ErrorCode, Fault, GrantedRules, InputRef, Message,
-    MessageKey, Pending, StartReason, Timestamp,
+    MessageKey, Pending, ProcessorSpec, StartReason, Timestamp,
 };
 
 use crate::{Ticket, TurnCtx};
@@ -23,6 +23,13 @@ pub enum Effect {
         agent: AgentId,
         /// All that it is granted.
         granted: GrantedRules,
+    },
+    /// A processor is another one from now on.
+    ProcessorChanged {
+        /// Its full name.
+        name: Arc<str>,
+        /// What was deployed; `None`: it was removed.
+        spec: Option<Arc<ProcessorSpec>>,
     },
     /// Perform the access that a turn asks for, once everything before this is durable;
     /// [`crate::Event::AccessEnded`] answers.
@@ -151,6 +158,11 @@ pub enum Done {
         agent: AgentId,
         /// What it is now.
         status: AgentStatus,
+    },
+    /// A processor was deployed or removed.
+    Processor {
+        /// Whether it took the place of one of the same name.
+        replaced: bool,
     },
     /// A message was accepted.
     Posted {

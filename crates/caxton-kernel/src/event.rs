@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caxton_model::{
     AgentId, AgentSpec, Capabilities, Delivery, Digest, Fault, Fields, GrantedRule, GrantedRules,
-    MessageKey, Micros, Namespace,
+    MessageKey, Micros, Namespace, ProcessorSpec,
 };
 
 use crate::{AccessAsked, TurnEffects};
@@ -41,6 +41,21 @@ pub enum Event {
         grant: Vec<GrantedRule>,
         /// Texts of rules that are taken back.
         revoke: Vec<String>,
+    },
+    /// A verified and compiled processor is to be deployed, in place of the one of its name. For
+    /// [`crate::SHARD_OF_PROCESSORS`] alone, as what follows.
+    DeployProcessor {
+        /// Who waits.
+        ticket: Ticket,
+        /// What.
+        spec: Arc<ProcessorSpec>,
+    },
+    /// A processor is to go.
+    RemoveProcessor {
+        /// Who waits.
+        ticket: Ticket,
+        /// Its full name.
+        name: Arc<str>,
     },
     /// An agent is to run another version, already compiled.
     Update {

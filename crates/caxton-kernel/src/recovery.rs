@@ -6,8 +6,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentStatus, DeadLetter, Destination, ErrorCode, MessageKey, PostSeen, REPLY_BY_MAX,
-    SpentIds, State, destination_text, hashed_client, stable_hash,
+    AgentId, AgentStatus, DeadLetter, Destination, ErrorCode, MessageKey, PostSeen, ProcessorSpec,
+    REPLY_BY_MAX, SpentIds, State, destination_text, hashed_client, stable_hash,
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     live::Live,
     live::Wish,
     mailbox::not_running,
+    processors::SHARD_OF_PROCESSORS,
     route::{self, is_built_in},
     shard_of_client,
 };
@@ -125,11 +126,19 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
             part.held.push_back((id, mail));
         }
     }
+    split_processors(state.processors, &mut parts);
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
         part.recount();
     }
     parts
+}
+
+/// All processors are the first shard's.
+fn split_processors(processors: BTreeMap<Arc<str>, Arc<ProcessorSpec>>, parts: &mut [State]) {
+    if let Some(part) = parts.get_mut(usize::from(SHARD_OF_PROCESSORS)) {
+        part.processors = processors;
+    }
 }
 
 /// Each dead letter goes to the shard that wrote it.

@@ -10,6 +10,7 @@ mod linear;
 mod messages;
 mod nonsense;
 mod performatives;
+mod processors;
 mod recovery;
 mod script;
 mod sending;

@@ -59,8 +59,7 @@ impl State {
     ///
     /// `journalled`: whether the record is in the journal; noted in the deliveries.
     pub fn apply(&mut self, entry: &Entry, journalled: bool) -> Vec<Delivery> {
-        let last = self.seqs.entry(entry.shard).or_default();
-        *last = (*last).max(entry.seq);
+        self.note_seq(entry.shard, entry.seq);
         let mut deliveries = Vec::with_capacity(entry.record.sent().len());
         match &entry.record {
             Record::NodeStarted { .. } | Record::InstanceStarted { .. } => {}
@@ -113,8 +112,7 @@ impl State {
                 for (agent, key, message) in accepted {
                     // The sender's own records are not in the journal: its numbers must not be
                     // given again while its messages live.
-                    let last = self.seqs.entry(key.shard).or_default();
-                    *last = (*last).max(key.seq);
+                    self.note_seq(key.shard, key.seq);
                     deliveries.push(Delivery {
                         key: *key,
                         to: Destination::Agent(*agent),
@@ -163,6 +161,8 @@ impl State {
                 number,
                 outcome,
             } => self.apply_outcome(*agent, *number, outcome),
+            Record::ProcessorDeployed { spec } => self.set_processor(spec),
+            Record::ProcessorRemoved { name } => self.remove_processor(name),
         }
         self.apply_sent(entry, journalled, &mut deliveries);
         deliveries

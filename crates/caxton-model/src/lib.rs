@@ -26,6 +26,7 @@ mod name;
 mod performative;
 mod permission;
 pub mod planted;
+mod processor;
 mod profile;
 mod raw_json;
 mod record;
@@ -65,6 +66,7 @@ pub use message::{Fields, FipaMessage, Message, MessageError, Receiver};
 pub use name::{AgentId, AgentName, NameError, Namespace, RESERVED_NAMES, is_reserved_name};
 pub use performative::{Performative, UnknownPerformative};
 pub use permission::{Grants, ImportClass, Permission, PermissionError, Permissions, glob};
+pub use processor::ProcessorSpec;
 pub use profile::{EngineKind, EngineProfile};
 pub use raw_json::RawJson;
 pub use record::{

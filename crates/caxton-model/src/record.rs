@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, Capabilities, Digest, ErrorCode, Fault, GrantedRules, Message,
-    Performative, RawJson, Timestamp,
+    Performative, ProcessorSpec, RawJson, Timestamp,
 };
 
 /// Names one delivery of one message for ever: the shard that recorded the sending, the number of
@@ -178,6 +178,16 @@ pub enum Record {
         /// What the guest is given.
         #[serde(with = "crate::bytes")]
         outcome: Arc<[u8]>,
+    },
+    /// A processor was deployed, in place of the one of that name if there was one.
+    ProcessorDeployed {
+        /// What was deployed.
+        spec: Arc<ProcessorSpec>,
+    },
+    /// A processor was removed.
+    ProcessorRemoved {
+        /// Its full name.
+        name: Arc<str>,
     },
 }
 
@@ -422,7 +432,9 @@ impl Record {
             | Self::RepliesDropped { .. }
             | Self::GrantsChanged { .. }
             | Self::Intent(_)
-            | Self::Outcome { .. } => &[],
+            | Self::Outcome { .. }
+            | Self::ProcessorDeployed { .. }
+            | Self::ProcessorRemoved { .. } => &[],
         }
     }
     /// The record's kind, for people.
@@ -446,6 +458,8 @@ impl Record {
             Self::GrantsChanged { .. } => "grants-changed",
             Self::Intent(_) => "intent",
             Self::Outcome { .. } => "outcome",
+            Self::ProcessorDeployed { .. } => "processor-deployed",
+            Self::ProcessorRemoved { .. } => "processor-removed",
         }
     }
 }

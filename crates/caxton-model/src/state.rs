@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, Asked, ById, Capabilities, Destination, DfSubscription,
-    ErrorCode, Fault, GrantedRules, Ledger, Message, MessageKey, Micros, RequestName, SpentIds,
-    Subscription, Timestamp, TurnAccesses,
+    ErrorCode, Fault, GrantedRules, Ledger, Message, MessageKey, Micros, ProcessorSpec,
+    RequestName, SpentIds, Subscription, Timestamp, TurnAccesses,
 };
 
 /// Replies that wait for one outside client.
@@ -236,6 +236,8 @@ pub enum Part {
     SpentIds(u64),
     /// Up to which time ids that carry one are spent.
     SpentUntil,
+    /// A processor, by its full name.
+    Processor(Arc<str>),
 }
 
 /// What is known: of the whole node, or of one shard's part of it.
@@ -273,6 +275,8 @@ pub struct State {
     pub accesses: BTreeMap<AgentId, TurnAccesses>,
     /// What each agent is granted, where that is anything.
     pub granted: BTreeMap<AgentId, GrantedRules>,
+    /// Processors by their full names.
+    pub processors: BTreeMap<Arc<str>, Arc<ProcessorSpec>>,
     /// What is kept for whom. It follows from the rest: [`Self::recount`].
     pub ledger: Ledger,
     /// The last record's number, by shard.
@@ -340,6 +344,14 @@ impl ClientState {
             }
             !goes
         });
+    }
+}
+
+impl State {
+    /// Takes note of the number of a shard's record.
+    pub(crate) fn note_seq(&mut self, shard: u16, seq: u64) {
+        let last = self.seqs.entry(shard).or_default();
+        *last = (*last).max(seq);
     }
 }
 

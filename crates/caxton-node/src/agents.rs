@@ -10,7 +10,7 @@ use caxton_model::{
 
 use crate::{
     budget, clock,
-    modules::{self, Module},
+    modules::{self, Module, Serves},
     node::Node,
     request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
     shared::{Shared, shutting_down},
@@ -41,7 +41,7 @@ impl Node {
             .await
     }
 
-    async fn detached<T: Send + 'static>(
+    pub(crate) async fn detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -232,7 +232,7 @@ impl Node {
         Ok((listing.shard, listing.spec.id))
     }
 
-    fn new_id(&self) -> AgentId {
+    pub(crate) fn new_id(&self) -> AgentId {
         loop {
             let id = AgentId(rand::random());
             if id.0 >= FIRST_ID && self.shared.directory.get(id).is_none() {
@@ -258,9 +258,15 @@ impl Node {
         let (shared, profile) = (Arc::clone(&self.shared), deploy.profile);
         let granted = permissions_of(&deploy.granted);
         let bytes = deploy.module;
-        let bounds = limits.clone();
+        let module_bytes_max = limits.get(LimitName::ModuleBytes);
         let admitted = self.shared.clone().blocking(move || {
-            let module = modules::admit(&shared, bytes, &bounds, profile)?;
+            let module = modules::admit(
+                &shared,
+                bytes,
+                module_bytes_max,
+                Some(profile),
+                Serves::Agent,
+            )?;
             shared
                 .engine
                 .link(&module.compiled, &granted)

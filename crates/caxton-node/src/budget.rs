@@ -19,7 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
         mpsc::sync_channel,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use caxton_engine::Room;
@@ -247,8 +247,16 @@ fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
             .is_some_and(|since| is_large || now.since(since) >= SMALL_IDLE)
     });
     idle.sort_unstable_by_key(|(_, held)| (held.bytes < SMALL_BYTES, held.idle_since));
-    let went = go(gauge, shared, &idle, aim, |held| {
-        ShardMessage::Event(Event::Passivate { agent: held.agent })
+    let idle: Vec<(Place, u64)> = idle
+        .iter()
+        .map(|(shard, held)| (Place::Shard(*shard, held.agent), held.bytes))
+        .collect();
+    let went = go(gauge, shared, &idle, aim, |place, _| match place {
+        Place::Shard(shard, agent) => {
+            let message = ShardMessage::Event(Event::Passivate { agent });
+            shared.send(shard, message).is_ok()
+        }
+        Place::Call(_) => false,
     });
     metrics::counter!("caxton_budget_passivated_total").increment(went);
 }
@@ -257,13 +265,26 @@ fn passivate(gauge: &Gauge, shared: &Shared, aim: u64) {
 fn fault_largest(gauge: &Gauge, shared: &Shared) {
     let mut at_work = held(shared);
     at_work.retain(|(_, held)| held.idle_since.is_none());
-    at_work.sort_unstable_by_key(|(_, held)| std::cmp::Reverse(held.bytes));
+    let calls = shared.processors.held().into_iter();
+    let calls = calls.map(|(number, bytes)| (Place::Call(number), bytes));
+    let turns = at_work
+        .iter()
+        .map(|(shard, held)| (Place::Shard(*shard, held.agent), held.bytes));
+    let mut all: Vec<(Place, u64)> = turns.chain(calls).collect();
+    all.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let Some(end) = gauge.read().map(|reading| reading.end) else {
         return;
     };
     let (used, budget) = shared.budget.memory();
-    let went = go(gauge, shared, &at_work, end, |held| {
-        ShardMessage::Fault(held.agent, outgrown(held.bytes, used, budget))
+    let went = go(gauge, shared, &all, end, |place, bytes| {
+        let fault = outgrown(bytes, used, budget);
+        match place {
+            Place::Shard(shard, agent) => {
+                let message = ShardMessage::Fault(agent, fault);
+                shared.send(shard, message).is_ok()
+            }
+            Place::Call(number) => shared.processors.fault(number, fault),
+        }
     });
     metrics::counter!("caxton_budget_faulted_total").increment(went);
     if went > 0 {
@@ -288,6 +309,15 @@ fn outgrown(bytes: u64, used: u64, budget: u64) -> Fault {
     Fault::new(ErrorCode::NodeBudget, text)
 }
 
+/// Where a guest's memory is.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// An agent, on this shard.
+    Shard(u16, AgentId),
+    /// A call of a processor, by its number.
+    Call(u64),
+}
+
 /// Sends guests their way in the order given, in rounds: as many as may bring the measure to the
 /// aim if all of their memory is touched, then twice that, and so on; it measures after each.
 ///
@@ -295,9 +325,9 @@ fn outgrown(bytes: u64, used: u64, budget: u64) -> Fault {
 fn go(
     gauge: &Gauge,
     shared: &Shared,
-    guests: &[(u16, Held)],
+    guests: &[(Place, u64)],
     aim: u64,
-    message: impl Fn(&Held) -> ShardMessage,
+    send: impl Fn(Place, u64) -> bool,
 ) -> u64 {
     let (mut rest, mut went, mut factor) = (guests, 0, 1_u64);
     while !rest.is_empty() {
@@ -312,27 +342,38 @@ fn go(
         let enough = excess.saturating_mul(factor);
         let count = rest
             .iter()
-            .take_while(|(_, held)| {
+            .take_while(|(_, bytes)| {
                 let wanted = freed < enough;
-                freed = freed.saturating_add(held.bytes);
+                freed = freed.saturating_add(*bytes);
                 wanted
             })
             .count()
             .max(1);
         let (now, later) = rest.split_at(count.min(rest.len()));
-        for (shard, held) in now {
+        for (place, bytes) in now {
             // A shard whose queue is full frees nothing now; the next look asks again.
-            if shared.send(*shard, message(held)).is_ok() {
-                went += 1;
-            }
+            went += u64::from(send(*place, *bytes));
         }
         // What they hold is asked behind what they were sent: the answer says it is done.
         if ask(shared, |_| ()).len() < shared.shards.len() {
             break;
         }
+        wait_for_calls(shared, now);
         (rest, factor) = (later, factor.saturating_mul(2));
     }
     went
+}
+
+/// Waits until the calls among these have ended, which each does when its guest next gives way.
+fn wait_for_calls(shared: &Shared, guests: &[(Place, u64)]) {
+    let until = Instant::now() + ANSWER_MAX;
+    let runs = |(place, _): &(Place, u64)| match place {
+        Place::Call(number) => shared.processors.runs(*number),
+        Place::Shard(..) => false,
+    };
+    while guests.iter().any(runs) && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
 }
 
 /// Every guest that has an instance, with its shard.

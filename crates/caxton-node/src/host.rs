@@ -15,7 +15,7 @@ use caxton_engine::{
 use caxton_gate::{Allowed, Gate, HttpRequest};
 use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
 use caxton_model::{
-    AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
+    AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
 };
 
 use crate::{
@@ -125,7 +125,7 @@ impl TurnHost {
             .find(|(name, asked)| *asked > limits.get(*name));
         if let Some((name, asked)) = over.filter(|_| grows) {
             let now = clock::now();
-            self.shared.meters.breach(&self.spec, name, asked, now);
+            self.shared.meters.breach(self.spec.id, name, asked, now);
             return Err(HostCode::QuotaReached);
         }
         (self.state_bytes, self.state_keys) = (bytes, keys);
@@ -331,7 +331,7 @@ impl HostCalls for TurnHost {
         self.visit(text.len());
         let verdict = self.memory().log.line(now, per_second);
         match verdict {
-            LogVerdict::Dropped => self.shared.meters.log_line_dropped(&self.spec, now),
+            LogVerdict::Dropped => self.shared.meters.log_line_dropped(self.spec.id, now),
             LogVerdict::Kept(dropped) => {
                 if let Some(dropped) = dropped {
                     push_line(&self.shared, &self.spec, now, LogLevel::Warn, &dropped);
@@ -385,11 +385,22 @@ impl HostCalls for TurnHost {
 
 /// Adds a line to an agent's log.
 fn push_line(shared: &Shared, spec: &AgentSpec, at: Timestamp, level: LogLevel, text: &str) {
+    push_line_of(shared, (spec.id, spec.name.shared()), at, level, text);
+}
+
+/// Adds a line to the log of a guest, by its id and name.
+pub(crate) fn push_line_of(
+    shared: &Shared,
+    (agent, name): (AgentId, Arc<str>),
+    at: Timestamp,
+    level: LogLevel,
+    text: &str,
+) {
     shared.lines.push(|number| LogLine {
         number,
         at,
-        agent: spec.id,
-        name: spec.name.shared(),
+        agent,
+        name,
         level: level_text(level),
         text: text.to_owned(),
     });

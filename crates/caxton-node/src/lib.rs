@@ -7,6 +7,8 @@ mod audit;
 #[cfg(test)]
 mod audit_test;
 mod budget;
+mod call_host;
+mod calls;
 mod clock;
 mod counted;
 mod gauge;
@@ -22,6 +24,7 @@ mod meters;
 mod modules;
 mod node;
 mod options;
+mod processors;
 mod request;
 mod rights;
 mod rings;
@@ -34,7 +37,9 @@ mod turn;
 mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
+pub use calls::{Call, CallEnded, DeployProcessor, DeployedProcessor, ProcessorDetail};
 pub use caxton_engine::{Directory, EngineError};
+pub use caxton_engine::{EngineError, Usage};
 pub use caxton_store::{
     AuditOptions, AuditPage, AuditQuery, AuditReport, File, Files, OpenError, RealFiles,
     SignedHead, StoreOptions,

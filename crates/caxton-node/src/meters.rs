@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use caxton_engine::{MetricKind, Usage};
-use caxton_model::{AgentId, AgentSpec, ById, Fault, HostCode, LimitName, Timestamp};
+use caxton_model::{AgentId, ById, Fault, HostCode, LimitName, Timestamp};
 use crossbeam_utils::CachePadded;
 
 use crate::{activity::Activity, guest_metrics::GuestMetrics};
@@ -113,6 +113,21 @@ impl Meters {
     }
     /// Notes what a turn used.
     pub(crate) fn turn(&self, agent: AgentId, usage: &Usage) {
+        let mut known = self.known(agent);
+        let recent = known.recent.entry(agent).or_default();
+        recent.turns += 1;
+        recent.cpu_nanos = recent.cpu_nanos.saturating_add(usage.cpu_nanos);
+        self.used(&mut known, agent, usage);
+    }
+    /// Notes what a call of a processor used; `payload_bytes` is its input's or output's size, the
+    /// larger of both.
+    pub(crate) fn call(&self, processor: AgentId, usage: &Usage, payload_bytes: u64) {
+        let mut known = self.known(processor);
+        self.used(&mut known, processor, usage);
+        let meters = known.agents.entry(processor).or_default();
+        meters.used(LimitName::PayloadBytes, payload_bytes, payload_bytes);
+    }
+    fn used(&self, known: &mut Known, guest: AgentId, usage: &Usage) {
         let used = [
             (
                 LimitName::Memory,
@@ -138,11 +153,7 @@ impl Meters {
             (LimitName::HostCalls, usage.host_calls, usage.host_calls),
             (LimitName::Allocations, usage.allocations, usage.allocations),
         ];
-        let mut known = self.known(agent);
-        let recent = known.recent.entry(agent).or_default();
-        recent.turns += 1;
-        recent.cpu_nanos = recent.cpu_nanos.saturating_add(usage.cpu_nanos);
-        let meters = known.agents.entry(agent).or_default();
+        let meters = known.agents.entry(guest).or_default();
         let peak = usage.memory_peak_bytes;
         // Looked at first: most turns need no place that all threads write to.
         if peak > self.memory_peak.load(Ordering::Relaxed)
@@ -156,33 +167,33 @@ impl Meters {
         }
     }
     /// Notes that a limit was reached.
-    pub(crate) fn breach(&self, spec: &AgentSpec, name: LimitName, asked: u64, at: Timestamp) {
+    pub(crate) fn breach(&self, guest: AgentId, name: LimitName, asked: u64, at: Timestamp) {
         metrics::counter!("caxton_limit_traps_total", "limit" => name.as_str()).increment(1);
-        let mut known = self.known(spec.id);
-        let meters = known.agents.entry(spec.id).or_default();
+        let mut known = self.known(guest);
+        let meters = known.agents.entry(guest).or_default();
         meters.breached(name, asked, at);
     }
-    /// Notes a fault; where a limit caused it, that limit's breach.
-    pub(crate) fn fault(&self, spec: &AgentSpec, fault: &Fault, at: Timestamp) {
+    /// Notes a fault of an agent; where a limit caused it, that limit's breach.
+    pub(crate) fn fault(&self, agent: AgentId, fault: &Fault, at: Timestamp) {
+        self.known(agent).recent.entry(agent).or_default().faults += 1;
+        self.fault_of_call(agent, fault, at);
+    }
+    /// The same of a processor, which no pulse counts.
+    pub(crate) fn fault_of_call(&self, guest: AgentId, fault: &Fault, at: Timestamp) {
         metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
-        self.known(spec.id)
-            .recent
-            .entry(spec.id)
-            .or_default()
-            .faults += 1;
         if let Some(name) = LimitName::ALL
             .iter()
             .copied()
             .find(|name| name.code() == fault.code)
         {
-            self.breach(spec, name, 0, at);
+            self.breach(guest, name, 0, at);
         }
     }
     /// Notes a log line that was over the rate.
-    pub(crate) fn log_line_dropped(&self, spec: &AgentSpec, at: Timestamp) {
+    pub(crate) fn log_line_dropped(&self, guest: AgentId, at: Timestamp) {
         metrics::counter!("caxton_log_lines_dropped_total").increment(1);
-        let mut known = self.known(spec.id);
-        let meters = known.agents.entry(spec.id).or_default();
+        let mut known = self.known(guest);
+        let meters = known.agents.entry(guest).or_default();
         meters.breached(LimitName::LogLinesPerSecond, 0, at);
     }
     /// What is known of one limit of one agent.

@@ -8,9 +8,9 @@ use std::{
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
 use caxton_model::{
-    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Limits, Permissions,
+    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Permissions,
 };
-use caxton_package::Verified;
+use caxton_package::{Form, Verified};
 
 use crate::shared::Shared;
 
@@ -70,34 +70,67 @@ impl Modules {
     }
 }
 
+/// What a module is to serve as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    Agent,
+    /// A processor or an extension: what is called.
+    Processor,
+}
+
+impl Serves {
+    /// The engine profile where none was asked for: what is called with bytes answers the same for the
+    /// same bytes, unless it is a program like any other, with the machine's clock.
+    pub(crate) fn default_profile(self, verified: &Verified) -> EngineProfile {
+        match (self, verified.report().form) {
+            (Self::Agent, _) | (_, Some(Form::WasiCommand)) => EngineProfile::Hardened,
+            (Self::Processor, _) => EngineProfile::Deterministic,
+        }
+    }
+    /// Errors: `unsupported-module`, for a module that serves as something else.
+    fn check(self, verified: &Verified) -> Result<Kind, Refusal> {
+        let Some(form) = verified.report().form else {
+            return Ok(Kind::Agent);
+        };
+        let (what, kind) = (form.what(), form.kind());
+        let text = match (self, kind) {
+            (Self::Agent, Kind::Agent) | (Self::Processor, Kind::Processor | Kind::Extension) => {
+                return Ok(kind);
+            }
+            (Self::Agent, _) => format!(
+                "no agent: the module serves as {what}; deploy it with `caxton processor deploy`, or export `handle_message`"
+            ),
+            (Self::Processor, _) => format!(
+                "no processor: the module serves as {what}; deploy it with `caxton agent deploy`, or export `process`"
+            ),
+        };
+        Err(Refusal::new(ErrorCode::UnsupportedModule, text))
+    }
+}
+
 /// Checks and compiles a module that is to be deployed. Blocking; for the I/O side.
 pub(crate) fn admit(
     shared: &Shared,
     bytes: Vec<u8>,
-    limits: &Limits,
-    profile: EngineProfile,
+    module_bytes_max: u64,
+    profile: Option<EngineProfile>,
+    serves: Serves,
 ) -> Result<Module, Refusal> {
-    let verified =
-        caxton_package::verify(bytes, limits.get(LimitName::ModuleBytes)).map_err(|error| {
-            if error.code() == ErrorCode::PermissionRequired {
-                metrics::counter!("caxton_permission_violations_total").increment(1);
-            }
-            Refusal::new(error.code(), error.to_string())
-        })?;
-    if let Some(form) = verified.report().form
-        && form.kind() != Kind::Agent
-    {
-        let what = form.what();
-        let text = format!("no agent: the module serves as {what}; export `handle_message`");
-        return Err(Refusal::new(ErrorCode::UnsupportedModule, text));
-    }
+    let verified = caxton_package::verify(bytes, module_bytes_max).map_err(|error| {
+        if error.code() == ErrorCode::PermissionRequired {
+            metrics::counter!("caxton_permission_violations_total").increment(1);
+        }
+        Refusal::new(error.code(), error.to_string())
+    })?;
+    let kind = serves.check(&verified)?;
+    let profile = profile.unwrap_or_else(|| serves.default_profile(&verified));
     if let Some(ready) = shared.modules.get(verified.digest(), profile) {
         return Ok(ready);
     }
     let began = std::time::Instant::now();
     let compiled = shared
         .engine
-        .compile(&verified, profile, Kind::Agent)
+        .compile(&verified, profile, kind)
         .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
     if compiled.from_cache() {
         metrics::counter!("caxton_cache_hits_total").increment(1);
@@ -112,26 +145,52 @@ pub(crate) fn admit(
     Ok(module)
 }
 
-/// The module of a deployed agent: ready, or loaded from the blobs. Blocking; for the I/O side.
-fn load(shared: &Shared, spec: &AgentSpec) -> Result<Module, Fault> {
-    if let Some(ready) = shared.modules.get(spec.module, spec.profile) {
+/// A module that was deployed: its digest, and what it is compiled for.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) digest: Digest,
+    pub(crate) profile: EngineProfile,
+    pub(crate) module_bytes_max: u64,
+    pub(crate) serves: Serves,
+    /// Whose it is, for the node's log.
+    pub(crate) of: Arc<str>,
+}
+
+/// A deployed module: ready, or loaded from the blobs. Blocking; for the I/O side.
+fn load(shared: &Shared, stored: &Stored) -> Result<Module, Fault> {
+    let digest = stored.digest;
+    if let Some(ready) = shared.modules.get(digest, stored.profile) {
         return Ok(ready);
     }
     let lost = |reason: String| {
-        let text = format!("the module {} can't be read back: {reason}", spec.module);
-        tracing::error!(agent = spec.name.as_str(), "{text}");
+        let text = format!("the module {digest} can't be read back: {reason}");
+        tracing::error!(guest = &*stored.of, "{text}");
         Fault::new(ErrorCode::Internal, text)
     };
     let bytes = shared
         .store
         .blobs()
-        .get(&spec.module)
+        .get(&digest)
         .map_err(|error| lost(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| {
         lost("it is not in the data directory; deploy the module again".to_owned())
     })?;
-    admit(shared, bytes.to_vec(), &spec.limits, spec.profile)
+    let (max, serves) = (stored.module_bytes_max, stored.serves);
+    admit(shared, bytes.to_vec(), max, Some(stored.profile), serves)
         .map_err(|refusal| Fault::new(refusal.code, refusal.text))
+}
+
+/// A deployed module, without blocking whoever asks.
+pub(crate) async fn ready(shared: &Arc<Shared>, stored: Stored) -> Result<Module, Fault> {
+    if let Some(module) = shared.modules.get(stored.digest, stored.profile) {
+        return Ok(module);
+    }
+    let inner = Arc::clone(shared);
+    let loading = shared.clone().blocking(move || load(&inner, &stored));
+    loading.await.unwrap_or_else(|| {
+        let text = "the node is shutting down";
+        Err(Fault::new(ErrorCode::ShuttingDown, text))
+    })
 }
 
 /// An agent's module, linked for it; from a shard, without blocking it.
@@ -143,21 +202,14 @@ pub(crate) async fn linked(
     if let Some(linked) = shared.modules.linked(spec, &granted) {
         return Ok(linked);
     }
-    let module = match shared.modules.get(spec.module, spec.profile) {
-        Some(module) => module,
-        None => {
-            let (inner, spec) = (Arc::clone(shared), Arc::clone(spec));
-            match shared.clone().blocking(move || load(&inner, &spec)).await {
-                Some(loaded) => loaded?,
-                None => {
-                    return Err(Fault::new(
-                        ErrorCode::ShuttingDown,
-                        "the node is shutting down",
-                    ));
-                }
-            }
-        }
+    let stored = Stored {
+        digest: spec.module,
+        profile: spec.profile,
+        module_bytes_max: spec.limits.get(LimitName::ModuleBytes),
+        serves: Serves::Agent,
+        of: spec.name.shared(),
     };
+    let module = ready(shared, stored).await?;
     let linked = shared
         .engine
         .link(&module.compiled, &granted)
@@ -167,8 +219,13 @@ pub(crate) async fn linked(
 }
 
 /// Adds names and source lines to a fault's backtrace. Blocking; for the I/O side.
-pub(crate) fn symbolise(shared: &Shared, spec: &AgentSpec, fault: &mut Fault) {
-    if let Some(module) = shared.modules.get(spec.module, spec.profile) {
+pub(crate) fn symbolise(
+    shared: &Shared,
+    digest: Digest,
+    profile: EngineProfile,
+    fault: &mut Fault,
+) {
+    if let Some(module) = shared.modules.get(digest, profile) {
         shared.engine.symbolise(&module.verified, fault);
     }
 }

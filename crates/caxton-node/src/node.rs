@@ -27,6 +27,7 @@ use crate::{
     meters::Meters,
     modules::Modules,
     options::{NodeOptions, StartError},
+    processors::Processors,
     request::{Health, KeptFor, LogLine, NumberedEvent},
     rings::Ring,
     sampler,
@@ -98,6 +99,7 @@ impl Node {
             audit: Arc::new(audit),
             directory: directory.clone(),
             modules: Modules::default(),
+            processors: Processors::of(&state),
             shards: handles,
             tickets: Tickets::default(),
             waiters: Waiters::default(),
@@ -138,9 +140,11 @@ impl Node {
 
     /// Stops taking requests, lets the turns that run end, makes everything durable, and ends.
     ///
-    /// Bounds: turns that last longer than `grace` are dropped; they did not happen.
+    /// Bounds: turns that last longer than `grace` are dropped; they did not happen. Calls of processors
+    /// are ended at once.
     pub async fn shutdown(&self, grace: Duration) {
         self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.processors.close();
         let by = Instant::now() + grace;
         for shard in 0..self.shared.directory.shards() {
             self.insist(shard, ShardMessage::Close(by)).await;
@@ -436,14 +440,15 @@ fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), Start
     Ok((store, recovered.state))
 }
 
-/// Removes modules that no agent runs or could go back to. Before any deploy can begin.
+/// Removes modules that no agent runs or could go back to, and no processor has. Before any deploy can begin.
 fn drop_unused_modules(store: &Store, state: &State) {
     let agents = state.agents.values();
     let live = agents
         .flat_map(|agent| [Some(&agent.spec), agent.previous.as_ref()])
         .flatten()
-        .map(|spec| spec.module)
-        .collect();
+        .map(|spec| spec.module);
+    let processors = state.processors.values().map(|spec| spec.module);
+    let live = live.chain(processors).collect();
     if let Err(error) = store.blobs().remove_unreferenced(&live) {
         tracing::warn!(%error, "modules that nobody uses could not be removed");
     }
@@ -461,7 +466,7 @@ fn on_fatal() -> caxton_store::OnFatal {
 }
 
 /// Guests must not delay the I/O side: their threads step back where cores are few.
-fn lower_priority() {
+pub(crate) fn lower_priority() {
     if let Err(error) = rustix::process::nice(10) {
         tracing::debug!(%error, "can't lower the priority of a shard's thread");
     }

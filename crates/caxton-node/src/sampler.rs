@@ -54,7 +54,13 @@ async fn measure_disk(shared: &Arc<Shared>) {
 #[allow(clippy::cast_precision_loss, reason = "gauges are shown, not added up")]
 fn sample(shared: &Shared, span: Duration) {
     let agents = shared.directory.all();
-    let used: HashSet<_> = agents.iter().map(|listing| listing.spec.module).collect();
+    let processors = shared.processors.all();
+    let of_processors = processors.iter().map(|processor| processor.spec.module);
+    let used: HashSet<_> = agents
+        .iter()
+        .map(|listing| listing.spec.module)
+        .chain(of_processors)
+        .collect();
     shared.modules.keep_only(|digest| used.contains(digest));
     let pulse = Arc::new(shared.pulse().next(shared, span));
     *shared.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
@@ -70,6 +76,8 @@ fn sample(shared: &Shared, span: Duration) {
         metrics::gauge!("caxton_budget_bytes", "budget" => name).set(budget as f64);
     }
     metrics::gauge!("caxton_agents").set(agents.len() as f64);
+    metrics::gauge!("caxton_processors").set(processors.len() as f64);
+    metrics::gauge!("caxton_calls_running").set(shared.processors.under_way() as f64);
     for status in caxton_model::AgentStatus::ALL {
         let count = census.with(status);
         metrics::gauge!("caxton_agents_by_status", "status" => status.as_str()).set(count as f64);

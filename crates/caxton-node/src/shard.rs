@@ -474,6 +474,7 @@ impl Shard {
             Effect::Journal(entry) => self.publish(entry),
             Effect::Run(run) => self.begin(*run),
             Effect::GrantsChanged { agent, granted } => self.set_rights(agent, &granted),
+            Effect::ProcessorChanged { name, spec } => self.shared.processor_changed(name, spec),
             Effect::Perform {
                 agent,
                 turn,

@@ -10,7 +10,7 @@ use std::{
 
 use caxton_engine::Engine;
 use caxton_kernel::{Directory, NodeEvent, Refusal};
-use caxton_model::{ErrorCode, LimitName};
+use caxton_model::{ErrorCode, LimitName, ProcessorSpec};
 use caxton_store::{Health, Store};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -22,6 +22,7 @@ use crate::{
     meters::Meters,
     modules::Modules,
     options::NodeOptions,
+    processors::Processors,
     request::{LogLine, NumberedEvent},
     rings::Ring,
     shard::{ShardHandle, ShardMessage},
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     pub(crate) directory: Directory,
     pub(crate) modules: Modules,
+    pub(crate) processors: Processors,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) tickets: Tickets,
     pub(crate) waiters: Waiters,
@@ -85,7 +87,13 @@ impl Shared {
             && let Some(listing) = self.directory.resolve(owner)
         {
             let limit = LimitName::HostBytes;
-            self.meters.breach(&listing.spec, limit, 0, *at);
+            self.meters.breach(listing.spec.id, limit, 0, *at);
+        }
+    }
+    /// Enters a processor that was deployed, or forgets one that was removed.
+    pub(crate) fn processor_changed(&self, name: Arc<str>, spec: Option<Arc<ProcessorSpec>>) {
+        if let Some(gone) = self.processors.set(name, spec) {
+            self.meters.forget(gone.spec.id);
         }
     }
     /// Why no request is taken now, if none is.

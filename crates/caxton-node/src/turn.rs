@@ -103,7 +103,7 @@ pub(crate) async fn run(job: Job) -> TurnDone {
         TurnInput::Shutdown => call(&mut guest, Call::Shutdown).await.map(code),
     };
     if let Err(fault) = &mut result {
-        shared.meters.fault(&spec, fault, clock::now());
+        shared.meters.fault(agent, fault, clock::now());
         Box::pin(explain(&shared, &spec, fault)).await;
     }
     if guest.instance.is_none() {
@@ -231,7 +231,7 @@ async fn explain(shared: &Arc<Shared>, spec: &Arc<AgentSpec>, fault: &mut Fault)
     let explained = shared
         .clone()
         .blocking(move || {
-            modules::symbolise(&inner, &spec, &mut raw);
+            modules::symbolise(&inner, spec.module, spec.profile, &mut raw);
             raw
         })
         .await;

@@ -6,12 +6,13 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use caxton_api::{AgentConfig, Problem};
+use caxton_api::{AgentConfig, Problem, ProcessorConfig};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentName, AgentSpec, AskedLimits, Digest, ErrorCode};
-use caxton_node::Deploy;
+use caxton_model::{AgentName, AgentSpec, AskedLimits, Digest, ErrorCode, Kind};
+use caxton_node::{Deploy, DeployProcessor};
 use caxton_package::Manifest;
 use http::{HeaderMap, header};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -30,14 +31,14 @@ const VERSION_BYTES_MAX: usize = 128;
 const DECLARED_MAX: usize = 1_000;
 
 /// A deployment as it was asked for, in either form.
-pub(crate) struct Given {
+pub(crate) struct Given<C = AgentConfig> {
     module: Bytes,
-    config: AgentConfig,
+    config: C,
     /// The text of `caxton.toml`.
     manifest: Option<Bytes>,
 }
 
-impl Given {
+impl<C: Serialize + DeserializeOwned + Default> Given<C> {
     /// Reads it.
     pub(crate) async fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Failure> {
         match media_type(headers).eq_ignore_ascii_case("multipart/form-data") {
@@ -55,13 +56,13 @@ impl Given {
         ];
         Digest::of(&parts.map(|part| *part.as_bytes()).concat())
     }
-    fn manifest(&self) -> Result<Option<Manifest>, Failure> {
+    fn manifest(&self, kinds: &[Kind]) -> Result<Option<Manifest>, Failure> {
         let Some(bytes) = &self.manifest else {
             return Ok(None);
         };
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Refusal::new(ErrorCode::InvalidManifest, "the manifest is not UTF-8"))?;
-        manifest::read(text).map(Some)
+        manifest::read(text, kinds).map(Some)
     }
 }
 
@@ -72,14 +73,14 @@ pub(crate) async fn read(
     call: &Call,
     updates: Option<&AgentSpec>,
 ) -> Result<(Deploy, Vec<String>), Failure> {
-    let given = Given::read(&call.headers, &call.body).await?;
-    let manifest = given.manifest()?;
+    let given = Given::<AgentConfig>::read(&call.headers, &call.body).await?;
+    let manifest = given.manifest(&[Kind::Agent])?;
     let Given { module, config, .. } = given;
     let name = match updates {
         Some(spec) => spec.name.clone(),
-        None => new_name(call, &config, manifest.as_ref())?,
+        None => new_name(call, &config.name, manifest.as_ref())?,
     };
-    check_sizes(&config)?;
+    check_sizes(config.version.as_deref(), &config.capabilities)?;
     let asked = config.asked_limits().map_err(|error| {
         Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
     })?;
@@ -124,17 +125,47 @@ pub(crate) async fn read(
     Ok((deploy, notes))
 }
 
-fn check_sizes(config: &AgentConfig) -> Result<(), Failure> {
-    if config
-        .version
-        .as_ref()
-        .is_some_and(|v| v.len() > VERSION_BYTES_MAX)
-    {
+/// Reads a processor that is to be deployed. The second part is what the operator should know.
+pub(crate) async fn read_processor(call: &Call) -> Result<(DeployProcessor, Vec<String>), Failure> {
+    let given = Given::<ProcessorConfig>::read(&call.headers, &call.body).await?;
+    let manifest = given.manifest(&[Kind::Processor, Kind::Extension])?;
+    let Given { module, config, .. } = given;
+    let name = new_name(call, &config.name, manifest.as_ref())?;
+    check_sizes(config.version.as_deref(), &[])?;
+    let asked = config.asked_limits().map_err(|error| {
+        Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
+    })?;
+    let mut notes = Vec::new();
+    let (mut limits, mut version) = (Default::default(), None);
+    if let Some(manifest) = manifest {
+        notes = manifest.notes();
+        notes.extend(manifest.permissions.keys().map(|permission| {
+            format!("the manifest asks for `{permission}`; this version of the node grants processors nothing")
+        }));
+        (limits, version) = (manifest.limits, Some(manifest.version));
+    }
+    limits.extend(asked.0);
+    let deploy = DeployProcessor {
+        name,
+        module: module.into(),
+        version: config
+            .version
+            .or(version)
+            .unwrap_or_else(|| "0.0.0".to_owned()),
+        limits: AskedLimits(limits),
+        config: config.config.into_iter().collect(),
+        profile: config.profile,
+    };
+    Ok((deploy, notes))
+}
+
+fn check_sizes(version: Option<&str>, capabilities: &[String]) -> Result<(), Failure> {
+    if version.is_some_and(|v| v.len() > VERSION_BYTES_MAX) {
         return Err(Failure::malformed(format!(
             "`version` has at most {VERSION_BYTES_MAX} bytes"
         )));
     }
-    if config.capabilities.len() > DECLARED_MAX {
+    if capabilities.len() > DECLARED_MAX {
         return Err(Failure::malformed(format!(
             "`capabilities` has at most {DECLARED_MAX} entries"
         )));
@@ -142,12 +173,8 @@ fn check_sizes(config: &AgentConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new_name(
-    call: &Call,
-    config: &AgentConfig,
-    manifest: Option<&Manifest>,
-) -> Result<AgentName, Failure> {
-    let text = match (config.name.as_str(), manifest) {
+fn new_name(call: &Call, name: &str, manifest: Option<&Manifest>) -> Result<AgentName, Failure> {
+    let text = match (name, manifest) {
         ("", Some(manifest)) => manifest.name.as_str(),
         ("", None) => return Err(Failure::malformed("a deployment needs a `name`")),
         (name, _) => name,
@@ -156,7 +183,7 @@ fn new_name(
 }
 
 /// The JSON form: settings beside `wasm_module`, or as a whole under `config`.
-fn read_body(body: &[u8]) -> Result<Given, Failure> {
+fn read_body<C: DeserializeOwned>(body: &[u8]) -> Result<Given<C>, Failure> {
     let mut fields: Map<String, Value> = read_json(body)?;
     let module = match fields.remove("wasm_module") {
         Some(Value::String(text)) => text,
@@ -201,7 +228,10 @@ fn read_body(body: &[u8]) -> Result<Given, Failure> {
 }
 
 /// The form: parts `module`, `config` (JSON) and `manifest` (TOML).
-async fn read_form(headers: &HeaderMap, body: Bytes) -> Result<Given, Failure> {
+async fn read_form<C: DeserializeOwned + Default>(
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Given<C>, Failure> {
     const PARTS: [&str; 3] = ["module", "config", "manifest"];
     let wrong = |error: axum::extract::multipart::MultipartError| {
         Failure::malformed(format!("the form: {}", error.body_text()))
@@ -241,7 +271,7 @@ async fn read_form(headers: &HeaderMap, body: Bytes) -> Result<Given, Failure> {
     let module = module.ok_or_else(|| Failure::malformed("the form needs the part `module`"))?;
     let config = match config {
         Some(bytes) => read_json(&bytes)?,
-        None => AgentConfig::default(),
+        None => C::default(),
     };
     Ok(Given {
         module,

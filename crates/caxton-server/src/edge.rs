@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
 use caxton_api::{
-    IDEMPOTENCY_KEY, Method, NewToken, REQUEST_ID, ROUTES, Registration, Route, RouteId,
-    StopRequest,
+    AgentConfig, IDEMPOTENCY_KEY, Method, NewToken, ProcessorConfig, REQUEST_ID, ROUTES,
+    Registration, Route, RouteId, StopRequest,
 };
-use caxton_model::{Digest, ErrorCode};
+use caxton_model::{Digest, ErrorCode, LimitName};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts, uri::Authority};
 use tokio::time::Instant;
@@ -35,6 +35,10 @@ const TARGET_BYTES_MAX: usize = 8 << 10;
 
 /// The longest time for reading the whole audit log.
 const VERIFY_MAX: Duration = Duration::from_secs(300);
+
+/// How long a call of a processor may at most take beyond what every request may, whatever its limit
+/// `wall` is: others wait for its place.
+const CALL_MAX: Duration = Duration::from_secs(3_600);
 
 /// Answers a request, whatever happens.
 pub(crate) async fn answer(app: Arc<App>, group: Option<Group>, request: Request) -> Response {
@@ -218,16 +222,17 @@ async fn pass(
     check_headers(&app, &parts.headers)?;
     let caller = caller_of(&app, route, &parts)?;
     let query = Query::read(route, parts.uri.query().unwrap_or_default())?;
+    let path = path_parameters(route.path, parts.uri.path());
+    let payload_bytes_max = payload_bytes_max(&app, route, &caller, &path)?;
     let mut closing = app.closing.clone();
     let ReadBody { bytes, room } = tokio::select! {
         biased;
-        read = read_body(&app, route, &caller, &parts.headers, body) => read?,
+        read = read_body(&app, route, &caller, &parts.headers, body, payload_bytes_max) => read?,
         () = closed(&mut closing) => {
             let detail = "the server is shutting down, and the body was not there in full";
             return Err(Failure::new(ErrorCode::ShuttingDown, detail));
         }
     };
-    let path = path_parameters(route.path, parts.uri.path());
     let key = match route.takes_idempotency_key() {
         true => key_of(&parts.headers)?,
         false => None,
@@ -287,8 +292,42 @@ fn asked_wait(app: &App, call: &Call) -> Duration {
         RouteId::SendMessage | RouteId::ListMessages => app.limits.wait_max,
         RouteId::StopAgent => routes::GRACE_MAX,
         RouteId::VerifyAudit => VERIFY_MAX,
+        RouteId::CallProcessor => limit_of_call(app, &call.caller, &call.path, LimitName::Wall)
+            .map_or(Duration::ZERO, Duration::from_micros)
+            .min(CALL_MAX),
         _ => Duration::ZERO,
     }
+}
+
+/// A limit of the processor that a call is for.
+///
+/// Errors: `not-found`.
+fn limit_of_call(
+    app: &App,
+    caller: &Caller,
+    path: &BTreeMap<&'static str, Vec<u8>>,
+    limit: LimitName,
+) -> Result<u64, Failure> {
+    let name = path.get("name").map(Vec::as_slice).unwrap_or_default();
+    let name = String::from_utf8_lossy(name);
+    let spec = routes::processor_meant(&app.node, caller, &name)?;
+    Ok(spec.limits.get(limit))
+}
+
+/// How large the body of a call may be: what its processor takes, and what one caller may hold. It is
+/// known before the body is read.
+fn payload_bytes_max(
+    app: &App,
+    route: &Route,
+    caller: &Caller,
+    path: &BTreeMap<&'static str, Vec<u8>>,
+) -> Result<usize, Failure> {
+    if route.id != RouteId::CallProcessor {
+        return Ok(0);
+    }
+    let payload = limit_of_call(app, caller, path, LimitName::PayloadBytes)?;
+    let room = app.limits.bodies_bytes_max / 2;
+    Ok(usize::try_from(payload).unwrap_or(usize::MAX).min(room))
 }
 
 async fn read_body(
@@ -297,6 +336,7 @@ async fn read_body(
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
+    payload_bytes_max: usize,
 ) -> Result<ReadBody, Failure> {
     use caxton_api::Body as Takes;
     let limits = &app.limits;
@@ -309,6 +349,8 @@ async fn read_body(
         Takes::Json(_) | Takes::OptionalJson(_) => {
             (limits.json_bytes_max, ErrorCode::PayloadTooLarge)
         }
+        // With 0 no body would be read at all, and any would be taken for an empty one.
+        Takes::Bytes => (payload_bytes_max.max(1), ErrorCode::PayloadTooLarge),
         Takes::Module(..) if multipart => (limits.module_bytes_max, ErrorCode::ModuleTooLarge),
         Takes::Module(..) => (
             limits.module_bytes_max.div_ceil(3) * 4,
@@ -332,6 +374,7 @@ async fn read_body(
     match route.body {
         Takes::OptionalJson(_) if read.bytes.is_empty() => {}
         Takes::Module(..) if multipart => {}
+        Takes::Bytes => {}
         _ => must_be_json(headers)?,
     }
     Ok(read)
@@ -358,7 +401,12 @@ async fn fingerprint(
 ) -> Result<Digest, Failure> {
     let body = match route.id {
         RouteId::DeployAgent | RouteId::UpdateAgent => {
-            deploy::Given::read(headers, body).await?.fingerprint()
+            let given = deploy::Given::<AgentConfig>::read(headers, body).await?;
+            given.fingerprint()
+        }
+        RouteId::DeployProcessor => {
+            let given = deploy::Given::<ProcessorConfig>::read(headers, body).await?;
+            given.fingerprint()
         }
         RouteId::StopAgent if body.is_empty() => parsed(&StopRequest::default()),
         RouteId::StopAgent => parsed(&read_json::<StopRequest>(body)?),

@@ -34,6 +34,8 @@ const fn growth(id: RouteId) -> Growth {
         RouteId::GetTop
         | RouteId::GetMetrics
         | RouteId::ListAgents
+        | RouteId::ListProcessors
+        | RouteId::GetProcessor
         | RouteId::GetAgent
         | RouteId::RegisterAgent
         | RouteId::AgentFaults
@@ -50,6 +52,10 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::DeleteToken
         | RouteId::StreamEvents => Growth::Linear,
         RouteId::DeployAgent
+        | RouteId::DeployProcessor
+        | RouteId::RemoveProcessor
+        | RouteId::CallProcessor
+        | RouteId::ProcessorLogs
         | RouteId::AgentGrants
         | RouteId::AgentActs
         | RouteId::RemoveAgent
@@ -135,6 +141,9 @@ impl World {
         for i in 0..size {
             let agent = json!({ "wasm_module": echo(), "name": format!("a{i}") });
             self.json("POST", "/api/v1/agents", Some(agent)).await;
+            let processor = json!({ "wasm_module": reverse(), "name": format!("p{i}") });
+            self.json("POST", "/api/v1/processors", Some(processor))
+                .await;
             let path = format!("/api/v1/agents/a{i}/capabilities");
             let offered = json!({ "services": [{ "name": "all" }, { "name": format!("s{i}") }] });
             self.json("POST", &path, Some(offered)).await;
@@ -278,6 +287,21 @@ impl World {
                 vec![("/api/v1/agents/a0/grants".to_owned(), Some(change))]
             }
             RouteId::AgentActs => vec![path("agents/a0/acts")],
+            RouteId::DeployProcessor => {
+                let new = json!({ "wasm_module": reverse(), "name": "new" });
+                vec![with("processors", new)]
+            }
+            RouteId::ListProcessors => {
+                vec![
+                    path("processors?limit=1000"),
+                    path("processors?limit=5"),
+                    path("processors?name=b*"),
+                ]
+            }
+            RouteId::GetProcessor => vec![path("processors/p0"), path("processors/pp0")],
+            RouteId::RemoveProcessor => vec![path("processors/p1")],
+            RouteId::CallProcessor => vec![path("processors/p0/call")],
+            RouteId::ProcessorLogs => vec![path("processors/p0/logs")],
             other => self.requests_beside_agents(other),
         }
     }
@@ -368,8 +392,17 @@ impl World {
 }
 
 fn echo() -> String {
+    guest("echo-c")
+}
+
+/// A processor.
+fn reverse() -> String {
+    guest("reverse-bytes-c")
+}
+
+fn guest(name: &str) -> String {
     let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/prebuilt");
-    STANDARD.encode(std::fs::read(format!("{guests}/echo-c.wasm")).unwrap())
+    STANDARD.encode(std::fs::read(format!("{guests}/{name}.wasm")).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

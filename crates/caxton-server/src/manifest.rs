@@ -6,17 +6,24 @@ use caxton_package::Manifest;
 
 use crate::{auth::Caller, clock, refuse::Failure, routes::read_rule};
 
-/// Reads a manifest.
+/// Reads a manifest of one of these kinds.
 ///
 /// Errors: `invalid-manifest` with every problem and its line.
-pub(crate) fn read(text: &str) -> Result<Manifest, Failure> {
+pub(crate) fn read(text: &str, kinds: &[Kind]) -> Result<Manifest, Failure> {
     let manifest = Manifest::read("caxton.toml", text)
         .map_err(|error| Failure::new(ErrorCode::InvalidManifest, error.to_string()))?;
-    if manifest.kind == Kind::Agent {
+    if kinds.contains(&manifest.kind) {
         return Ok(manifest);
     }
+    let where_to = match manifest.kind {
+        Kind::Agent => "agents are deployed with POST /api/v1/agents",
+        Kind::Processor | Kind::Extension => {
+            "processors and extensions are deployed with POST /api/v1/processors"
+        }
+        Kind::App => "this version of the node serves no apps",
+    };
     let detail = format!(
-        "`{}` is of kind {}; only agents are deployed",
+        "`{}` is of kind {}; {where_to}",
         manifest.name.as_str(),
         manifest.kind
     );

@@ -72,7 +72,7 @@ pub const FAMILIES: &[Family] = {
             "caxton_budget_faulted_total",
             Counter,
             None,
-            "Turns ended because their guest was the largest while memory was at its end.",
+            "Turns and calls ended because their guest was the largest while memory was at its end.",
         ),
         family(
             "caxton_budget_passivated_total",
@@ -105,6 +105,24 @@ pub const FAMILIES: &[Family] = {
             "Modules that had to be compiled.",
         ),
         family(
+            "caxton_call_seconds",
+            Histogram,
+            None,
+            "Time of a call of a processor, waiting included.",
+        ),
+        family(
+            "caxton_calls_running",
+            Gauge,
+            None,
+            "Calls of processors that run.",
+        ),
+        family(
+            "caxton_calls_total",
+            Counter,
+            None,
+            "Calls of processors that ended.",
+        ),
+        family(
             "caxton_compile_seconds",
             Histogram,
             None,
@@ -120,13 +138,13 @@ pub const FAMILIES: &[Family] = {
             "caxton_execution_seconds",
             Histogram,
             None,
-            "Time a guest really ran in a turn.",
+            "Time a guest really ran in a turn or a call.",
         ),
         family(
             "caxton_faults_total",
             Counter,
             Some("code"),
-            "Turns that faulted, by code.",
+            "Turns and calls that faulted, by code.",
         ),
         family(
             "caxton_http_request_seconds",
@@ -208,6 +226,7 @@ pub const FAMILIES: &[Family] = {
             None,
             "Acts of guests that were denied.",
         ),
+        family("caxton_processors", Gauge, None, "Processors deployed."),
         family(
             "caxton_shard_wait_seconds",
             Histogram,

@@ -1,14 +1,14 @@
 //! The node's types as the API shows them.
 
 use caxton_api::{
-    AccessEntry, AgentCounters, AgentDetail, AgentFault, AgentSummary, ConversationEntry,
-    DeadLetterEntry, EventBody, EventKind, GrantEntry, LimitUse, LogEntry, MailEntry, MailboxUse,
-    StateKeyEntry,
+    AccessEntry, AgentCounters, AgentDetail, AgentFault, AgentSummary, CallCounters,
+    ConversationEntry, DeadLetterEntry, EventBody, EventKind, GrantEntry, LimitUse, LogEntry,
+    MailEntry, MailboxUse, ProcessorDetail, ProcessorSummary, StateKeyEntry,
 };
 use caxton_kernel::{Listing, NodeEvent};
 use caxton_model::{
-    AgentId, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending, RawJson, Receiver,
-    Timestamp, TurnAccesses, UNLIMITED, split_outcome,
+    AgentId, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending, ProcessorSpec,
+    RawJson, Receiver, Timestamp, TurnAccesses, UNLIMITED, split_outcome,
 };
 use caxton_node::{LimitUsage, LogLine, StateKey, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -102,6 +102,34 @@ pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
             .last_fault
             .as_ref()
             .map(|(at, last)| fault(*at, None, last)),
+    }
+}
+
+pub(crate) fn processor(spec: &ProcessorSpec) -> ProcessorSummary {
+    ProcessorSummary {
+        name: spec.name.to_string(),
+        namespace: spec.name.namespace().to_string(),
+        kind: spec.kind,
+        version: spec.version.clone(),
+        module: spec.module.to_string(),
+        profile: spec.profile,
+        deployed_at: shown(spec.deployed_at).to_string(),
+    }
+}
+
+pub(crate) fn processor_detail(detail: &caxton_node::ProcessorDetail) -> ProcessorDetail {
+    let spec = &detail.spec;
+    ProcessorDetail {
+        processor: processor(spec),
+        limits: detail.usage.iter().map(limit_use).collect(),
+        config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
+        counters: CallCounters {
+            running: detail.running,
+            calls: detail.calls,
+            errors: detail.errors,
+            faults: detail.faults,
+            cpu_micros: detail.cpu_micros,
+        },
     }
 }
 

@@ -107,6 +107,7 @@ fn compare(machine: &Machine, recovered: &Recovered, now: Timestamp) -> Result<(
         ("held mail", expected.held == found.held),
         ("accesses", expected.accesses == found.accesses),
         ("grants", expected.granted == found.granted),
+        ("processors", expected.processors == found.processors),
         ("counters", expected.seqs == found.seqs),
         (
             // A checkpoint that forgets silent ones does so at times of its own.

@@ -145,7 +145,8 @@ impl Life {
 
     fn step(&mut self) -> Result<(), Breach> {
         match self.rng.below(1_000) {
-            0..40 => self.deploy(),
+            0..36 => self.deploy(),
+            36..40 => self.processors(),
             40..240 => self.post(),
             240..280 => self.begin_some_turn(),
             280..540 => self.end_some_turn(),

@@ -110,6 +110,7 @@ pub(crate) fn answer(answer: &Result<Done, Refusal>) -> String {
             if *durable { " durable" } else { " memory" },
             if *duplicate { " duplicate" } else { "" },
         ),
+        Ok(Done::Processor { replaced }) => format!("processor, replaced: {replaced}"),
         Ok(Done::DeadLetters { taken }) => format!("{taken} dead letters"),
         Err(refusal) => format!("refused {}", refusal.code),
     }

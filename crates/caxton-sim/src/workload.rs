@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use caxton_kernel::{Event, Post, Reach, Ticket, shard_of_client};
+use caxton_kernel::{Event, Post, Reach, SHARD_OF_PROCESSORS, Ticket, shard_of_client};
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, Digest, Durability, EngineProfile, Fields,
-    GrantedRule, GrantedRules, Grants, Kind, LimitName, Limits, Micros, Restart, Strategy,
-    Supervision, SupervisionGroup,
+    GrantedRule, GrantedRules, Grants, Kind, LimitName, Limits, Micros, ProcessorSpec, Restart,
+    Strategy, Supervision, SupervisionGroup,
 };
 
 use crate::{guest::message, life::Life};
@@ -169,6 +169,35 @@ impl Life {
             fields,
         };
         self.world.step(shard, Event::Post { ticket, post });
+    }
+
+    pub(crate) fn processors(&mut self) {
+        if !self.world.takes_requests() {
+            return;
+        }
+        let ticket = self.ticket();
+        let name = format!("p{}", self.rng.below(3));
+        let event = if self.rng.percent(30) {
+            let name = name.into();
+            Event::RemoveProcessor { ticket, name }
+        } else {
+            let Ok(name) = name.parse() else { return };
+            let id = AgentId(self.next_agent);
+            self.next_agent += 1;
+            let spec = Arc::new(ProcessorSpec {
+                id,
+                name,
+                kind: Kind::Processor,
+                module: Digest::of(b"processor"),
+                version: format!("1.0.{}", self.rng.below(3)),
+                limits: Limits::for_kind(Kind::Processor),
+                profile: EngineProfile::Hardened,
+                config: Vec::new(),
+                deployed_at: self.world.now,
+            });
+            Event::DeployProcessor { ticket, spec }
+        };
+        self.world.step(usize::from(SHARD_OF_PROCESSORS), event);
     }
 
     pub(crate) fn operate(&mut self) {

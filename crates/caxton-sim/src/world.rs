@@ -13,8 +13,8 @@ use caxton_kernel::{
     Directory, Effect, Event, Kernel, KernelOptions, RunTurn, TurnCtx, TurnEnd, TurnInput, split,
 };
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, MessageKey, StartReason, State,
-    Timestamp,
+    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, MessageKey, ProcessorSpec, StartReason,
+    State, Timestamp,
 };
 use caxton_store::Health;
 
@@ -251,6 +251,11 @@ impl World {
         }
     }
 
+    fn processor_changed(&mut self, name: &str, spec: Option<Arc<ProcessorSpec>>) {
+        let version = spec.as_ref().map_or("none", |spec| spec.version.as_str());
+        self.say(format_args!("  processor {name} is {version}"));
+    }
+
     fn do_one(&mut self, shard: usize, effect: Effect) {
         match effect {
             Effect::Journal(entry) => {
@@ -262,6 +267,7 @@ impl World {
                 self.machine.publish(entry);
             }
             Effect::Run(run) => self.begin(shard, *run),
+            Effect::ProcessorChanged { name, spec } => self.processor_changed(&name, spec),
             Effect::GrantsChanged { agent, granted } => {
                 self.say(format_args!("  {} has {} grants", agent.0, granted.len()));
             }

@@ -61,6 +61,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["d9315d8d4d3d45aa1ae602f41c69748b49f91fcc7c31e5683a59a71c6c188244"]
+    expect_test::expect!["7e4e36cad1d7fef5cd981fa0181fe0167119feae7fe913f087122d752f96494a"]
         .assert_eq(&hash);
 }

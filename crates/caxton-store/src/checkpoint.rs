@@ -17,7 +17,7 @@ use crate::{
     part_key::{part_key, part_of, text_key, text_of, value_key},
     part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
     texts::{Cuts, Reading, Texts},
-    v1, v2,
+    v1, v2, v3,
 };
 
 /// Values written since the last checkpoint, by agent; `None`: deleted.
@@ -255,6 +255,10 @@ impl Loading {
                 state.spent.restore(number, block);
             }
             Part::SpentUntil => state.spent.until = value.read::<SpentUntil>().map_err(failed)?,
+            Part::Processor(name) => {
+                let spec = value.read::<Arc<v3::ProcessorSpec>>().map_err(failed)?;
+                state.processors.insert(name, spec);
+            }
         }
         if let Some(part) = refers {
             self.texts.set(&part, self.reading.referred());

@@ -62,6 +62,7 @@ mod store;
 mod texts;
 mod v1;
 mod v2;
+mod v3;
 mod verify;
 mod window;
 mod write_error;

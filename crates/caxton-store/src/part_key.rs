@@ -37,6 +37,7 @@ const ACCESSES: u8 = b'i';
 const GRANTED: u8 = b'r';
 const SPENT_IDS: u8 = b's';
 const SPENT_UNTIL: u8 = b't';
+const PROCESSOR: u8 = b'w';
 
 /// The key of a part.
 pub(crate) fn part_key(part: &Part) -> Vec<u8> {
@@ -64,6 +65,7 @@ pub(crate) fn part_key(part: &Part) -> Vec<u8> {
         Part::Granted(id) => tagged(GRANTED, &[&id.0.to_be_bytes()]),
         Part::SpentIds(block) => tagged(SPENT_IDS, &[&block.to_be_bytes()]),
         Part::SpentUntil => tagged(SPENT_UNTIL, &[]),
+        Part::Processor(name) => tagged(PROCESSOR, &[name.as_bytes()]),
     }
 }
 
@@ -98,6 +100,7 @@ pub(crate) fn part_of(key: &[u8]) -> Option<Part> {
         GRANTED => Part::Granted(AgentId(u64::from_be_bytes(rest.try_into().ok()?))),
         SPENT_IDS => Part::SpentIds(u64::from_be_bytes(rest.try_into().ok()?)),
         SPENT_UNTIL if rest.is_empty() => Part::SpentUntil,
+        PROCESSOR => Part::Processor(text(rest)?),
         _ => return None,
     })
 }
@@ -162,6 +165,7 @@ mod tests {
             any::<u64>().prop_map(|id| Part::Granted(AgentId(id))),
             any::<u64>().prop_map(Part::SpentIds),
             Just(Part::SpentUntil),
+            text().prop_map(Part::Processor),
         ]
     }
 

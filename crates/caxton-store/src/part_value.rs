@@ -9,7 +9,7 @@ use crate::{
     form::{Form, decode, encode_cut},
     frame::u64_at,
     texts::Cuts,
-    v1, v2,
+    v1, v2, v3,
 };
 
 /// Bits of the first 8 bytes that hold the place. The 7 bits above them hold the version, counted
@@ -70,6 +70,9 @@ pub(crate) fn encode_part(
             encode_cut::<v1::SpentBlock>(state.spent.blocks.get(block)?, to, cuts)
         }
         Part::SpentUntil => encode_cut::<SpentUntil>(&state.spent.until, to, cuts),
+        Part::Processor(name) => {
+            encode_cut::<Arc<v3::ProcessorSpec>>(state.processors.get(name)?, to, cuts)
+        }
     };
     let refers = if cuts.is_empty() { 0 } else { REFERS };
     if let Some(word) = bytes.first_chunk_mut() {

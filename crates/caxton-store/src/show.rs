@@ -66,7 +66,9 @@ fn concerns(entry: &Entry, agent: AgentId) -> bool {
         Record::Outcome { agent: id, .. } => *id == agent,
         Record::Accepted { deliveries } => deliveries.iter().any(|(id, _, _)| *id == agent),
         Record::Directory { capabilities, .. } => capabilities.iter().any(|(id, _)| *id == agent),
-        Record::NodeStarted { .. }
+        Record::ProcessorDeployed { spec } => spec.id == agent,
+        Record::ProcessorRemoved { .. }
+        | Record::NodeStarted { .. }
         | Record::Posted { .. }
         | Record::HostSent { .. }
         | Record::DeadLettersTaken { .. }

@@ -2,7 +2,7 @@
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
 //! What a later version adds stands in a file of that version. So does the list of all kinds of records,
-//! which grows at its end: `v2.rs`.
+//! which grows at its end: `v3.rs`.
 
 use std::{
     collections::{BTreeMap, VecDeque},

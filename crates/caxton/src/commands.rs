@@ -14,6 +14,7 @@ mod audit;
 mod bench;
 mod build;
 mod cache;
+mod call;
 mod completions;
 mod config;
 mod conversation;
@@ -31,6 +32,7 @@ mod messages;
 mod missing_tool;
 mod new;
 mod permissions;
+mod processor;
 mod run;
 mod send;
 mod token;
@@ -59,6 +61,11 @@ pub(crate) enum Command {
     /// Deploy agents and look after them
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Deploy processors and extensions and look after them
+    #[command(subcommand)]
+    Processor(processor::Command),
+    /// Call a processor, or an action of an extension
+    Call(call::Args),
     /// Let an agent reach something beyond its own memory, or list what it may
     Grant(grant::GrantArgs),
     /// Take a grant back; the agent's next access sees it
@@ -126,6 +133,11 @@ pub(crate) fn run(
             let told = if command.only_reads() { "" } else { MAY_GO_ON };
             wait(told, agent::run(command, output, environment))
         }
+        Command::Processor(command) => {
+            let told = if command.only_reads() { "" } else { MAY_GO_ON };
+            wait(told, processor::run(command, output, environment))
+        }
+        Command::Call(args) => wait("", call::run(args, output, environment)),
         Command::Grant(args) => wait(MAY_GO_ON, grant::grant(args, output, environment)),
         Command::Revoke(args) => wait(MAY_GO_ON, grant::revoke(args, output, environment)),
         Command::Send(args) => wait(UNANSWERED, send::run(args, output, environment)),

@@ -6,6 +6,7 @@ use caxton_model::{
 };
 
 use super::{
+    processors::processor,
     script::{BEGIN, spec},
     world::World,
 };
@@ -43,7 +44,7 @@ fn any_event(rng: &mut Rng) -> Event {
         seq: rng.below(30) as u64,
         index: 0,
     };
-    match rng.below(14) {
+    match rng.below(16) {
         0 => Event::Deploy {
             ticket,
             spec: spec(agent.0, "a").into(),
@@ -92,6 +93,14 @@ fn any_event(rng: &mut Rng) -> Event {
             services: vec!["x".into()],
         },
         11 => Event::Tick,
+        12 => Event::DeployProcessor {
+            ticket,
+            spec: processor(agent.0, "p", "1.0.0"),
+        },
+        13 => Event::RemoveProcessor {
+            ticket,
+            name: "p".into(),
+        },
         _ => Event::TurnEnded(Box::new(TurnEnd {
             agent,
             turn: rng.below(5) as u64,

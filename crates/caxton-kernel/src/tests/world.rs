@@ -251,6 +251,10 @@ impl World {
                 self.note_order(&run);
                 self.running.insert(run.agent, (shard, *run));
             }
+            Effect::ProcessorChanged { name, spec } => {
+                let version = spec.map_or("none".to_owned(), |spec| spec.version.clone());
+                self.say(format_args!("  processor {name} is {version}"));
+            }
             Effect::GrantsChanged { agent, granted } => {
                 let rules: Vec<&str> = granted.iter().map(|rule| rule.rule.as_str()).collect();
                 let line = format!("{} {}", self.name(agent), rules.join(", "));

@@ -40,7 +40,7 @@ impl Shard {
         let Some(turn) = turn else { return };
         let (number, spec) = (turn.number, Arc::clone(&turn.spec));
         drop(turn);
-        self.shared.meters.fault(&spec, &fault, clock::now());
+        self.shared.meters.fault(spec.id, &fault, clock::now());
         self.set_instance(agent, None);
         let end = TurnEnd {
             agent,

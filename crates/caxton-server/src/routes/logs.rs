@@ -44,7 +44,12 @@ impl Source for Lines {
 }
 
 pub(super) fn read(call: &Call) -> Answered {
-    let (agent, limit) = (meant(call)?.spec.id, call.query.limit()?);
+    read_of(call, meant(call)?.spec.id)
+}
+
+/// The lines of the guest with this id.
+pub(super) fn read_of(call: &Call, agent: AgentId) -> Answered {
+    let limit = call.query.limit()?;
     let cursor = call
         .query
         .get("cursor")

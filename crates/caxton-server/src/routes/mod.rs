@@ -10,6 +10,7 @@ mod grants;
 mod logs;
 mod messages;
 mod node;
+mod processors;
 mod tokens;
 mod top;
 
@@ -18,6 +19,7 @@ use caxton_api::RouteId;
 pub(crate) use agents::GRACE_MAX;
 pub use audit::audit_check;
 pub(crate) use grants::read_rule;
+pub(crate) use processors::meant as processor_meant;
 
 use crate::{call::Call, refuse::Answered};
 
@@ -42,6 +44,12 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::AgentGrants => grants::list(call).await,
         RouteId::ChangeGrants => grants::change(call).await,
         RouteId::AgentActs => grants::acts(call).await,
+        RouteId::DeployProcessor => processors::deploy(call).await,
+        RouteId::ListProcessors => processors::list(&call),
+        RouteId::GetProcessor => processors::get(&call),
+        RouteId::RemoveProcessor => processors::remove(call).await,
+        RouteId::CallProcessor => processors::call(call).await,
+        RouteId::ProcessorLogs => processors::logs(&call),
         RouteId::SendMessage => messages::send(call).await,
         RouteId::ListMessages => messages::list(call).await,
         RouteId::DropMessages => messages::drop_read(&call),

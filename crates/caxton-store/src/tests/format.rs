@@ -198,7 +198,25 @@ fn one_of_each() -> Vec<Record> {
             number: 0,
             outcome: (*b"answer").into(),
         },
+        Record::ProcessorDeployed { spec: processor() },
+        Record::ProcessorRemoved {
+            name: "acme/upper".into(),
+        },
     ]
+}
+
+fn processor() -> Arc<ProcessorSpec> {
+    Arc::new(ProcessorSpec {
+        id: AgentId(8),
+        name: "acme/upper".parse().unwrap(),
+        kind: Kind::Extension,
+        module: Digest::of(b"module"),
+        version: "1.2.0".to_owned(),
+        limits: Limits::for_kind(Kind::Extension),
+        profile: EngineProfile::Metered,
+        config: vec![("k".to_owned(), "v".to_owned())],
+        deployed_at: Timestamp(23),
+    })
 }
 
 fn granted() -> GrantedRules {
@@ -414,6 +432,7 @@ fn state_with_all() -> State {
     };
     state.accesses.insert(AgentId(7), accesses);
     state.granted.insert(AgentId(7), granted());
+    state.processors.insert("acme/upper".into(), processor());
     state.spent.restore(
         3,
         SpentBlock {
@@ -460,7 +479,7 @@ fn state_subscription() -> Part {
 }
 
 /// One part of each kind that [`state_with_all`] has.
-fn all_parts() -> [Part; 13] {
+fn all_parts() -> [Part; 14] {
     [
         Part::Agent(AgentId(7)),
         Part::Client("c".into()),
@@ -475,6 +494,7 @@ fn all_parts() -> [Part; 13] {
         Part::Granted(AgentId(7)),
         Part::SpentIds(3),
         Part::SpentUntil,
+        Part::Processor("acme/upper".into()),
     ]
 }
 

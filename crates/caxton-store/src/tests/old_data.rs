@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path, process::Command};
 
 use caxton_model::State;
-use expect_test::expect_file;
+use expect_test::{ExpectFile, expect_file};
 use tempfile::TempDir;
 
 use crate::{
@@ -28,6 +28,11 @@ fn open(name: &str) -> (TempDir, Store, Recovered) {
     let said = |notice: &String| !notice.contains("other users had rights");
     assert_eq!(recovered.notices.iter().find(|notice| said(notice)), None);
     (home, store, recovered)
+}
+
+/// What was read of a format when its directories were made.
+fn expected(name: &str) -> ExpectFile {
+    expect_file![format!("../../tests/data/format-{name}")]
 }
 
 /// All of a state, a line for each thing in it.
@@ -60,6 +65,13 @@ fn text(state: &State) -> String {
             .iter()
             .map(|pair| format!("migrating {pair:?}")),
     );
+    lines.extend(state.granted.iter().map(|pair| format!("granted {pair:?}")));
+    lines.extend(
+        state
+            .accesses
+            .iter()
+            .map(|pair| format!("accesses {pair:?}")),
+    );
     let conversations = state.conversations.iter();
     lines.extend(conversations.map(|pair| format!("conversation {pair:?}")));
     let subscriptions = state.df_subscriptions.iter();
@@ -70,14 +82,14 @@ fn text(state: &State) -> String {
     text
 }
 
-#[test]
-fn everything_in_a_directory_of_format_1_is_read() {
-    let (home, store, recovered) = open("1-all");
+/// Opens a directory of a format that was stopped after a checkpoint.
+fn reads_all(format: u32) {
+    let (home, store, recovered) = open(&format!("{format}-all"));
     assert_eq!(recovered.replayed, 0, "it was stopped after a checkpoint");
     let last = crate::show(home.path(), crate::ShowFilter::default()).unwrap();
     let last = last.map(|record| record.unwrap().1.at).max();
     assert_eq!(Some(recovered.newest), last, "time goes on from there");
-    expect_file!["../../tests/data/format-1-all.txt"].assert_eq(&text(&recovered.state));
+    expected(&format!("{format}-all.txt")).assert_eq(&text(&recovered.state));
     let counter = recovered.state.agents.values();
     let counter = counter
         .map(|agent| &agent.spec)
@@ -87,25 +99,70 @@ fn everything_in_a_directory_of_format_1_is_read() {
     store.close();
 }
 
-#[test]
-fn everything_in_a_directory_of_format_1_is_read_from_its_journal_alone() {
-    let (home, store, _) = open("1-all");
+fn reads_all_from_the_journal(format: u32) {
+    let (home, store, _) = open(&format!("{format}-all"));
     store.close();
     drop(store);
     std::fs::remove_dir_all(home.path().join("checkpoint")).unwrap();
     let (_, recovered) = Store::open(home.path(), StoreOptions::default()).unwrap();
     assert_eq!(recovered.replayed, recovered.place);
-    // But that a request is watched for at most 7 days, which a checkpoint of that time does not say.
-    expect_file!["../../tests/data/format-1-all-from-journal.txt"]
-        .assert_eq(&text(&recovered.state));
+    expected(&format!("{format}-all-from-journal.txt")).assert_eq(&text(&recovered.state));
+}
+
+fn reads_what_a_kill_left(format: u32) {
+    let (_home, store, recovered) = open(&format!("{format}-killed"));
+    assert!(recovered.replayed > 0, "the checkpoint was behind");
+    expected(&format!("{format}-killed.txt")).assert_eq(&text(&recovered.state));
+    store.close();
+}
+
+fn reads_the_bytes_of_each_record(format: u32, listing: &str) {
+    let mut text = String::new();
+    for (title, body) in blocks(listing) {
+        let entry = decode_entry(&body).unwrap_or_else(|error| panic!("{title}: {error}"));
+        let _ = writeln!(text, "{entry:?}");
+    }
+    expected(&format!("{format}-records.txt")).assert_eq(&text);
+}
+
+fn reads_the_bytes_of_each_part(format: u32, listing: &str) {
+    let mut loading = Loading::default();
+    let listing = blocks(listing);
+    for pair in listing.chunks(2) {
+        let [(title, key), (_, value)] = pair else {
+            panic!("a key without a value");
+        };
+        loading
+            .take(key, value)
+            .unwrap_or_else(|error| panic!("{title}: {error}"));
+    }
+    let state = loading.finish(None).unwrap().0;
+    let mut read = text(&state);
+    let _ = writeln!(
+        read,
+        "spent {:?} {:?}",
+        state.spent.blocks, state.spent.until
+    );
+    expected(&format!("{format}-parts.txt")).assert_eq(&read);
 }
 
 #[test]
-fn a_directory_of_format_1_that_a_kill_left_is_read() {
-    let (_home, store, recovered) = open("1-killed");
-    assert!(recovered.replayed > 0, "the checkpoint was behind");
-    expect_file!["../../tests/data/format-1-killed.txt"].assert_eq(&text(&recovered.state));
-    store.close();
+fn everything_in_a_directory_of_an_earlier_format_is_read() {
+    reads_all(1);
+    reads_all(2);
+}
+
+#[test]
+fn everything_in_a_directory_of_an_earlier_format_is_read_from_its_journal_alone() {
+    // But that a request is watched for at most 7 days, which a checkpoint of format 1 does not say.
+    reads_all_from_the_journal(1);
+    reads_all_from_the_journal(2);
+}
+
+#[test]
+fn a_directory_of_an_earlier_format_that_a_kill_left_is_read() {
+    reads_what_a_kill_left(1);
+    reads_what_a_kill_left(2);
 }
 
 /// The bytes of a listing such as `docs/specs/journal-records.txt`: each block's title, and its bytes.
@@ -125,35 +182,15 @@ fn blocks(listing: &str) -> Vec<(&str, Vec<u8>)> {
 }
 
 #[test]
-fn the_bytes_of_each_record_of_format_1_are_read() {
-    let mut text = String::new();
-    for (title, body) in blocks(include_str!("../../tests/data/format-1-records.hex")) {
-        let entry = decode_entry(&body).unwrap_or_else(|error| panic!("{title}: {error}"));
-        let _ = writeln!(text, "{entry:?}");
-    }
-    expect_file!["../../tests/data/format-1-records.txt"].assert_eq(&text);
+fn the_bytes_of_each_record_of_an_earlier_format_are_read() {
+    reads_the_bytes_of_each_record(1, include_str!("../../tests/data/format-1-records.hex"));
+    reads_the_bytes_of_each_record(2, include_str!("../../tests/data/format-2-records.hex"));
 }
 
 #[test]
-fn the_bytes_of_each_part_of_format_1_are_read() {
-    let mut loading = Loading::default();
-    let listing = blocks(include_str!("../../tests/data/format-1-parts.hex"));
-    for pair in listing.chunks(2) {
-        let [(title, key), (_, value)] = pair else {
-            panic!("a key without a value");
-        };
-        loading
-            .take(key, value)
-            .unwrap_or_else(|error| panic!("{title}: {error}"));
-    }
-    let state = loading.finish(None).unwrap().0;
-    let mut read = text(&state);
-    let _ = writeln!(
-        read,
-        "spent {:?} {:?}",
-        state.spent.blocks, state.spent.until
-    );
-    expect_file!["../../tests/data/format-1-parts.txt"].assert_eq(&read);
+fn the_bytes_of_each_part_of_an_earlier_format_are_read() {
+    reads_the_bytes_of_each_part(1, include_str!("../../tests/data/format-1-parts.hex"));
+    reads_the_bytes_of_each_part(2, include_str!("../../tests/data/format-2-parts.hex"));
 }
 
 #[test]

@@ -388,6 +388,7 @@ pub(super) fn assert_same_state(found: &State, expected: &State) {
     assert_eq!(found.migrating, expected.migrating);
     assert_eq!(found.accesses, expected.accesses);
     assert_eq!(found.granted, expected.granted);
+    assert_eq!(found.processors, expected.processors);
     assert_eq!(found.spent.until, expected.spent.until);
     assert_eq!(found.spent.blocks, expected.spent.blocks);
     assert_eq!(found.spent.len(), expected.spent.len());

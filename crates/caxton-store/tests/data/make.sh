@@ -1,8 +1,10 @@
 #!/bin/sh
-# Makes the data directories beside this file with the program given: `make.sh PROGRAM`. README.md says
-# what they are for. It needs wat2wasm for the guests in `guests/wat`.
+# Makes the data directories beside this file with the program given, which writes the format given:
+# `make.sh PROGRAM FORMAT`. README.md says what they are for. It needs wat2wasm for the guests in
+# `guests/wat`.
 set -eu
 PROGRAM=$1
+FORMAT=$2
 HERE=$(cd "$(dirname "$0")" && pwd)
 GUESTS=$(cd "$HERE/../../../../guests" && pwd)
 WORK=$(mktemp -d)
@@ -126,6 +128,12 @@ fill() {
   cx agent stop stopped
   send stopped 1 --sender ann || true
   cx agent deregister quiet
+  # Grants, one of which was taken back.
+  if [ "$FORMAT" -ge 2 ]; then
+    cx grant counter 'http:read=api.example.com/**' --reason 'reads'
+    cx grant counter 'http:write=api.example.com/**'
+    cx revoke counter 'http:write=api.example.com/**'
+  fi
   cx dead-letters resend "$(sed -n 's/.*"id": "\(.*\)",/\1/p' letters | sed -n '$p')"
   sleep 2
 }
@@ -148,6 +156,6 @@ wait $LOAD || true
 # Without what a node makes anew, which differs on each machine. Room that was taken and not used is zeros.
 for name in all killed; do
   rm -rf "$WORK/$name/cache" "$WORK/$name/lock" "$WORK/$name/address" "$WORK/$name/admin-token"
-  tar -C "$WORK" --sparse --hole-detection=raw --owner=0 --group=0 -czf "$HERE/format-1-$name.tar.gz" "$name"
+  tar -C "$WORK" --sparse --hole-detection=raw --owner=0 --group=0 -czf "$HERE/format-$FORMAT-$name.tar.gz" "$name"
 done
 echo "killed after $(grep -c '"performative":"inform"' "$WORK/replies") replies to $(grep -c '"acknowledged"' "$WORK/replies") requests"

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_model::Durability;
+use caxton_model::{AskedLimits, Durability, EngineProfile};
+use caxton_node::DeployProcessor;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -14,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Plan,
+    Plan, guests,
     node::Measured,
     peers::Peers,
     row::{Rate, Row, Target, Unit, failed},
@@ -65,7 +66,30 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
         let bare_part = "axum echo, same client, a process of its own";
         rows.push(Row::rates(what, &ours.rate, bare_part, &outside.rate).must(target));
     }
+    let calls = calls(plan, connections, time).await?;
+    let what = format!("processor call over the API, {connections} connections");
+    rows.push(Row::rates(what, &calls.rate, bare_part, &inside.rate));
     Ok(rows)
+}
+
+/// Calls of a processor, each in a fresh instance, by the same client.
+async fn calls(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, Failure> {
+    let shards = caxton_node::NodeOptions::default().shards;
+    let measured = Measured::start(Durability::Memory, shards, &plan.dir).await?;
+    let deploy = DeployProcessor {
+        name: "echo".parse().map_err(failed)?,
+        module: guests::processor()?,
+        version: "0.0.0".to_owned(),
+        limits: AskedLimits::default(),
+        config: Vec::new(),
+        profile: Some(EngineProfile::Hardened),
+    };
+    let deployed = measured.node.deploy_processor(deploy).await;
+    deployed.map_err(|refusal| failed(refusal.text))?;
+    let head = measured.head("POST /api/v1/processors/echo/call");
+    let seen = load(measured.address(), &head, connections, time).await;
+    measured.stop().await?;
+    seen
 }
 
 async fn ours(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, Failure> {

@@ -339,7 +339,7 @@ fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgen
     })
 }
 
-fn asked(limits: &BTreeMap<LimitName, u64>) -> BTreeMap<String, AskedValue> {
+pub(crate) fn asked(limits: &BTreeMap<LimitName, u64>) -> BTreeMap<String, AskedValue> {
     let value = |value: u64| match value {
         caxton_model::UNLIMITED => AskedValue::Unlimited,
         value => AskedValue::Number(value),

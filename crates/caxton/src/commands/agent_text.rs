@@ -1,6 +1,8 @@
 //! What is said about agents to people.
 
-use caxton_client::api::{AccessEntry, AgentDetail, AgentFault, AgentSummary, LogEntry, StreamGap};
+use caxton_client::api::{
+    AccessEntry, AgentDetail, AgentFault, AgentSummary, LimitUse, LogEntry, StreamGap,
+};
 use caxton_model::{ByteSize, LimitName, Micros};
 use owo_colors::Style;
 
@@ -95,7 +97,11 @@ pub(super) fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
 
 /// Everything about an agent, for people.
 pub(super) fn detail_text(detail: &AgentDetail) -> String {
-    format!("{}\n{}", pairs(&detail_lines(detail)), limits_table(detail))
+    format!(
+        "{}\n{}",
+        pairs(&detail_lines(detail)),
+        limits_table(&detail.limits)
+    )
 }
 
 fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {
@@ -168,8 +174,8 @@ fn fault_lines(fault: &AgentFault) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn limits_table(detail: &AgentDetail) -> String {
-    let rows = detail.limits.iter().map(|row| {
+pub(super) fn limits_table(limits: &[LimitUse]) -> String {
+    let rows = limits.iter().map(|row| {
         let show = |value: u64| match row.name.parse::<LimitName>() {
             Ok(name) => name.show(value),
             Err(_) => value.to_string(),

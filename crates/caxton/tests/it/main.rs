@@ -34,6 +34,7 @@ mod online;
 mod power;
 mod preload;
 mod process;
+mod processor;
 mod run_alone;
 mod run_command;
 mod signals;

@@ -21,9 +21,9 @@ fn unpacked(name: &str) -> TempDir {
     home
 }
 
-#[test]
-fn a_node_goes_on_with_a_directory_of_format_1() {
-    let home = unpacked("1-all");
+/// A node goes on with a directory that was stopped.
+fn goes_on(name: &str) {
+    let home = unpacked(name);
     let node = NodeProcess::start_in(home.path(), &[]);
     let said = |args: &[&str]| {
         let done = node.caxton(args);
@@ -59,15 +59,28 @@ fn a_node_goes_on_with_a_directory_of_format_1() {
     assert_eq!(done.code, 0, "{}", done.stderr);
 }
 
-#[test]
-fn a_node_goes_on_with_a_directory_of_format_1_that_a_kill_left() {
-    let home = unpacked("1-killed");
+/// A node goes on with a directory that a kill left after so many replies.
+fn goes_on_after_a_kill(name: &str, replies: u32) {
+    let home = unpacked(name);
     let node = NodeProcess::start_in(home.path(), &[]);
     let done = node.caxton(&["send", "counter", "1", "--wait", "10s"]);
     assert!(
-        done.stdout.contains(r#""content":{"result":163}"#),
+        done.stdout
+            .contains(&format!(r#""content":{{"result":{}}}"#, replies + 1)),
         "{}",
         done.stdout
     );
     assert_eq!(node.terminate(), 0);
+}
+
+#[test]
+fn a_node_goes_on_with_a_directory_of_an_earlier_format() {
+    goes_on("1-all");
+    goes_on("2-all");
+}
+
+#[test]
+fn a_node_goes_on_with_a_directory_of_an_earlier_format_that_a_kill_left() {
+    goes_on_after_a_kill("1-killed", 162);
+    goes_on_after_a_kill("2-killed", 40);
 }
