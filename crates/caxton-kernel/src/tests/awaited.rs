@@ -200,7 +200,7 @@ fn what_a_third_one_has_the_host_say_ends_no_wait() {
                 &mut run,
                 "post c -> asked request reply_with=r-2 reply_by=5s",
             );
-            say(&mut run, "stop gone");
+            say(&mut run, "stop gone now 1s");
             let fields = format!(
                 r#""performative": "request", "reply_to": "c", "reply_with": "r-2", "conversation_id": "talk", "content": {content}"#
             );
