@@ -101,6 +101,9 @@ pub enum Event {
         /// Which.
         agent: AgentId,
     },
+    /// The host keeps more for all namespaces together than it may: those with more than an even part
+    /// make room.
+    TrimHostBytes,
     /// A client outside sends a message.
     Post {
         /// Who waits.

@@ -19,14 +19,12 @@ use crate::{Directory, Effect, Kernel, NodeEvent, Refusal, TurnCtx, built_in::Re
 const SPARE_PARTS: u64 = 16;
 
 /// An owner's limit; less where its namespace has more than its share. Unit: bytes.
-fn limit_of(directory: &Directory, owner: &str, own: u64, owners: usize) -> u64 {
-    let shares = directory.host_shares();
-    if !shares.is_over(owner) {
-        return own;
-    }
-    // Every owner of the node could be of this namespace: an even part for each is within its share.
-    let owners = owners as u64 * u64::from(directory.shards());
-    own.min(shares.share() / owners.max(1))
+fn limit_of(directory: &Directory, owner: &str, own: u64) -> u64 {
+    // An owner may have an account on every shard.
+    let cut = directory.host_shares().cut(owner);
+    cut.map_or(own, |cut| {
+        own.min(cut / u64::from(directory.shards()).max(1))
+    })
 }
 
 /// Whether a request is one that is watched: it wants an answer by a certain time.
@@ -46,7 +44,22 @@ impl Kernel {
     /// The limit `host_bytes` of an agent or client.
     pub(crate) fn host_limit(&self, owner: &str) -> u64 {
         let own = self.directory.host_bytes_of(owner);
-        limit_of(&self.directory, owner, own, self.state.ledger.len())
+        limit_of(&self.directory, owner, own)
+    }
+
+    /// Lets the oldest go of all whose namespace has more than its share. Whoever adds something is
+    /// looked at then; this is for those who only have it.
+    ///
+    /// Cost: a look at every account.
+    pub(crate) fn trim_host_bytes(&mut self) {
+        let shares = self.directory.host_shares();
+        let accounts = self.state.ledger.accounts();
+        let owners = accounts.filter(|(owner, _)| shares.cut(owner).is_some());
+        let mut owners: Vec<Arc<str>> = owners.map(|(owner, _)| Arc::clone(owner)).collect();
+        owners.sort_unstable();
+        for owner in owners {
+            self.look_at_account(&owner);
+        }
     }
 
     /// What an owner holds that only it can take back.
@@ -180,8 +193,6 @@ pub(crate) struct Fixed {
     /// The agent's own metrics, a part of `bytes`.
     metrics: u64,
     open: u32,
-    /// Accounts on this shard.
-    owners: usize,
 }
 
 impl Fixed {
@@ -203,7 +214,6 @@ impl Fixed {
             descriptor,
             metrics: account.metrics(),
             open: account.open(),
-            owners: ledger.len(),
         }
     }
 }
@@ -212,7 +222,7 @@ impl TurnCtx {
     fn host_room(&self) -> u64 {
         let own = self.spec.limits.get(LimitName::HostBytes);
         let name = self.spec.name.as_str();
-        limit_of(&self.directory, name, own, self.fixed.owners)
+        limit_of(&self.directory, name, own)
     }
     fn keep(&mut self, bytes: u64, descriptor: u64) -> Result<(), HostCode> {
         let after = self.fixed.bytes + bytes + descriptor;

@@ -180,6 +180,7 @@ impl Kernel {
             } => self.take_dead_letters(ticket, &keys, resend.as_ref()),
             Event::DropReplies { client, keys } => self.drop_replies(&client, keys),
             Event::DirectoryChanged { services } => self.told.note(services),
+            Event::TrimHostBytes => self.trim_host_bytes(),
             Event::Quiesce => self.quiesce(),
         }
     }

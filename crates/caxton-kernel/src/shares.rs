@@ -1,4 +1,4 @@
-//! What the host keeps for whom on all shards together, and the share that one namespace may have.
+//! What the host keeps for whom on all shards together, and the share that all namespaces divide.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,26 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Inner {
     owners: HashMap<Arc<str>, OwnerUse>,
-    spaces: HashMap<Box<str>, u64>,
+    spaces: HashMap<Box<str>, SpaceUse>,
+    /// All namespaces together. Unit: bytes.
+    total: u64,
+}
+
+/// What is kept for one namespace.
+#[derive(Debug, Clone, Copy, Default)]
+struct SpaceUse {
+    bytes: u64,
+    owners: u64,
+}
+
+/// A namespace with less is never a heavy one. Unit: parts of the share.
+const LIGHT_PARTS: u64 = 16;
+
+impl Inner {
+    /// An even part of some bytes for each namespace.
+    fn even(&self, bytes: u64) -> u64 {
+        bytes / (self.spaces.len() as u64).max(1)
+    }
 }
 
 impl Default for Shares {
@@ -51,11 +70,11 @@ impl Shares {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// What one namespace may have: a part of the node's memory budget. Unit: bytes.
+    /// What all namespaces together may have: a part of the node's memory budget. Unit: bytes.
     pub fn set_share(&self, bytes: u64) {
         self.share.store(bytes, Ordering::Relaxed);
     }
-    /// What one namespace may have. Unit: bytes.
+    /// What all namespaces together may have. Unit: bytes.
     #[must_use]
     pub fn share(&self) -> u64 {
         self.share.load(Ordering::Relaxed)
@@ -82,28 +101,55 @@ impl Shares {
         let changed = |sum: u64| (sum + after).saturating_sub(before);
         let mut inner = self.lock();
         let entry = inner.owners.entry(Arc::clone(owner)).or_default();
+        let had = entry.bytes > 0;
         entry.bytes = changed(entry.bytes);
         entry.peak_bytes = entry.peak_bytes.max(entry.bytes);
-        if entry.bytes == 0 {
+        let has = entry.bytes > 0;
+        if !has {
             inner.owners.remove(owner);
         }
         // The host's own account is no namespace's.
         if is_reserved_name(owner) {
             return;
         }
+        inner.total = changed(inner.total);
         let space = space(owner);
-        let sum = changed(inner.spaces.get(space).copied().unwrap_or(0));
-        if sum == 0 {
+        let mut used = inner.spaces.get(space).copied().unwrap_or_default();
+        used.bytes = changed(used.bytes);
+        used.owners = (used.owners + u64::from(has)).saturating_sub(u64::from(had));
+        if used.owners == 0 {
             inner.spaces.remove(space);
         } else {
-            inner.spaces.insert(space.into(), sum);
+            inner.spaces.insert(space.into(), used);
         }
     }
-    /// Whether an owner's namespace has more than its share.
-    pub(crate) fn is_over(&self, owner: &str) -> bool {
+    /// Whether all namespaces together have more than they may.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        self.lock().total > self.share()
+    }
+    /// What an owner may have while all namespaces together have too much and its own has more than
+    /// an even part: an even part of that one. Unit: bytes.
+    pub(crate) fn cut(&self, owner: &str) -> Option<u64> {
         let share = self.share();
-        let inner = (share != u64::MAX && !is_reserved_name(owner)).then(|| self.lock());
-        let used = inner.and_then(|inner| inner.spaces.get(space(owner)).copied());
-        used.is_some_and(|used| used > share)
+        if share == u64::MAX || is_reserved_name(owner) {
+            return None;
+        }
+        let inner = self.lock();
+        let even = inner.even(share);
+        let used = inner.spaces.get(space(owner)).copied().unwrap_or_default();
+        (inner.total > share && used.bytes > even).then(|| even / used.owners.max(1))
+    }
+    /// Whether an owner's namespace is one of those with most: not less than the mean of all that
+    /// have something, and not next to nothing.
+    #[must_use]
+    pub fn is_heavy(&self, owner: &str) -> bool {
+        let share = self.share();
+        if share == u64::MAX || is_reserved_name(owner) {
+            return false;
+        }
+        let inner = self.lock();
+        let used = inner.spaces.get(space(owner)).copied().unwrap_or_default();
+        used.bytes > share / LIGHT_PARTS && used.bytes >= inner.even(inner.total)
     }
 }

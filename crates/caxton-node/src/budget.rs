@@ -1,6 +1,7 @@
 //! The node's budgets: what all guests together may take of this machine.
 //!
-//! Memory is watched every 50 ms, on a thread of its own that waits for nobody's runtime. Above the
+//! Memory is watched every 50 ms, on a thread of its own that waits for nobody's runtime. Above three
+//! quarters of the budget whoever the host keeps most for adds nothing. Above the
 //! budget guests get no more memory and no new instances; then (also where a growth was refused that
 //! would have gone beyond it) idle instances go, those that were idle longest first; and where it still goes on, above the end (75 where the budget is 60), the
 //! largest guests at work are faulted until it is below. Each step measures again before the next.
@@ -50,7 +51,7 @@ const SMALL_IDLE: Micros = Micros::secs(5);
 /// How long one look waits for a shard's answer. A shard answers between two slices.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// The part of the memory budget that the host may use for what it keeps for one namespace.
+/// The part of the memory budget that the host may use for what it keeps for all namespaces.
 const SHARES_OF_BUDGET: u64 = 4;
 
 /// How far it has gone.
@@ -59,6 +60,8 @@ const SHARES_OF_BUDGET: u64 = 4;
 enum Stage {
     /// There is room.
     Open,
+    /// Above three quarters of the budget: namespaces for which the host keeps most add nothing.
+    Near,
     /// Above the budget: no growth, no instances, no deploys.
     Tight,
     /// Above the end: nothing more from outside either.
@@ -129,6 +132,10 @@ impl Budget {
     pub(crate) fn is_out_of_bytes(&self) -> bool {
         self.stage.load(Relaxed) >= Stage::Over as u8 || self.is_out_of_disk()
     }
+    /// Whether whoever uses most should add nothing, so that it never comes to refusing others.
+    pub(crate) fn is_near(&self) -> bool {
+        self.stage.load(Relaxed) >= Stage::Near as u8
+    }
     fn is_out_of_disk(&self) -> bool {
         self.disk_used.load(Relaxed) > self.disk_budget
     }
@@ -146,6 +153,7 @@ impl Budget {
         let stage = match (reading.is_over(), reading.is_at_its_end()) {
             (_, true) if is_final => Stage::Over,
             (true, _) => Stage::Tight,
+            (false, _) if reading.is_near() => Stage::Near,
             (false, _) => Stage::Open,
         };
         self.room.set(reading.left(), reading.budget);
@@ -164,6 +172,17 @@ fn refusal(name: &'static str, used: u64, budget: u64, what: &str) -> Refusal {
             "the node uses {} of {what}, its budget `{name}` is {}; remove agents, or raise `budgets.{name}` in node.toml",
             ByteSize(used),
             ByteSize(budget)
+        ),
+    )
+}
+
+/// The refusal of what a namespace adds that is one of those for which the host keeps most.
+pub(crate) fn heavy(owner: &str) -> Refusal {
+    refused("memory");
+    Refusal::new(
+        ErrorCode::NodeBudget,
+        format!(
+            "the node is short of memory, and the namespace of `{owner}` is one of those for which the host keeps most (dead letters, open requests, conversations); send less at a time, or raise `budgets.memory` in node.toml"
         ),
     )
 }
@@ -218,6 +237,12 @@ fn watch(gauge: &Gauge, node: &Weak<Shared>) {
 fn look(gauge: &Gauge, shared: &Shared) {
     let Some(reading) = gauge.read() else { return };
     shared.budget.note(reading, false);
+    if shared.directory.host_shares().are_over() {
+        for shard in 0..shared.directory.shards() {
+            // A shard whose queue is full is asked again at the next look.
+            let _ = shared.send(shard, ShardMessage::Event(Event::TrimHostBytes));
+        }
+    }
     // What was refused since the last look may have room when idle instances have gone.
     let wanted = shared.budget.room.take_wanted();
     if !reading.is_over() && wanted == 0 {

@@ -29,6 +29,10 @@ impl Reading {
     pub(crate) const fn left(&self) -> u64 {
         self.budget.saturating_sub(self.used)
     }
+    /// Above three quarters of the budget.
+    pub(crate) const fn is_near(&self) -> bool {
+        self.left() < self.budget / 4
+    }
     pub(crate) const fn is_over(&self) -> bool {
         self.used > self.budget
     }

@@ -142,7 +142,8 @@ impl TurnHost {
 
     /// Whether the node has room for what stays: mail, values.
     fn has_bytes(&self) -> Result<(), HostCode> {
-        if self.shared.budget.is_out_of_bytes() {
+        let shared = &self.shared;
+        if shared.budget.is_out_of_bytes() || shared.adds_too_much(self.spec.name.as_str()) {
             return Err(HostCode::Unavailable);
         }
         Ok(())

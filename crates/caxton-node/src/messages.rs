@@ -10,7 +10,7 @@ use caxton_kernel::{Done, Event, Post, Reach, Refusal, shard_of_client};
 use caxton_model::{ConversationLine, DeadLetter, ErrorCode, MessageKey, Micros, Pending};
 use tokio::sync::oneshot;
 
-use crate::{node::Node, request::Posted, shard::ShardMessage, waiters::Wanted};
+use crate::{budget, node::Node, request::Posted, shard::ShardMessage, waiters::Wanted};
 
 impl Node {
     /// Sends a message from outside; with `wait`, waits that long for the reply.
@@ -22,7 +22,7 @@ impl Node {
         match wait {
             Some(wait) => self.post_until(post, wait, std::future::pending()).await,
             None => {
-                self.check_room()?;
+                self.check_room(&post.client)?;
                 let shard = shard_of_client(&post.client, self.shared.directory.shards());
                 let ask = self.ask(shard, |ticket| Event::Post { ticket, post });
                 posted(ask.await?)
@@ -30,8 +30,14 @@ impl Node {
         }
     }
 
-    fn check_room(&self) -> Result<(), Refusal> {
-        self.shared.budget.refuses_bytes().map_or(Ok(()), Err)
+    fn check_room(&self, client: &str) -> Result<(), Refusal> {
+        if let Some(refusal) = self.shared.budget.refuses_bytes() {
+            return Err(refusal);
+        }
+        if self.shared.adds_too_much(client) {
+            return Err(budget::heavy(client));
+        }
+        Ok(())
     }
 
     /// The same, waiting for the reply no longer than until `ended`.
@@ -41,7 +47,7 @@ impl Node {
         wait: Duration,
         ended: impl Future<Output = ()>,
     ) -> Result<Posted, Refusal> {
-        self.check_room()?;
+        self.check_room(&post.client)?;
         let client = Arc::clone(&post.client);
         let shard = shard_of_client(&client, self.shared.directory.shards());
         // Known before the message is sent, so that no reply can come before the wait has begun.

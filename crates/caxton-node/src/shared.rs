@@ -96,6 +96,13 @@ impl Shared {
             self.meters.forget(gone.spec.id);
         }
     }
+    /// Whether an owner's namespace is one of those for which the host keeps most, while the node
+    /// comes near to its memory budget or its journal falls behind: it adds nothing then, so that
+    /// nobody else meets the budget.
+    pub(crate) fn adds_too_much(&self, owner: &str) -> bool {
+        (self.budget.is_near() || self.store.is_half_full())
+            && self.directory.host_shares().is_heavy(owner)
+    }
     /// Why no request is taken now, if none is.
     pub(crate) fn refuses(&self) -> Option<Refusal> {
         if self.closing.load(Ordering::Relaxed) {

@@ -24,6 +24,9 @@ use crate::{
 ///
 /// What is in memory is read back from the database's own log at the next start: 8 MiB are quick.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Bytes of blocks that were read and are kept in memory. Few: the system keeps the files' pages as
+/// well, and gives them up when memory is short.
+const CACHE_BYTES: u64 = 8 << 20;
 /// Bytes of the database's own log; the least it allows.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 /// Files that the database keeps open; others are opened again when they are read. Few, because
@@ -61,6 +64,7 @@ impl Checkpoint {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let database = Database::builder(folder)
             .worker_threads(1)
+            .cache_size(CACHE_BYTES)
             .max_journaling_size(LOG_BYTES_MAX)
             .max_cached_files(Some(OPEN_FILES_MAX))
             .manual_journal_persist(true)

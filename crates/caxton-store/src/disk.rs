@@ -131,6 +131,19 @@ impl Disk {
         }
     }
 
+    /// What waits to be written, and to be applied by the checkpoint's thread: messages stay in memory
+    /// until both are done. Unit: bytes.
+    fn waiting_bytes(&self) -> u64 {
+        let gauges = &self.journal.gauges;
+        let applied = self.follow.applied_bytes.load(Ordering::Relaxed);
+        let handed_on = gauges.handed_on_bytes.load(Ordering::Relaxed);
+        gauges.queued_bytes.load(Ordering::Relaxed) + handed_on.saturating_sub(applied)
+    }
+
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.waiting_bytes() >= self.queue_bytes_max / 2
+    }
+
     pub(crate) fn takes_turns(&self) -> bool {
         let gauges = &self.journal.gauges;
         let durable = gauges.durable_place.load(Ordering::Relaxed);
@@ -138,9 +151,8 @@ impl Disk {
         let unwritten = durable.saturating_sub(self.follow.place.load(Ordering::Relaxed));
         self.health() == Health::Good
             && self.follow.is_open()
-            && self
-                .journal
-                .keeps_up(self.queue_records_max, self.queue_bytes_max)
+            && self.journal.keeps_up(self.queue_records_max, u64::MAX)
+            && self.waiting_bytes() < self.queue_bytes_max
             && lag < CHECKPOINT_LAG_FACTOR * self.queue_records_max
             && (unwritten < FAILING_LAG_MAX || self.follow.writes.load(Ordering::Relaxed))
     }

@@ -47,6 +47,8 @@ pub(crate) struct Follow {
     /// Whether they are not for want of room.
     pub(crate) no_space: AtomicBool,
     pub(crate) applied_place: AtomicU64,
+    /// What the applied records weighed, all together. Unit: bytes.
+    pub(crate) applied_bytes: AtomicU64,
     pub(crate) place: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) failures: AtomicU64,
@@ -93,6 +95,7 @@ impl Follow {
             writes: AtomicBool::new(true),
             no_space: AtomicBool::new(false),
             applied_place: AtomicU64::new(follower.place),
+            applied_bytes: AtomicU64::new(0),
             place: AtomicU64::new(follower.place),
             checkpoints: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -249,6 +252,8 @@ impl Run {
                 self.follower.follow(&group);
                 let place = self.follower.place;
                 self.follow.applied_place.store(place, Ordering::Relaxed);
+                let bytes = &self.follow.applied_bytes;
+                bytes.fetch_add(group.weight, Ordering::Relaxed);
             }
             let is_due = Instant::now() >= due || self.follower.value_bytes() >= self.bytes;
             if self.follower.place > self.written && (is_due || taken == Taken::Closed) {

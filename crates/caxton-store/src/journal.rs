@@ -87,6 +87,8 @@ pub(crate) struct Durable {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) last_place: u64,
     pub(crate) chain: Chain,
+    /// What the records weigh. Unit: bytes.
+    pub(crate) weight: u64,
 }
 
 /// What the journal's thread and its users share.
@@ -105,6 +107,8 @@ pub(crate) struct Gauges {
     pub(crate) durable_place: AtomicU64,
     pub(crate) queued_records: AtomicU64,
     pub(crate) queued_bytes: AtomicU64,
+    /// What was ever handed on to the checkpoint's thread. Unit: bytes.
+    pub(crate) handed_on_bytes: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) groups: AtomicU64,
     pub(crate) last_group_records: AtomicU64,

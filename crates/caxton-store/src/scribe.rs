@@ -229,16 +229,19 @@ impl Scribe {
         gauges
             .queued_bytes
             .fetch_sub(self.weight, Ordering::Relaxed);
-        self.weight = 0;
     }
 
     /// Gives a group to the checkpoint's thread.
     fn hand_on(&mut self, group: &Group) {
         let room = Vec::with_capacity(self.entries.len());
+        let weight = std::mem::take(&mut self.weight);
+        let handed_on = &self.journal.gauges.handed_on_bytes;
+        handed_on.fetch_add(weight, Ordering::Relaxed);
         self.durable.give(&mut vec![Durable {
             entries: std::mem::replace(&mut self.entries, room),
             last_place: group.last_place,
             chain: group.chain,
+            weight,
         }]);
         if self.followed.elapsed() >= FOLLOWED_EVERY {
             self.followed = Instant::now();

@@ -179,6 +179,15 @@ impl Store {
         }
     }
 
+    /// Whether half of the bytes wait that may wait before turns pause.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        match &self.backend {
+            Backend::Memory(_) => false,
+            Backend::Disk(disk) => disk.is_half_full(),
+        }
+    }
+
     /// The place up to which [`Self::read`] answers with what was written.
     #[must_use]
     pub fn checkpointed_place(&self) -> u64 {

@@ -318,6 +318,37 @@ fn a_namespace_above_its_share_makes_room_in_itself() {
 }
 
 #[test]
+fn at_the_share_of_all_namespaces_the_largest_make_room_and_a_small_one_keeps_what_it_has() {
+    let mut run = Script::new(1);
+    run.line("deploy a mailbox=10000 mailbox_bytes=1GiB");
+    let shares = run.world.directory.clone();
+    let shares = shares.host_shares();
+    shares.set_share(8 * MIB);
+    post(&mut run, "acme/n", &to_nobodies("a", 3, 100_000)).unwrap();
+    // It only has what it has when the others come.
+    for _ in 0..7 {
+        post(&mut run, "idle/n", &to_nobodies("a", 3, 900_000)).unwrap();
+    }
+    assert!(!shares.are_over() && used(&run, "idle/n") > 6 * MIB);
+    for n in 0..60 {
+        let evil = format!("evil-{}/n", n % 3);
+        post(&mut run, &evil, &to_nobodies("a", 3, 500_000)).unwrap();
+        let mut effects = Vec::new();
+        let now = run.world.now;
+        run.world.kernels[0].step(now, Event::TrimHostBytes, &mut effects);
+        for effect in effects {
+            run.world.perform(0, effect);
+        }
+        assert!(!shares.are_over(), "after {n}");
+        assert!(!shares.is_heavy("acme/n"));
+    }
+    assert!((0..3).any(|n| shares.is_heavy(&format!("evil-{n}/n"))));
+    assert!(used(&run, "idle/n") <= 2 * MIB);
+    assert_eq!(letters_of(&run, "acme/n"), 3);
+    check(&run);
+}
+
+#[test]
 fn an_agents_own_metrics_are_charged_to_it_until_it_goes_even_if_its_turn_faults() {
     let mut run = Script::new(1);
     run.line("deploy a host_bytes=100KiB");

@@ -63,6 +63,7 @@ fn any_event(rng: &mut Rng) -> Event {
         },
         4 => Event::Start { ticket, agent },
         5 => Event::Remove { ticket, agent },
+        6 if rng.percent(20) => Event::TrimHostBytes,
         6 => Event::Passivate { agent },
         7 => {
             let act = rng.pick(&Performative::ALL).copied().unwrap();

@@ -37,6 +37,7 @@ mod process;
 mod processor;
 mod run_alone;
 mod run_command;
+mod shares;
 mod signals;
 mod telemetry;
 mod top;
