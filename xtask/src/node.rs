@@ -21,11 +21,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Starts one, with a vault whose key is beside the data.
     pub(crate) fn start(root: &Path, data: &Path) -> anyhow::Result<Self> {
         let program = program(root);
         let mut child = Command::new(&program)
             .args(["up", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
             .arg(data)
+            .env("CAXTON_VAULT_KEY", data.with_extension("vault-key"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What is not run as it is written: how a line begins, what is run instead, and why.
-const INSTEAD: [(&str, &str, &str); 10] = [
+const INSTEAD: [(&str, &str, &str); 11] = [
     (
         "cargo run --release -- demo",
         "caxton demo --exit",
@@ -31,6 +31,11 @@ const INSTEAD: [(&str, &str, &str); 10] = [
         "./target/release/caxton up",
         ":",
         "the node of the page runs already",
+    ),
+    (
+        "caxton up --vault-key",
+        ":",
+        "the node of the page runs already, with a vault",
     ),
     (
         "cargo build --profile dist",

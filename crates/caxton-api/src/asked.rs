@@ -76,7 +76,8 @@ pub type AskedGrants = BTreeMap<String, GrantPattern>;
 #[serde(deny_unknown_fields)]
 pub struct GrantPattern {
     /// For `message:send`: receivers as globs, or `capability:NAME`; for `http:read` and `http:write`:
-    /// hosts with an optional method, port and path.
+    /// hosts with an optional method, port and path; for `secret:use`: a secret's name, a host and a
+    /// header, as in `token@api.example.com Authorization: Bearer {}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
     /// Why, for people.

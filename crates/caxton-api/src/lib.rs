@@ -27,6 +27,7 @@ mod schema;
 mod scope;
 mod token;
 mod top;
+mod vault;
 
 #[cfg(test)]
 mod error_pages_test;
@@ -61,6 +62,7 @@ pub use token::{NewToken, TokenCreated, TokenEntry};
 pub use top::{
     AgentCounts, BusyAgent, KeptFor, MemoryUse, Rates, TopSort, TopView, Totals, Waiting,
 };
+pub use vault::{KeyRotated, NewSecret, SecretEntry};
 
 /// Where the versioned part of the API begins.
 pub const API_PREFIX: &str = "/api/v1";

@@ -9,11 +9,11 @@ use utoipa::OpenApi;
 use crate::{
     AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, AuditCheck, AuditEntry, AuditHead,
     AuditParty, Body, BudgetView, CallCounters, CapabilityEntry, ConversationView, DeadLetterEntry,
-    Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
-    LogEntry, MailEntry, NewToken, Offer, PROBLEM_TYPE, Page, Param, ParamIn, Problem,
-    ProcessorDetail, ProcessorSummary, ROUTES, Ready, Registration, Route, Scope, SendOptions,
-    SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView, VersionView,
-    agent_config::AgentConfig, openapi_bodies,
+    Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView,
+    KeyRotated, Live, LogEntry, MailEntry, NewSecret, NewToken, Offer, PROBLEM_TYPE, Page, Param,
+    ParamIn, Problem, ProcessorDetail, ProcessorSummary, ROUTES, Ready, Registration, Route, Scope,
+    SecretEntry, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated,
+    TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -26,7 +26,7 @@ use crate::{
         AccessEntry, AgentConfig, AgentDetail, AgentFault, AgentSummary, AuditCheck, AuditEntry,
         AuditHead, AuditParty, BudgetView, CallCounters, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
-        LogEntry, MailEntry,
+        LogEntry, MailEntry, KeyRotated, NewSecret, SecretEntry, Page<SecretEntry>,
         NewToken, Offer, Problem, ProcessorDetail, ProcessorSummary, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
@@ -70,6 +70,11 @@ pub fn openapi() -> Value {
             schemas.extend(openapi_bodies::schemas());
             refer_to_items(schemas);
             name_the_events(schemas);
+            if let Some(secret) = schemas.get_mut("NewSecret").and_then(Value::as_object_mut) {
+                let one = |name: &str| json!({ "required": [name] });
+                let values = json!([one("value"), one("value_base64")]);
+                secret.insert("oneOf".to_owned(), values);
+            }
             if let Some(token) = schemas.get_mut("NewToken").and_then(Value::as_object_mut) {
                 token.insert("not".to_owned(), admin_of_a_namespace());
             }

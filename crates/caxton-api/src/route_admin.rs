@@ -113,3 +113,51 @@ pub(crate) const DELETE_TOKEN: Route = Route {
     errors: &[E::NotFound, E::Conflict, E::DiskFull, E::AuditUnavailable],
     ..TOKENS
 };
+
+const VAULT: Route = Route {
+    tag: "vault",
+    scope: Some(Scope::Admin),
+    ..BASE
+};
+pub(crate) const SET_SECRET: Route = Route {
+    id: RouteId::SetSecret,
+    method: Post,
+    path: "/api/v1/vault",
+    summary: "Sets a secret of the vault; no route answers its value.",
+    body: Body::Json("NewSecret"),
+    answers: &[(204, Answer::Empty)],
+    errors: &[
+        E::InvalidName,
+        E::ReservedName,
+        E::VaultClosed,
+        E::NodeBudget,
+        E::DiskFull,
+    ],
+    ..VAULT
+};
+pub(crate) const LIST_SECRETS: Route = Route {
+    id: RouteId::ListSecrets,
+    path: "/api/v1/vault",
+    summary: "Lists the secrets of the vault, without their values.",
+    answers: &[(200, Answer::Json("Page_SecretEntry"))],
+    ..VAULT
+};
+pub(crate) const REMOVE_SECRET: Route = Route {
+    id: RouteId::RemoveSecret,
+    method: Delete,
+    path: "/api/v1/vault/{name}",
+    summary: "Removes a secret; the next request that would use it is refused.",
+    params: &[path("name", "The secret's name, its `/` percent-encoded.")],
+    answers: &[(204, Answer::Empty)],
+    errors: &[E::NotFound, E::InvalidName, E::ReservedName, E::DiskFull],
+    ..VAULT
+};
+pub(crate) const ROTATE_VAULT_KEY: Route = Route {
+    id: RouteId::RotateVaultKey,
+    method: Post,
+    path: "/api/v1/vault-key/rotate",
+    summary: "Makes a new key in the vault's key file, seals every secret with it, and forgets the old one.",
+    answers: &[(200, Answer::Json("KeyRotated"))],
+    errors: &[E::VaultClosed, E::Conflict, E::DiskFull],
+    ..VAULT
+};

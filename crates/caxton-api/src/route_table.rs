@@ -408,6 +408,10 @@ pub const ROUTES: &[Route] = &[
     route_admin::CREATE_TOKEN,
     route_admin::LIST_TOKENS,
     route_admin::DELETE_TOKEN,
+    route_admin::SET_SECRET,
+    route_admin::LIST_SECRETS,
+    route_admin::REMOVE_SECRET,
+    route_admin::ROTATE_VAULT_KEY,
     Route {
         id: RouteId::StreamEvents,
         path: "/api/v1/events",

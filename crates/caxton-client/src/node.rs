@@ -1,8 +1,8 @@
-//! The node itself: health, version, journal, metrics, tokens.
+//! The node itself: health, version, journal, metrics, tokens, the vault.
 
 use caxton_api::{
-    JournalView, Live, NewToken, Page, Ready, TokenCreated, TokenEntry, TopSort, TopView,
-    VersionView,
+    JournalView, KeyRotated, Live, NewSecret, NewToken, Page, Ready, SecretEntry, TokenCreated,
+    TokenEntry, TopSort, TopView, VersionView,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -69,6 +69,31 @@ impl CaxtonClient {
         let url = self.api(&["tokens"], &[]);
         let page: Page<TokenEntry> = self.json(self.request(Method::GET, url)).await?;
         Ok(page.items)
+    }
+
+    /// Sets a secret of the vault, in place of one of that name.
+    pub async fn set_secret(&self, secret: &NewSecret) -> Result<(), ClientError> {
+        let url = self.api(&["vault"], &[]);
+        self.done(self.post(url, secret)).await
+    }
+
+    /// The secrets of the vault, without their values.
+    pub async fn secrets(&self) -> Result<Vec<SecretEntry>, ClientError> {
+        let url = self.api(&["vault"], &[]);
+        let page: Page<SecretEntry> = self.json(self.request(Method::GET, url)).await?;
+        Ok(page.items)
+    }
+
+    /// Removes a secret of the vault.
+    pub async fn remove_secret(&self, name: &str) -> Result<(), ClientError> {
+        let url = self.api(&["vault", name], &[]);
+        self.done(self.request(Method::DELETE, url)).await
+    }
+
+    /// Seals the vault with a new key.
+    pub async fn rotate_vault_key(&self) -> Result<KeyRotated, ClientError> {
+        let url = self.api(&["vault-key", "rotate"], &[]);
+        self.json(self.request(Method::POST, url)).await
     }
 
     /// Takes a token away.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use caxton_gate::HttpConnect;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 
@@ -12,7 +12,7 @@ use crate::{
     Bounds, Caller, Egress, HttpFailure, headers,
     link::{Link, SendFailed},
     redirect::Permitted,
-    secret,
+    secret::Sent,
     target::Origin,
 };
 
@@ -38,7 +38,7 @@ impl Egress {
     ) -> Result<Response, HttpFailure> {
         let origin = &request.origin;
         let mut headers = request.headers.clone();
-        secret::substitute(&mut headers, &request.allowed, caller)?;
+        let sent = Sent::substitute(&mut headers, &request.allowed, caller)?;
         let (mut link, mut is_reused) = match self.reuse(request, caller).await {
             Some(link) => (link, true),
             None => (self.open(request, caller).await?, false),
@@ -55,7 +55,8 @@ impl Egress {
                 Err(failed) => return Err(failure(origin, &failed.error, bounds)),
             }
         };
-        let (head, body) = response.into_parts();
+        drop(headers);
+        let (mut head, body) = response.into_parts();
         let head_bytes = headers::bytes(&head.headers);
         check_head(origin, &head, head_bytes, bounds)?;
         bounds.budgets.take_bytes(head_bytes)?;
@@ -65,6 +66,11 @@ impl Egress {
             self.pool.keep(origin, link);
         }
         let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let body = if sent.is_empty() {
+            body
+        } else {
+            without_secrets(origin, &mut head.headers, body, &sent, bounds)?
+        };
         Ok(Response {
             status: head.status,
             headers: head.headers,
@@ -150,6 +156,40 @@ impl Egress {
         }
         Ok(whole.into_bytes())
     }
+}
+
+/// Puts placeholders in the place of secrets that the server sends back.
+fn without_secrets(
+    origin: &Origin,
+    headers: &mut HeaderMap,
+    body: Bytes,
+    sent: &Sent,
+    bounds: &Bounds<'_>,
+) -> Result<Bytes, HttpFailure> {
+    let host = || origin.to_string();
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !body.is_empty() && !codings.all(is_plain) {
+        return Err(HttpFailure::UnreadableBody { host: host() });
+    }
+    sent.hide_in_headers(headers);
+    let body = sent.hide_in_body(body);
+    // A placeholder may be longer than its secret.
+    if headers::bytes(headers) > bounds.field_bytes {
+        let limit = bounds.field_bytes;
+        return Err(HttpFailure::ResponseHeadersTooLarge {
+            host: host(),
+            limit,
+        });
+    }
+    if u64::try_from(body.len()).unwrap_or(u64::MAX) > bounds.body_bytes {
+        let limit = bounds.body_bytes;
+        return Err(HttpFailure::ResponseBodyTooLarge {
+            host: host(),
+            limit,
+        });
+    }
+    Ok(body)
 }
 
 /// What arrived of a body.

@@ -198,6 +198,14 @@ pub enum HttpFailure {
         /// What is wrong with it.
         reason: String,
     },
+    /// The response to a request with a secret is encoded.
+    #[error(
+        "{host} answered a request that carries a secret with an encoded body, in which the secret can't be found if it was sent back; have its operator answer `Accept-Encoding: identity` without an encoding"
+    )]
+    UnreadableBody {
+        /// The host and port.
+        host: String,
+    },
     /// The connection ended before the response did.
     #[error(
         "{host} closed the connection before its response was complete: {reason}; try again if the request may be repeated"
@@ -246,6 +254,7 @@ impl HttpFailure {
             Self::Timeout { .. } => "http-timeout",
             Self::TooSlow { .. } => "response-too-slow",
             Self::BadResponse { .. } => "bad-response",
+            Self::UnreadableBody { .. } => "unreadable-body",
             Self::ConnectionClosed { .. } => "connection-closed",
             Self::TooManyRedirects { .. } => "too-many-redirects",
         }
@@ -277,6 +286,7 @@ impl HttpFailure {
             | Self::Timeout { .. }
             | Self::TooSlow { .. }
             | Self::BadResponse { .. }
+            | Self::UnreadableBody { .. }
             | Self::ConnectionClosed { .. }
             | Self::TooManyRedirects { .. } => HostCode::Unavailable,
         }

@@ -20,12 +20,17 @@
 //! value the request is refused. `Transfer-Encoding`, `TE`, `Trailer`, `Upgrade`, `Expect`,
 //! `HTTP2-Settings` and everything that begins with `Proxy-` are refused. `Referer` is never added;
 //! `User-Agent` is added where the guest gives none. A redirect to another origin drops
-//! `Authorization`, `Cookie` and every header with a secret in it.
+//! `Authorization` and `Cookie`.
 //!
 //! # Secrets
 //!
-//! A header value may contain `{{secret:NAME}}`. It is replaced just before the head is
-//! written, if the gate allows it for that header and host. A placeholder in the URL, the body or a method makes the request fail.
+//! A header value may contain `{{secret:NAME}}`. It is replaced just before the head is written, if the
+//! gate allows it for that header and host; a redirect to a host for which it does not makes the request
+//! fail, and so does a placeholder in the URL, the body or a method.
+//!
+//! A secret that the server sends back is replaced by its placeholder: as it is, as JSON escapes it and
+//! as a URL does. So a request with a secret asks for the whole response without an encoding, and an
+//! encoded response to it is refused. What else a server makes of a secret is not recognised.
 
 mod address;
 mod bounds;

@@ -134,6 +134,7 @@ errors! {
     RequestTimeout "CX6008" "request-timeout" Caller 408 None, None, "send the request faster";
     EngineUnavailable "CX6009" "engine-unavailable" Host 500 None, None, "run with `--engine pulley` where executable memory is forbidden";
     AuditUnavailable "CX6010" "audit-unavailable" Transient 503 Some(HostCode::Unavailable), None, "make room on the data directory's disk, or start the node again if the error says that the audit log failed";
+    VaultClosed "CX6011" "vault-closed" Host 503 None, None, "start the node with the vault's key: `--vault-key FILE`, `key` in `[vault]` of node.toml, or CAXTON_VAULT_KEY";
 }
 
 impl fmt::Display for ErrorCode {

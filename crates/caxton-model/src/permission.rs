@@ -71,6 +71,7 @@ impl Permission {
                 | Self::FsRead
                 | Self::FsWrite
                 | Self::EnvRead
+                | Self::SecretUse
                 | Self::RandomSecure
         )
     }

@@ -25,6 +25,7 @@ use crate::{
     request::LogLine,
     rights,
     shared::{ShardShared, Shared},
+    vault::AgentSecrets,
 };
 
 /// Bytes of one key of an agent's state.
@@ -190,6 +191,7 @@ impl TurnHost {
         let (shared, spec) = (Arc::clone(&*self.shared), Arc::clone(&self.spec));
         Box::new(move |key| {
             let io = shared.io.clone();
+            let secrets = AgentSecrets::new(&shared, spec.name.namespace());
             let performing = io.spawn(async move {
                 let Some(broker) = broker(&shared).await else {
                     return join_outcome(Err(HostCode::Unavailable), &[]);
@@ -204,7 +206,7 @@ impl TurnHost {
                     let record = audit::outbound_record(agent, &method, shown, sent);
                     shared.audit.note(record);
                 };
-                http::perform(broker, call, gate, budgets, key, ended).await
+                http::perform(broker, call, gate, &secrets, budgets, key, ended).await
             });
             Box::pin(async move {
                 let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);

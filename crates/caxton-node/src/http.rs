@@ -6,12 +6,11 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use caxton_egress::{
     Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, HttpFailure, HttpReply, OptionsError,
     Secrets, TokenBucket,
 };
-use caxton_gate::{Allowed, Gate, SecretUse};
+use caxton_gate::Gate;
 use caxton_model::{HostCode, join_outcome};
 use serde::{Deserialize, Serialize};
 
@@ -108,24 +107,13 @@ pub(crate) fn read(json: &[u8]) -> Result<HttpCall, HostCode> {
     })
 }
 
-/// A node without a vault.
-struct NoSecrets;
-
-impl Secrets for NoSecrets {
-    fn read(&self, access: Allowed<SecretUse>) -> Result<Bytes, String> {
-        Err(format!(
-            "this version of the node keeps no secrets, so there is no `{}`",
-            access.access().name()
-        ))
-    }
-}
-
 /// Sends a request that the gate allowed and answers what the guest is given. `ended` is told what
 /// came of it.
 pub(crate) async fn perform(
     broker: Arc<Egress>,
     call: HttpCall,
     gate: Gate,
+    secrets: &dyn Secrets,
     budgets: Arc<Budgets>,
     key: Option<String>,
     ended: impl FnOnce(&Result<HttpReply, HttpFailure>) + Send,
@@ -133,7 +121,7 @@ pub(crate) async fn perform(
     let caller = Caller {
         gate: &gate,
         now: &clock::wall,
-        secrets: &NoSecrets,
+        secrets,
     };
     let bounds = Bounds {
         body_bytes: BODY_BYTES,

@@ -34,6 +34,7 @@ mod shared;
 mod signal;
 mod tickets;
 mod turn;
+mod vault;
 mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
@@ -41,7 +42,7 @@ pub use calls::{Call, CallEnded, DeployProcessor, DeployedProcessor, ProcessorDe
 pub use caxton_engine::{Directory, EngineError, Usage};
 pub use caxton_store::{
     AuditOptions, AuditPage, AuditQuery, AuditReport, File, Files, OpenError, RealFiles,
-    SignedHead, StoreOptions,
+    SignedHead, StoreOptions, VaultEntry, VaultError,
 };
 pub use clock::shown;
 pub use guest_metrics::{GuestHistogram, GuestMetric, GuestMetrics};

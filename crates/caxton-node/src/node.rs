@@ -14,7 +14,7 @@ use std::{
 use caxton_engine::{Engine, EngineOptions, Room};
 use caxton_kernel::{Directory, Event, Kernel, KernelOptions, Listing, Refusal, Ticket};
 use caxton_model::{ErrorCode, State};
-use caxton_store::{Store, StoreOptions};
+use caxton_store::{Store, StoreOptions, Vault};
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     shared::{Shared, shutting_down},
     signal::Signal,
     tickets::{Answer, Tickets},
+    vault,
     waiters::Waiters,
 };
 
@@ -82,7 +83,7 @@ impl Node {
         let (opening, room) = (options.clone(), Room::default());
         let budget = Budget::new(room.clone(), options.disk_bytes_max);
         let opened = io.spawn_blocking(move || open(&opening, room)).await;
-        let (engine, store, audit, mut state) =
+        let (engine, store, audit, vault, mut state) =
             opened.map_err(|error| StartError::Thread(error.into()))??;
         let shards = options.shards.max(1);
         let directory = Directory::new(shards);
@@ -97,6 +98,7 @@ impl Node {
             engine,
             store: Arc::new(store),
             audit: Arc::new(audit),
+            vault,
             directory: directory.clone(),
             modules: Modules::default(),
             processors: Processors::of(&state),
@@ -389,8 +391,11 @@ const fn queue_bytes_of(memory_budget: u64) -> u64 {
     if part < 8 << 20 { 8 << 20 } else { part }
 }
 
-/// Opens store, audit log and engine. Blocking.
-fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, Audit, State), StartError> {
+/// What a node opens before anything runs.
+type Opened = (Engine, Store, Audit, Vault, State);
+
+/// Opens store, audit log, vault and engine. Blocking.
+fn open(options: &NodeOptions, room: Room) -> Result<Opened, StartError> {
     // The store first: it holds the directory for this process and its user alone.
     let (store, state) = match &options.data {
         Some(dir) => open_store(dir, options)?,
@@ -400,6 +405,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, Audit, Stat
         path: options.data.clone().unwrap_or_default(),
         source,
     })?;
+    let vault = vault::open(options)?;
     let engine = Engine::new(EngineOptions {
         kind: options.engine,
         cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
@@ -411,7 +417,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<(Engine, Store, Audit, Stat
         ..EngineOptions::default()
     })?;
     engine.reserve_agents()?;
-    Ok((engine, store, audit, state))
+    Ok((engine, store, audit, vault, state))
 }
 
 fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), StartError> {

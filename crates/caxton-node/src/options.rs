@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use caxton_engine::{Directory, EngineError};
 use caxton_model::{EngineKind, Limits};
-use caxton_store::{AuditOptions, OpenError, StoreOptions};
+use caxton_store::{AuditOptions, OpenError, StoreOptions, VaultError};
 
 /// How a node runs. Every field has a safe default.
 #[derive(Debug, Clone)]
@@ -30,6 +30,9 @@ pub struct NodeOptions {
     pub disk_bytes_max: u64,
     /// Compiled modules kept on disk. Unit: bytes. Default: 2 GiB.
     pub cache_bytes_max: u64,
+    /// The file with the key of the vault; it is made if it is absent and the vault is empty. `None`:
+    /// the vault is closed.
+    pub vault_key: Option<PathBuf>,
     /// Whether sampled guest stacks are written for `perf`.
     pub perf_map: bool,
     /// Directories of the machine under the names by which agents see them. Agents reach what of them
@@ -57,6 +60,7 @@ impl Default for NodeOptions {
             memory_bytes_max: None,
             disk_bytes_max: 10 << 30,
             cache_bytes_max: 2 << 30,
+            vault_key: None,
             perf_map: false,
             directories: Arc::default(),
             environment: Arc::default(),
@@ -78,6 +82,9 @@ pub enum StartError {
         /// Why.
         source: OpenError,
     },
+    /// The vault can't be read.
+    #[error("the vault: {0}")]
+    Vault(#[from] VaultError),
     /// The engine can't be made.
     #[error(transparent)]
     Engine(#[from] EngineError),

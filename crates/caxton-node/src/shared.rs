@@ -11,7 +11,7 @@ use std::{
 use caxton_engine::Engine;
 use caxton_kernel::{Directory, NodeEvent, Refusal};
 use caxton_model::{ErrorCode, LimitName, ProcessorSpec};
-use caxton_store::{Health, Store};
+use caxton_store::{Health, Store, Vault};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<Store>,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) vault: Vault,
     pub(crate) directory: Directory,
     pub(crate) modules: Modules,
     pub(crate) processors: Processors,

@@ -87,6 +87,7 @@ pages! {
     RequestTimeout "CX6008"
     EngineUnavailable "CX6009"
     AuditUnavailable "CX6010"
+    VaultClosed "CX6011"
 }
 
 /// The page of a code, by the code or by the page's name.

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use caxton_api::{Method, ROUTES, Route, RouteId};
+use caxton_api::{Method, ROUTES, Route, RouteId, Scope};
 use caxton_node::{Node, NodeOptions};
 use serde_json::{Value, json};
 use tokio::{
@@ -50,6 +50,8 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::CreateToken
         | RouteId::ListTokens
         | RouteId::DeleteToken
+        | RouteId::ListSecrets
+        | RouteId::RotateVaultKey
         | RouteId::StreamEvents => Growth::Linear,
         RouteId::DeployAgent
         | RouteId::DeployProcessor
@@ -70,6 +72,8 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::AgentStateValue
         | RouteId::ResendDeadLetter
         | RouteId::DeleteDeadLetter
+        | RouteId::SetSecret
+        | RouteId::RemoveSecret
         | RouteId::GetJournal
         | RouteId::SearchAudit
         | RouteId::GetAuditHead
@@ -158,6 +162,10 @@ impl World {
         }
         let mut to = vec!["a0".to_owned()];
         to.extend((0..size).map(|i| format!("x{i}")));
+        for i in 0..size {
+            let secret = json!({ "name": format!("k{i}"), "value": "s3cr3t-v4lue" });
+            self.json("POST", "/api/v1/vault", Some(secret)).await;
+        }
         let lost = json!({ "performative": "inform", "sender": "other", "receiver": to });
         self.json("POST", "/api/v1/messages", Some(lost)).await;
         // The answer of the one that is there is the last that happens.
@@ -358,6 +366,13 @@ impl World {
             }
             RouteId::ListTokens => vec![path("tokens")],
             RouteId::DeleteToken => vec![path("tokens/none")],
+            RouteId::SetSecret => {
+                let new = json!({ "name": "new", "value": "s3cr3t-v4lue" });
+                vec![with("vault", new)]
+            }
+            RouteId::ListSecrets => vec![path("vault")],
+            RouteId::RemoveSecret => vec![path("vault/none")],
+            RouteId::RotateVaultKey => vec![path("vault-key/rotate")],
             RouteId::StreamEvents => vec![path("events")],
             RouteId::GetOpenApi => vec![path("openapi.json")],
             RouteId::GetErrorPage => vec![path("errors/CX1001")],
@@ -373,7 +388,9 @@ impl World {
     async fn visited(&self, route: &Route) -> Vec<(String, u64)> {
         let mut all = Vec::new();
         let tokens = match route.method {
-            _ if stage(route) == 2 => vec![self.server.admin_token()],
+            _ if stage(route) == 2 || route.scope == Some(Scope::Admin) => {
+                vec![self.server.admin_token()]
+            }
             Method::Get => vec![self.server.admin_token(), &self.token],
             _ => vec![&*self.token],
         };

@@ -81,6 +81,13 @@ pub(crate) fn new_agent(caller: &Caller, text: &str) -> Result<AgentName, Failur
     within(caller, name)
 }
 
+/// The name of a secret of the vault.
+///
+/// Errors: `invalid-name`, `reserved-name`.
+pub(crate) fn secret(text: &str) -> Result<AgentName, Failure> {
+    text.parse().map_err(|error| refused(&error))
+}
+
 /// The name under which a caller sends and gets replies.
 ///
 /// Errors: `invalid-name`, `reserved-name`, `forbidden` for another's.

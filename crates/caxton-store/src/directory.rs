@@ -18,7 +18,7 @@ const OTHERS: u32 = 0o077;
 /// File in which the owner of the directory writes its process id.
 const LOCK_FILE: &str = "lock";
 /// What a node's directory holds, and what an operator puts there before the first start.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     "journal",
     "audit",
     "audit-heads",
@@ -28,6 +28,7 @@ const OWN: [&str; 17] = [
     "checkpoint.rebuilt",
     "checkpoint.unusable",
     "blobs",
+    "vault",
     "cache",
     LOCK_FILE,
     "address",

@@ -1,7 +1,8 @@
-//! What a node keeps: the journal that is the truth, its checkpoint, blobs by digest, and the audit
-//! log.
+//! What a node keeps: the journal that is the truth, its checkpoint, blobs by digest, the audit log,
+//! and the vault.
 //!
-//! The formats are written down in `docs/specs/journal.md` and `docs/specs/audit.md`.
+//! The formats are written down in `docs/specs/journal.md`, `docs/specs/audit.md` and
+//! `docs/specs/vault.md`.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -63,6 +64,10 @@ mod texts;
 mod v1;
 mod v2;
 mod v3;
+mod vault;
+mod vault_error;
+mod vault_key;
+mod vault_record;
 mod verify;
 mod window;
 mod write_error;
@@ -89,6 +94,8 @@ pub use options::{FilesAt, OnFatal, StoreOptions};
 pub use show::{Show, ShowFilter, show};
 pub use stepped::{CheckpointImage, SteppedStore};
 pub use store::{KeySize, ReadError, Recovered, Store};
+pub use vault::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, Vault, VaultEntry, VaultOptions};
+pub use vault_error::VaultError;
 pub use verify::{VerifyReport, verify};
 pub use write_error::{Lack, WriteError};
 pub use writer::{Group, JournalWriter, LogWriter};

@@ -104,6 +104,9 @@ fn golden_table_of_permissions() {
             Permission::FsWrite => "yes: the same, to create, change and delete",
             Permission::EnvRead => "yes: variables by their names",
             Permission::RandomSecure => "yes: the machine's randomness instead of the seeded one",
+            Permission::SecretUse => {
+                "yes: a secret of the [vault](vault.md) in a header of a request to a host"
+            }
             _ => "no: read in manifests and kept, and what needs it is refused or answers denied",
         };
         let _ = writeln!(page, "| `{permission}` | {granted} |");
@@ -118,6 +121,7 @@ fn golden_table_of_permissions() {
          addresses are reached only by a rule that names them.\n\n\
          ```text\ncaxton grant fetcher 'http:read=api.github.com/repos/**' --reason 'list issues' --for 24h\n\
          caxton grant fetcher 'http:read=!api.github.com/repos/secret/**'\n\
+         caxton grant fetcher 'secret:use=github-token@api.github.com Authorization: Bearer {}'\n\
          caxton grant fetcher\ncaxton revoke fetcher 'http:read=api.github.com/repos/**'\n\
          caxton agent acts fetcher\n```\n\n\
          What a grant does not take is answered with -3, and the agent's log names the command that would \

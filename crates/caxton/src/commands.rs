@@ -39,6 +39,7 @@ mod token;
 mod top;
 mod top_text;
 mod up;
+mod vault;
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// Who did what on a node, and whether the record of it is whole
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Secrets that agents' requests may carry without seeing them
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Look into a stopped node's journal
     #[command(subcommand)]
     Journal(journal::Command),
@@ -150,6 +154,7 @@ pub(crate) fn run(
         Command::Top(args) => wait("", top::run(args, output, environment)),
         Command::Token(command) => wait(MAY_GO_ON, token::run(command, output, environment)),
         Command::Audit(command) => wait("", audit::run(command, output, environment)),
+        Command::Vault(command) => wait(MAY_GO_ON, vault::run(command, output, environment)),
         Command::Journal(command) => journal::run(command, output, environment),
         Command::Cache(command) => cache::run(command, output, environment),
         Command::Config(command) => config::run(command, output, environment),

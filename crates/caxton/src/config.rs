@@ -20,6 +20,7 @@ pub(crate) struct NodeConfig {
     pub(crate) shutdown_grace: Micros,
     pub(crate) http: HttpConfig,
     pub(crate) tls: Option<TlsConfig>,
+    pub(crate) vault_key: Option<PathBuf>,
     pub(crate) engine: EngineConfig,
     pub(crate) budgets: BudgetConfig,
     pub(crate) ceilings: Limits,
@@ -104,6 +105,7 @@ impl NodeConfig {
                 .path("tls.cert")
                 .zip(layers.path("tls.key"))
                 .map(|(cert, key)| TlsConfig { cert, key }),
+            vault_key: layers.path("vault.key"),
             engine: EngineConfig {
                 kind: engine_kind(text("engine.kind")),
                 compile_worker: text("engine.compile_worker") == "true",

@@ -126,6 +126,7 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
         directories: directories::open("[directories]", &config.directories)?.into(),
+        vault_key: config.vault_key.clone(),
         ..NodeOptions::default()
     })
 }

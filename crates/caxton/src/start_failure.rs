@@ -13,6 +13,7 @@ pub(crate) fn start_failure(error: &StartError) -> Failure {
     match error {
         StartError::Data { source, .. } => store_failure(source),
         StartError::Engine(error) => engine_failure(error),
+        StartError::Vault(error) => Failure::of(error.code(), error.to_string()),
         _ => Failure::new(
             Exit::Failed,
             error.to_string(),

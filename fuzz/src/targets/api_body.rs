@@ -1,8 +1,8 @@
 //! Bodies of the API: whatever type takes them writes them so that it takes them again, equal.
 
 use caxton_api::{
-    AgentConfig, DeployRequest, EventBody, MailEntry, NewToken, Page, Problem, SendOptions,
-    SendResult, StopRequest,
+    AgentConfig, DeployRequest, EventBody, MailEntry, NewSecret, NewToken, Page, Problem,
+    SendOptions, SendResult, StopRequest,
 };
 use caxton_model::{JSON_DEPTH_MAX, json_depth_exceeds};
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,6 +20,7 @@ pub fn check(bytes: &[u8]) {
     }
     there_and_back::<StopRequest>(bytes);
     there_and_back::<NewToken>(bytes);
+    there_and_back::<NewSecret>(bytes);
     there_and_back::<SendOptions>(bytes);
     // What clients read.
     there_and_back::<SendResult>(bytes);

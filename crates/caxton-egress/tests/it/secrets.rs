@@ -1,9 +1,12 @@
 //! Secrets go into the header and host that they are for, and nowhere else.
 
 use bytes::Bytes;
+use caxton_egress::Bounds;
 use caxton_model::HostCode;
 
-use crate::harness::{Guest, Server, call, egress, get, ok, send_as, with};
+use crate::harness::{
+    Guest, Server, ample, bounds, call, egress, get, ok, send, send_as, with, write,
+};
 
 const TOKEN: &str = "s3cr3t-t0ken";
 
@@ -149,4 +152,92 @@ async fn a_placeholder_outside_the_headers_makes_the_request_fail() {
         .unwrap_err();
     assert_eq!(failure.word(), "bad-header");
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_that_the_server_sends_back_is_its_placeholder_to_the_guest() {
+    const ODD: &str = r#"s3cr3t "with" \\ and +/="#;
+    for (secret, echoes) in [
+        (TOKEN, vec![TOKEN.to_owned()]),
+        (
+            ODD,
+            vec![
+                ODD.to_owned(),
+                ODD.replace('\\', "\\\\").replace('"', "\\\""),
+                "s3cr3t%20%22with%22%20%5C%5C%20and%20%2B%2F%3D".to_owned(),
+            ],
+        ),
+    ] {
+        for echo in echoes {
+            let body = format!("<{echo}{echo}>");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nX-Echo: Bearer {echo}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let server = Server::start(move |_, _| write(&answer)).await;
+            let place = format!(
+                "127.0.0.1:{} Authorization: Bearer {{}}",
+                server.address.port()
+            );
+            let guest = Guest::with_secrets(&[("odd", &place, secret)]);
+            let headers = [
+                ("Authorization", "Bearer {{secret:odd}}"),
+                ("Accept-Encoding", "gzip"),
+                ("Range", "bytes=0-3"),
+            ];
+            let given = with(get(&server.url("/")), &headers);
+            let reply = send_as(&egress(), &guest, given).await.unwrap();
+            assert_eq!(reply.body, "<{{secret:odd}}{{secret:odd}}>", "{echo}");
+            let header = reply.headers.iter().find(|(name, _)| name == "x-echo");
+            assert_eq!(header.unwrap().1, "Bearer {{secret:odd}}");
+            let seen = server.seen().remove(0);
+            assert!(seen.contains("accept-encoding: identity\r\n"), "{seen}");
+            assert!(!seen.contains("range:") && !seen.contains("gzip"), "{seen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_in_which_a_secret_could_hide_is_refused() {
+    for (head, word) in [
+        ("200 OK\r\nContent-Encoding: gzip", "unreadable-body"),
+        (
+            "200 OK\r\nContent-Encoding: identity, br",
+            "unreadable-body",
+        ),
+        ("302 Found\r\nLocation: /s3cr3t-t0ken", "misplaced-secret"),
+        (
+            "302 Found\r\nLocation: http://elsewhere.example/?t=s3cr3t-t0ken",
+            "misplaced-secret",
+        ),
+    ] {
+        let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 1\r\n\r\nx");
+        let server = Server::start(move |_, _| write(&answer)).await;
+        let headers = [("Authorization", "Bearer {{secret:github-token}}")];
+        let given = with(get(&server.url("/")), &headers);
+        let guest = guest(server.address.port());
+        let failure = send_as(&egress(), &guest, given).await.unwrap_err();
+        assert_eq!(failure.word(), word, "{head}: {failure}");
+        let told = format!("{failure} {failure:?} {:?}", guest.audited());
+        assert!(!told.contains(TOKEN), "{told}");
+        // Without a secret nothing is looked at.
+        if word == "unreadable-body" {
+            send(&egress(), get(&server.url("/"))).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_placeholders_make_too_large_is_refused() {
+    let body = TOKEN.repeat(1_000);
+    let server = Server::start(move |_, _| ok(&body)).await;
+    let headers = [("Authorization", "Bearer {{secret:github-token}}")];
+    let given = with(get(&server.url("/")), &headers);
+    let (guest, budgets) = (guest(server.address.port()), ample());
+    let bounds = Bounds {
+        body_bytes: 1_000 * TOKEN.len() as u64,
+        ..bounds(&budgets)
+    };
+    let refused = egress().send(given, guest.caller(), bounds, None).await;
+    assert_eq!(refused.unwrap_err().word(), "response-body-too-large");
 }

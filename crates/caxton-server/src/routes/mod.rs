@@ -13,6 +13,7 @@ mod node;
 mod processors;
 mod tokens;
 mod top;
+mod vault;
 
 use caxton_api::RouteId;
 
@@ -67,6 +68,10 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::CreateToken => tokens::create(call).await,
         RouteId::ListTokens => tokens::list(&call),
         RouteId::DeleteToken => tokens::delete(call).await,
+        RouteId::SetSecret => vault::set(call).await,
+        RouteId::ListSecrets => vault::list(call).await,
+        RouteId::RemoveSecret => vault::remove(call).await,
+        RouteId::RotateVaultKey => vault::rotate_key(call).await,
         RouteId::StreamEvents => events::stream(&call),
         RouteId::GetOpenApi => Ok(node::document()),
         RouteId::GetErrorPage => node::error_page(&call),

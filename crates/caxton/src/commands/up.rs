@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// The file with the vault's key; it is made if it is absent and the vault is empty
+    #[arg(long, value_name = "FILE")]
+    vault_key: Option<PathBuf>,
     /// What turns guest code into action: cranelift or pulley
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
@@ -54,6 +57,7 @@ impl Args {
             flag("http.listen", "--listen", &self.listen),
             file("tls.cert", "--tls-cert", &self.tls_cert),
             file("tls.key", "--tls-key", &self.tls_key),
+            file("vault.key", "--vault-key", &self.vault_key),
             flag("engine.kind", "--engine", &self.engine),
             flag("log.filter", "--log", &self.log),
             flag("log.format", "--log-format", &self.log_format),

@@ -57,7 +57,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 21] = [
     setting(
         "data",
         SettingKind::Path,
@@ -123,6 +123,12 @@ const SETTINGS: [Setting; 20] = [
         SettingKind::Path,
         "",
         "The certificate's private key, PEM.",
+    ),
+    setting(
+        "vault.key",
+        SettingKind::Path,
+        "",
+        "The file with the vault's key; it is made if it is absent and the vault is empty. Without a key the vault is closed.",
     ),
     setting(
         "engine.kind",

@@ -41,3 +41,4 @@ mod shares;
 mod signals;
 mod telemetry;
 mod top;
+mod vault;
