@@ -334,9 +334,9 @@ async fn a_dead_letter_is_sent_again_only_where_the_caller_may_send() {
     };
     let before = turns().await;
     let (mut paths, mut shapes) = (Vec::new(), Vec::new());
-    let id_of = async |name: &str| harness.client().agent(name).await.unwrap().agent_id;
-    let (there, nowhere) = (id_of("beta/echo").await, "a-ffffffffffffffff".to_owned());
-    for to in ["beta/nobody", "beta/echo", &nowhere, &there] {
+    let there = harness.client().agent("beta/echo").await.unwrap().agent.id;
+    let by_id = ["a-ffffffffffffffff", there.as_str()];
+    for to in ["beta/nobody", "beta/echo"].into_iter().chain(by_id) {
         let sent = acme.send(&harness, json!(["acme/echo", to])).await;
         assert_eq!(sent.status, 202, "{sent:?}");
         let letters = acme.get(&harness, "/dead-letters").await.json();
