@@ -192,7 +192,7 @@ impl Tokens {
         let (admin, path, kept) = match directory {
             Some(directory) => {
                 let path = directory.join("tokens.json");
-                let kept = token_file::read(&path)?;
+                let kept = token_file::kept_tokens(&directory)?;
                 (token_file::admin_token(&directory)?, Some(path), kept)
             }
             None => (token_file::new_secret(), None, Vec::new()),
