@@ -14,7 +14,7 @@ use std::{
 use caxton_engine::{Engine, EngineOptions, Room};
 use caxton_kernel::{Directory, Event, Kernel, KernelOptions, Listing, Refusal, Ticket};
 use caxton_model::{ErrorCode, State};
-use caxton_store::{Store, StoreOptions, Vault};
+use caxton_store::{Store, StoreOptions, Vault, needed_modules};
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
@@ -448,13 +448,7 @@ fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), Start
 
 /// Removes modules that no agent runs or could go back to, and no processor has. Before any deploy can begin.
 fn drop_unused_modules(store: &Store, state: &State) {
-    let agents = state.agents.values();
-    let live = agents
-        .flat_map(|agent| [Some(&agent.spec), agent.previous.as_ref()])
-        .flatten()
-        .map(|spec| spec.module);
-    let processors = state.processors.values().map(|spec| spec.module);
-    let live = live.chain(processors).collect();
+    let live = needed_modules(state).map(|(_, module)| module).collect();
     if let Err(error) = store.blobs().remove_unreferenced(&live) {
         tracing::warn!(%error, "modules that nobody uses could not be removed");
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_model::{Digest, ErrorCode};
+use caxton_model::{Digest, ErrorCode, State};
 use rustix::io::Errno;
 
 use crate::directory::{make_folder, private_file, sync_names};
@@ -77,6 +77,18 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
     matches!(code, Some(Errno::MFILE | Errno::NFILE))
 }
 
+/// The modules that must be kept, each with the name of who needs it: an agent, for the version that runs
+/// and the one that it could go back to, or a processor.
+pub fn needed_modules(state: &State) -> impl Iterator<Item = (&str, Digest)> {
+    let agents = state.agents.values();
+    let versions = agents.flat_map(|agent| [Some(&agent.spec), agent.previous.as_ref()]);
+    let agents = versions
+        .flatten()
+        .map(|spec| (spec.name.as_str(), spec.module));
+    let processors = state.processors.iter();
+    agents.chain(processors.map(|(name, spec)| (&**name, spec.module)))
+}
+
 /// A folder of blobs, or memory.
 #[derive(Debug)]
 pub struct Blobs {
@@ -98,10 +110,15 @@ impl Blobs {
             let path = folder.join(name);
             fs::remove_file(&path).map_err(failed("can't remove", &path))?;
         }
-        Ok(Self {
+        Ok(Self::existing(folder))
+    }
+
+    /// Takes a folder as it is, to read it.
+    pub(crate) fn existing(folder: PathBuf) -> Self {
+        Self {
             place: Place::Folder(folder),
             temporaries: AtomicU64::new(0),
-        })
+        }
     }
 
     pub(crate) fn in_memory() -> Self {

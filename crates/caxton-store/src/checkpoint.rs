@@ -26,8 +26,10 @@ pub(crate) type Values = HashMap<AgentId, HashMap<Arc<[u8]>, Option<Arc<[u8]>>>>
 /// Why the checkpoint can't be used just now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("{0}")]
+    #[error("{}", in_words(.0))]
     Database(#[from] fjall::Error),
+    #[error("its file `{file}` {reason}")]
+    File { file: String, reason: String },
     #[error("what stands under {key} can't be read: {reason}")]
     Value { key: String, reason: String },
     #[error("its table `{table}` {reason}")]
@@ -56,6 +58,28 @@ impl CheckpointError {
             _ => None,
         }
     }
+}
+
+/// What an error of the database says; its own words are for its authors.
+fn in_words(error: &fjall::Error) -> String {
+    use fjall::{Error, LsmError};
+    let words = match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return error.to_string(),
+        Error::Storage(LsmError::ChecksumMismatch { .. }) => {
+            "a block of one of its tables has another checksum than was written"
+        }
+        Error::Storage(LsmError::Unrecoverable) | Error::Unrecoverable => {
+            "one of its files is missing or unfinished"
+        }
+        Error::Storage(LsmError::InvalidVersion(_)) | Error::InvalidVersion(_) => {
+            "its database has a format that this program does not know"
+        }
+        Error::JournalRecovery(_) => "its database's own log is not as it was written",
+        Error::Poisoned => "an earlier write to its database failed",
+        Error::Locked => "another process uses its database",
+        _ => "a block of its database has a form that this program does not know",
+    };
+    words.to_owned()
 }
 
 /// Whether an error says that files are not as they should be, rather than that the system can't

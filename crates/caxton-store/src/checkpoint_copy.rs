@@ -8,34 +8,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Chain, directory::keep_unused, open_checkpoint::try_checkpoint};
+use caxton_model::State;
+
+use crate::{Chain, open_checkpoint::try_checkpoint};
 
 /// What became of the look.
 pub(crate) enum CheckpointFound {
-    /// All of it can be read; it ends at this place with this chain.
-    Good(u64, Chain),
+    /// All of it can be read.
+    Good(Box<CheckpointRead>),
+    /// There is none, or it covers no record.
+    Missing,
     /// Something of it can't be read, is missing, or is not what was written; in words.
     Damaged(String),
     /// It was not read; why.
     Unchecked(String),
 }
 
+/// What a checkpoint holds; by default nothing, before the first record.
+#[derive(Default)]
+pub(crate) struct CheckpointRead {
+    pub(crate) place: u64,
+    pub(crate) chain: Chain,
+    pub(crate) state: State,
+}
+
 impl CheckpointFound {
-    /// Looks at the checkpoint of a data directory.
+    /// Looks at the checkpoint of a data directory that no node uses meanwhile.
     pub(crate) fn of(dir: &Path) -> Self {
         let folder = dir.join("checkpoint");
-        let unchecked = |error: io::Error| Self::Unchecked(error.to_string());
-        let _held = match keep_unused(dir) {
-            Ok(Some(held)) => held,
-            Ok(None) => {
-                return Self::Unchecked(
-                    "a node uses it, and checks it in the background".to_owned(),
-                );
-            }
-            Err(error) => return unchecked(error),
-        };
         if !folder.is_dir() {
-            return Self::Unchecked("there is none; the next start builds it".to_owned());
+            return Self::Missing;
         }
         let copy = match Copy::of(&folder) {
             Ok(copy) => copy,
@@ -49,8 +51,12 @@ impl CheckpointFound {
         match try_checkpoint(&copy.0, u64::MAX) {
             Err(error) => Self::Damaged(error.to_string()),
             Ok(opened) => match opened.known {
-                Some((place, chain)) => Self::Good(place, chain),
-                None => Self::Unchecked("it is empty".to_owned()),
+                Some((place, chain)) => Self::Good(Box::new(CheckpointRead {
+                    place,
+                    chain,
+                    state: opened.state,
+                })),
+                None => Self::Missing,
             },
         }
     }

@@ -15,6 +15,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as 
 use crate::{
     KeySize,
     checkpoint::{Changes, CheckpointError, Loading, Table, unreadable},
+    database_files::check_files,
     meta::{Mark, Meta, Tally, decode_mark, encode_mark},
     part_key::{META_KEY, value_key},
     texts::Texts,
@@ -59,8 +60,10 @@ impl Marks {
 }
 
 impl Checkpoint {
-    /// Opens it, and creates it if it is not there. Checks that both tables end at the same place.
+    /// Opens it, and creates it if it is not there. Checks its files, and that both tables end at the
+    /// same place.
     pub(crate) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        check_files(folder)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let database = Database::builder(folder)
             .worker_threads(1)

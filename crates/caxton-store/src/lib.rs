@@ -30,6 +30,7 @@ mod blobs;
 mod checkpoint;
 mod checkpoint_copy;
 mod database;
+mod database_files;
 mod directory;
 mod disk;
 mod faulty;
@@ -80,7 +81,7 @@ pub use audit::{
     AuditClosed, AuditFound, AuditLog, AuditOptions, AuditPage, AuditPlace, AuditQuery,
     AuditReader, AuditReport, SignedHead, verify_audit,
 };
-pub use blobs::{BlobError, Blobs};
+pub use blobs::{BlobError, Blobs, needed_modules};
 pub use directory::is_in_use;
 pub use faulty::FaultyFiles;
 pub use files::{File, Files, RealFiles};

@@ -1,13 +1,19 @@
-//! Checks a whole journal without changing it; also that of a node that runs.
+//! Checks a whole journal, its checkpoint and its modules without changing them; the journal also beside
+//! a node that runs.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use caxton_model::{Digest, State};
+
 use crate::{
-    Chain, Damage, Files, OpenError, RealFiles, TornTail,
-    checkpoint_copy::CheckpointFound,
+    Blobs, Damage, Files, OpenError, RealFiles, TornTail,
+    blobs::needed_modules,
+    checkpoint_copy::{CheckpointFound, CheckpointRead},
+    directory::keep_unused,
     frame::{decode_entry, segment_name},
     head::HEAD_FILE,
     log::JOURNAL,
@@ -43,6 +49,8 @@ pub struct VerifyReport {
     pub checkpoint_place: Option<u64>,
     /// What is wrong with the checkpoint, in words.
     pub checkpoint_damage: Option<String>,
+    /// The modules that agents and processors need and that are lost or damaged, in words.
+    pub module_damage: Vec<String>,
     /// The half-written end, which the next start cuts off (or which a node is just writing).
     pub torn: Option<TornTail>,
     /// Harmless things worth knowing, in words.
@@ -50,69 +58,134 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether every durable record, and the checkpoint, can be read.
+    /// Whether every durable record, the checkpoint, and every module that is needed can be read.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        self.damage.is_none() && self.checkpoint_damage.is_none()
+        self.damage.is_none() && self.checkpoint_damage.is_none() && self.module_damage.is_empty()
     }
 }
 
-/// Checks the journal of a data directory, every header, checksum, record and link of the chain, and
-/// every entry of its checkpoint.
+/// Checks the journal of a data directory, every header, checksum, record and link of the chain, every
+/// entry of its checkpoint, and every module that an agent or a
+/// processor needs.
 ///
 /// Changes nothing; the directory may be in use. The checkpoint is read from a copy in the system's
-/// folder for temporary files; while a node uses it, that node alone can check it.
+/// folder for temporary files; while a node uses it, that node alone can check it and the modules.
 /// Errors: where files can't be read at all, or a newer program wrote them.
-/// Cost: reads the whole journal, copies the checkpoint.
+/// Cost: reads the whole journal and those modules, copies the checkpoint, holds the node's state.
 pub fn verify(dir: &Path) -> Result<VerifyReport, OpenError> {
     let files = RealFiles::read_only(&dir.join("journal"));
-    let checkpoint = CheckpointFound::of(dir);
+    let held = keep_unused(dir);
+    let checkpoint = match &held {
+        Ok(Some(_)) => CheckpointFound::of(dir),
+        Ok(None) => {
+            CheckpointFound::Unchecked("a node uses it, and checks it in the background".to_owned())
+        }
+        Err(error) => CheckpointFound::Unchecked(error.to_string()),
+    };
     let mut report = verify_files(&files, &AtomicBool::new(false), true)?;
+    let mut note = |what: &str| {
+        report
+            .notices
+            .push(format!("the checkpoint was not checked: {what}"))
+    };
+    let mut read = None;
     match checkpoint {
-        CheckpointFound::Unchecked(why) => {
-            report
-                .notices
-                .push(format!("the checkpoint was not checked: {why}"));
-        }
+        CheckpointFound::Good(good) => read = Some(*good),
         CheckpointFound::Damaged(what) => report.checkpoint_damage = Some(what),
-        CheckpointFound::Good(place, chain) => {
-            report.checkpoint_place = Some(place);
-            report.checkpoint_damage = fits(&files, &report, place, chain)?;
+        CheckpointFound::Missing if report.begins > 1 => {
+            report.checkpoint_damage = Some(format!(
+                "it is missing or empty, and the journal begins at place {}",
+                report.begins
+            ));
         }
+        CheckpointFound::Missing => note("there is none; the next start builds it"),
+        CheckpointFound::Unchecked(why) => note(&why),
+    }
+    if report.damage.is_some() {
+        return Ok(report);
+    }
+    report.checkpoint_place = read.as_ref().map(|read| read.place);
+    let is_built_anew = read.is_none() && report.begins == 1;
+    let state = match read {
+        Some(read) => go_on(&files, &mut report, read)?,
+        None if is_built_anew => go_on(&files, &mut report, CheckpointRead::default())?,
+        None => None,
+    };
+    match state {
+        Some(state) if matches!(held, Ok(Some(_))) => {
+            report.module_damage = lost_modules(&Blobs::existing(dir.join("blobs")), &state);
+        }
+        _ => report
+            .notices
+            .push("the stored modules were not checked".to_owned()),
     }
     Ok(report)
 }
 
-/// Whether a checkpoint of this place and chain is one of this journal; if not, why.
-fn fits(
+/// The state behind the journal's last record, from a checkpoint on; `None`: the checkpoint is none of
+/// this journal, which goes into the report.
+fn go_on(
     files: &dyn Files,
-    report: &VerifyReport,
-    place: u64,
-    chain: Chain,
-) -> Result<Option<String>, OpenError> {
-    if report.damage.is_some() {
-        return Ok(None);
-    }
+    report: &mut VerifyReport,
+    read: CheckpointRead,
+) -> Result<Option<State>, OpenError> {
+    let CheckpointRead {
+        place,
+        chain,
+        mut state,
+    } = read;
     if place + 1 < report.begins {
-        return Ok(Some(format!(
+        report.checkpoint_damage = Some(format!(
             "it ends at place {place}, and the journal begins at place {}",
             report.begins
-        )));
+        ));
+        return Ok(None);
     }
+    let Some(listing) = list(files, &JOURNAL)? else {
+        return Ok(Some(state));
+    };
+    let whose = "the checkpoint";
     let mark = Mark {
         place,
         chain,
-        whose: "the checkpoint",
+        whose,
     };
-    let Some(listing) = list(files, &JOURNAL)? else {
-        return Ok(None);
-    };
-    let from = listing.segment_of(place);
-    match listing.scan(files, from, &[mark], &mut |_, _| Ok(())) {
-        Ok(_) => Ok(None),
-        Err(OpenError::Damaged(damage)) => Ok(Some(damage.what)),
+    // Before the first group there is no place whose chain could differ.
+    let marks = if place > 0 { &[mark][..] } else { &[] };
+    let scanned = listing.scan(files, listing.segment_of(place), marks, &mut |at, body| {
+        if at > place {
+            state.replay(&decode_entry(body)?);
+        }
+        Ok(())
+    });
+    match scanned {
+        Ok(_) => Ok(Some(state)),
+        Err(OpenError::Damaged(damage)) => {
+            report.checkpoint_damage = Some(damage.what);
+            Ok(None)
+        }
         Err(other) => Err(other),
     }
+}
+
+/// The modules that agents and processors need and that can't be read, each with their names, in words.
+fn lost_modules(blobs: &Blobs, state: &State) -> Vec<String> {
+    let mut needed: BTreeMap<Digest, BTreeSet<&str>> = BTreeMap::new();
+    for (name, module) in needed_modules(state) {
+        needed.entry(module).or_default().insert(name);
+    }
+    let mut lost = Vec::new();
+    for (digest, names) in needed {
+        let reason = match blobs.get(&digest) {
+            Ok(Some(_)) => continue,
+            Ok(None) => "it is not in `blobs`".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let names = names.into_iter().collect::<Vec<_>>().join("`, `");
+        lost.push(format!("{digest} of `{names}` can't be read: {reason}"));
+    }
+    lost
 }
 
 /// The same over any file layer, until `stop` is set; `decode`: whether each record is also taken

@@ -9,8 +9,8 @@ use std::{
 
 use caxton_model::{AgentId, ErrorCode, StateWrite};
 
-use super::sample::{Random, deployed, turn, write};
-use crate::{OpenError, Recovered, Store, StoreOptions, verify};
+use super::sample::{Random, deployed, turn, verified, write};
+use crate::{OpenError, Recovered, Store, StoreOptions};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const AGENTS: u64 = 4;
@@ -94,7 +94,7 @@ fn assert_whole(store: &Store, what: &str) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -108,7 +108,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The checkpoint's files, within a data directory.
-fn checkpoint_files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn checkpoint_files(dir: &Path) -> Vec<PathBuf> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -128,7 +128,7 @@ fn checkpoint_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn damaged(dir: &Path, damage: impl FnOnce(&Path)) -> tempfile::TempDir {
+pub(super) fn damaged(dir: &Path, damage: impl FnOnce(&Path)) -> tempfile::TempDir {
     let after = tempfile::tempdir().unwrap();
     copy(dir, after.path());
     damage(after.path());
@@ -154,7 +154,7 @@ fn a_checkpoint_without_any_one_of_its_files_is_whole_again_after_a_start() {
     for file in &files {
         let what = format!("without {}", file.display());
         let after = damaged(dir.path(), |dir| fs::remove_file(dir.join(file)).unwrap());
-        let report = verify(after.path()).unwrap();
+        let report = verified(after.path());
         let (store, recovered) = open(after.path(), &what);
         assert_whole(&store, &what);
         assert_eq!(recovered.state.agents.len() as u64, AGENTS, "{what}");
@@ -170,7 +170,7 @@ fn a_checkpoint_without_any_one_of_its_files_is_whole_again_after_a_start() {
         );
         rebuilt += usize::from(is_mended);
         store.close();
-        assert!(verify(after.path()).unwrap().is_good(), "{what}");
+        assert!(verified(after.path()).is_good(), "{what}");
     }
     assert!(rebuilt >= 3, "{rebuilt} of {files:?}");
 }
@@ -226,13 +226,13 @@ fn where_the_journal_does_not_reach_back_the_start_is_refused_by_name() {
         wait_for_checkpoint(&store);
     }
     store.close();
-    let report = verify(dir.path()).unwrap();
+    let report = verified(dir.path());
     assert!(report.is_good() && report.begins > 1, "{report:?}");
     assert_eq!(report.checkpoint_place, Some(KEYS * 2 + 1));
     let current = dir.path().join("checkpoint/keyspaces/2/current");
     let bytes = fs::read(&current).unwrap();
     fs::remove_file(&current).unwrap();
-    let report = verify(dir.path()).unwrap();
+    let report = verified(dir.path());
     let what = report.checkpoint_damage.clone().unwrap();
     assert!(!report.is_good() && what.contains("`values`"), "{what}");
     let error = Store::open(dir.path(), options()).unwrap_err();
@@ -269,7 +269,7 @@ fn damage_that_a_reader_meets_is_mended_while_the_node_runs() {
     assert_whole(&store, "flipped under a running store");
     assert_eq!(store.damage(), None);
     store.close();
-    assert!(verify(dir.path()).unwrap().is_good());
+    assert!(verified(dir.path()).is_good());
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn what_is_removed_and_written_again_is_counted() {
     wait_for_checkpoint(&store);
     assert!(store.keys(AgentId(2), None, 9).unwrap().is_empty());
     store.close();
-    let report = verify(dir.path()).unwrap();
+    let report = verified(dir.path());
     assert_eq!(
         (report.checkpoint_damage, report.checkpoint_place),
         (None, Some(50))

@@ -1,6 +1,7 @@
 //! Tests of the whole crate, and their samples.
 
 mod checkpoint;
+mod database_files;
 mod directory;
 mod faults;
 mod flips;

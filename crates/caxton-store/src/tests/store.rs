@@ -8,9 +8,11 @@ use std::{
 
 use caxton_model::{AgentId, ErrorCode, State};
 
-use super::sample::{Random, World, assert_same_state, deployed, turn, usual_turn, write};
+use super::sample::{
+    Random, World, assert_same_state, deployed, turn, usual_turn, verified, write,
+};
 use crate::{
-    Batch, Health, OpenError, Recovered, ShowFilter, Store, StoreFailed, StoreOptions, show, verify,
+    Batch, Health, OpenError, Recovered, ShowFilter, Store, StoreFailed, StoreOptions, show,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,7 +109,7 @@ fn recovery_gives_the_state_that_was() {
             }
             store.close();
         }
-        assert!(verify(dir.path()).unwrap().is_good());
+        assert!(verified(dir.path()).is_good());
     }
 }
 
@@ -348,7 +350,7 @@ fn old_segments_go_only_behind_the_checkpoint_and_then_the_checkpoint_is_needed(
     );
     assert!(metrics.segments >= 2, "{metrics:?}");
     store.close();
-    let report = verify(dir.path()).unwrap();
+    let report = verified(dir.path());
     assert!(report.is_good() && report.begins > 1_000, "{report:?}");
     let (store, recovered) = Store::open(dir.path(), few).unwrap();
     assert_eq!(recovered.place, 2_000);
@@ -386,7 +388,7 @@ fn damage_refuses_the_start_and_changes_nothing() {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    let report = verify(dir.path()).unwrap();
+    let report = verified(dir.path());
     assert!(!report.is_good());
     // What stands before it can still be shown; then the damage, once.
     let shown: Vec<_> = show(dir.path(), ShowFilter::default()).unwrap().collect();
@@ -417,7 +419,7 @@ fn a_torn_tail_is_cut_off_and_said() {
     store.append(Arc::new(usual_turn(21)));
     store.close();
     assert_eq!(open(dir.path()).1.torn, None);
-    assert_eq!(verify(dir.path()).unwrap().place, 21);
+    assert_eq!(verified(dir.path()).place, 21);
 }
 
 #[test]
@@ -493,7 +495,7 @@ fn show_selects_by_place_agent_kind_and_number() {
         ..all
     });
     assert!(!about.is_empty() && about.len() < 500);
-    assert!(verify(dir.path()).unwrap().is_good());
+    assert!(verified(dir.path()).is_good());
 }
 
 #[test]

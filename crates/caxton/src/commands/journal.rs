@@ -17,7 +17,7 @@ use crate::{
 /// What to do with the journal.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check every header, checksum, record and link of the chain, and the checkpoint; changes nothing
+    /// Check every record and link of the chain, the checkpoint and the modules; changes nothing
     Verify(VerifyArgs),
     /// Show records, oldest first
     Show(ShowArgs),
@@ -74,6 +74,7 @@ struct Verified {
     damage: Option<String>,
     checkpoint_place: Option<u64>,
     checkpoint_damage: Option<String>,
+    module_damage: Vec<String>,
     torn_tail: Option<String>,
     notices: Vec<String>,
 }
@@ -132,12 +133,21 @@ fn verify(data: &std::path::Path, output: &Output) -> Result<(), Failure> {
         damage: report.damage.as_ref().map(ToString::to_string),
         checkpoint_place: report.checkpoint_place,
         checkpoint_damage: report.checkpoint_damage.clone(),
+        module_damage: report.module_damage.clone(),
         torn_tail: report.torn.as_ref().map(ToString::to_string),
         notices: report.notices.clone(),
     };
     output.value(&shown, verified_text)?;
     match (report.damage, report.checkpoint_damage) {
-        (None, None) => Ok(()),
+        (None, None) if report.module_damage.is_empty() => Ok(()),
+        (None, None) => Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "a stored module is damaged: {}",
+                report.module_damage.join("; ")
+            ),
+            "restore it from a copy of the directory, or deploy the module again",
+        )),
         (Some(damage), _) => Err(Failure::new(
             Exit::Failed,
             format!("the journal is damaged: {damage}"),
@@ -189,6 +199,8 @@ fn verified_text(report: &Verified) -> String {
         more.into_iter()
             .filter_map(|(name, text)| Some((name, text.clone()?))),
     );
+    let modules = report.module_damage.iter();
+    lines.extend(modules.map(|text| ("module damage", text.clone())));
     lines.extend(
         report
             .notices

@@ -17,6 +17,7 @@ mod config;
 mod content;
 mod crash;
 mod crash_outside;
+mod damage;
 mod directory;
 mod disk;
 mod doctor;
