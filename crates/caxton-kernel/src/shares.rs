@@ -150,6 +150,9 @@ impl Shares {
         }
         let inner = self.lock();
         let used = inner.spaces.get(space(owner)).copied().unwrap_or_default();
-        used.bytes > share / LIGHT_PARTS && used.bytes >= inner.even(inner.total)
+        // Where all together have little, it is not what the host keeps that takes the memory.
+        inner.total > share / 2
+            && used.bytes > share / LIGHT_PARTS
+            && used.bytes >= inner.even(inner.total)
     }
 }
