@@ -9,7 +9,9 @@ use caxton_kernel::{
     Verb,
     border::{By, Target},
 };
-use caxton_model::{AgentName, ErrorCode, Namespace, ProcessorSpec, glob};
+use caxton_model::{
+    AgentName, AuditAction, AuditRecord, ErrorCode, Namespace, ProcessorSpec, glob,
+};
 use caxton_node::{Node, Usage};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -25,7 +27,12 @@ use crate::{
 
 pub(super) async fn deploy(call: Call) -> Answered {
     let (wanted, notes) = deploy::read_processor(&call).await?;
-    let made = call.app.node.deploy_processor(wanted).await?;
+    let record = call.record_of(AuditAction::Deploy, wanted.name.as_str());
+    let made = call.app.node.deploy_processor(wanted);
+    let with_digest = |made: &caxton_node::DeployedProcessor, record: AuditRecord| {
+        record.with("digest", made.processor.spec.module.to_string())
+    };
+    let made = call.audited(vec![record], made, with_digest).await?;
     let mut warnings = made.warnings;
     warnings.extend(notes);
     let status = match made.replaced {
@@ -114,7 +121,11 @@ pub(super) fn get(call: &Call) -> Answered {
 
 pub(super) async fn remove(call: Call) -> Answered {
     let spec = of(&call)?;
-    call.app.node.remove_processor(spec.name.as_str()).await?;
+    let name = spec.name.as_str();
+    let record = call.record_of(AuditAction::Remove, name);
+    let removed = call.app.node.remove_processor(name);
+    call.audited(vec![record], removed, |_, record| record)
+        .await?;
     Ok(done())
 }
 
@@ -137,8 +148,23 @@ pub(super) async fn call(call: Call) -> Answered {
         input: call.body.clone(),
         content_type: call.header(header::CONTENT_TYPE).map(str::to_owned),
     };
+    let record = call.record_of(AuditAction::ActionCall, name);
+    let called = called(&call, name, wanted);
+    let (output, measures) = call
+        .audited(vec![record], called, |_, record| record)
+        .await?;
+    Ok(with_measures(output, &measures))
+}
+
+/// Calls a processor. Dropped, the call ends: where the client hangs up, and where it takes too long.
+///
+/// Errors: the node is shutting down; the processor's fault, with its measures.
+async fn called(
+    call: &Call,
+    name: &str,
+    wanted: caxton_node::Call,
+) -> Result<(Bytes, CallMeasures), Failure> {
     let mut closing = call.app.closing.clone();
-    // Dropped, the call ends: where the client hangs up, where it takes too long, and here.
     let ended = tokio::select! {
         biased;
         ended = call.app.node.call(name, wanted) => ended?,
@@ -148,26 +174,24 @@ pub(super) async fn call(call: Call) -> Answered {
         }
     };
     let measures = measures_of(&ended.usage);
-    match ended.result {
-        Ok(output) => Ok(with_measures(output, &measures)),
-        Err(fault) => {
-            let detail = match fault.code {
-                ErrorCode::Internal => "the node failed; its log says more".to_owned(),
-                // The problem has the remedy as a field of its own.
-                code => fault.text.replace(&format!("; {}", code.remedy()), ""),
-            };
-            let mut failure = Failure::new(fault.code, detail);
-            if fault.code == ErrorCode::UnsupportedMediaType {
-                "send one of the media types that the processor takes, or none"
-                    .clone_into(&mut failure.problem.remedy);
-            }
-            for (name, value) in measures.headers() {
-                let name = HeaderName::from_static(name);
-                failure = failure.with_header(name, &value.to_string());
-            }
-            Err(failure)
-        }
+    let fault = match ended.result {
+        Ok(output) => return Ok((output, measures)),
+        Err(fault) => fault,
+    };
+    let detail = match fault.code {
+        ErrorCode::Internal => "the node failed; its log says more".to_owned(),
+        // The problem has the remedy as a field of its own.
+        code => fault.text.replace(&format!("; {}", code.remedy()), ""),
+    };
+    let mut failure = Failure::new(fault.code, detail);
+    if fault.code == ErrorCode::UnsupportedMediaType {
+        "send one of the media types that the processor takes, or none"
+            .clone_into(&mut failure.problem.remedy);
     }
+    for (name, value) in measures.headers() {
+        failure = failure.with_header(HeaderName::from_static(name), &value.to_string());
+    }
+    Err(failure)
 }
 
 fn with_measures(output: Bytes, measures: &CallMeasures) -> Response {

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use caxton_api::{KeyRotated, NewSecret, Page, SecretEntry};
+use caxton_model::{AuditAction, AuditRecord};
 use caxton_node::VaultEntry;
 use http::StatusCode;
 use zeroize::Zeroizing;
@@ -32,7 +33,11 @@ pub(super) async fn set(call: Call) -> Answered {
             ));
         }
     };
-    call.app.node.set_secret(name.clone(), value).await?;
+    let record = call
+        .record_of(AuditAction::VaultUse, name.as_str())
+        .with("change", "set");
+    let set = call.app.node.set_secret(name.clone(), value);
+    call.audited(vec![record], set, |(), record| record).await?;
     tracing::info!(%name, by = %call.caller.name, "secret set");
     Ok(done())
 }
@@ -51,13 +56,24 @@ pub(super) async fn list(call: Call) -> Answered {
 
 pub(super) async fn remove(call: Call) -> Answered {
     let name = names::secret(call.parameter("name")?)?;
-    call.app.node.remove_secret(name.clone()).await?;
+    let record = call
+        .record_of(AuditAction::VaultUse, name.as_str())
+        .with("change", "removed");
+    let removed = call.app.node.remove_secret(name.clone());
+    call.audited(vec![record], removed, |(), record| record)
+        .await?;
     tracing::info!(%name, by = %call.caller.name, "secret removed");
     Ok(done())
 }
 
 pub(super) async fn rotate_key(call: Call) -> Answered {
-    let secrets = call.app.node.rotate_vault_key().await?;
+    let record = call
+        .record(AuditAction::KeyChange, "vault")
+        .with("change", "rotated");
+    let rotated = call.app.node.rotate_vault_key();
+    let with_count =
+        |secrets: &usize, record: AuditRecord| record.with("secrets", secrets.to_string());
+    let secrets = call.audited(vec![record], rotated, with_count).await?;
     call.caller.work.visit(secrets);
     let secrets = secrets as u64;
     tracing::info!(secrets, by = %call.caller.name, "the vault's key was rotated");

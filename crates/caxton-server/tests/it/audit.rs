@@ -8,7 +8,7 @@ use caxton_client::{
     AuditFilter, ClientError,
     api::{AuditEntry, RouteId, Scope},
 };
-use caxton_server::ServerLimits;
+use caxton_node::NodeOptions;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, guest};
@@ -17,7 +17,13 @@ use crate::harness::{Harness, guest};
 const SECRET: &str = "hush-hush";
 
 async fn start(data: &Path) -> Harness {
-    let harness = Harness::with(ServerLimits::default(), Some(data.to_owned())).await;
+    let options = NodeOptions {
+        data: Some(data.join("node")),
+        vault_key: Some(data.join("key")),
+        shards: 1,
+        ..NodeOptions::default()
+    };
+    let harness = Harness::of(options).await;
     for name in ["gone", "silent"] {
         harness.deploy(name, "echo-c.wasm").await;
     }
@@ -75,6 +81,15 @@ fn request(route: RouteId, token: &str, letter: &str) -> (&'static str, String, 
         }
         RouteId::CreateToken => post("tokens", json!({ "name": "other", "scopes": ["read"] })),
         RouteId::DeleteToken => delete(&format!("tokens/{token}")),
+        RouteId::DeployProcessor => {
+            let module = STANDARD.encode(guest("reverse-bytes-c.wasm"));
+            post("processors", json!({ "wasm_module": module, "name": "p" }))
+        }
+        RouteId::CallProcessor => post("processors/p/call", json!(SECRET)),
+        RouteId::RemoveProcessor => delete("processors/p"),
+        RouteId::SetSecret => post("vault", json!({ "name": "s", "value": SECRET })),
+        RouteId::RemoveSecret => delete("vault/s"),
+        RouteId::RotateVaultKey => post("vault-key/rotate", Value::Null),
         RouteId::SendMessage => post("messages", message(&["a"])),
         RouteId::DropMessages => delete("messages?receiver=me&id=m-0-1-0"),
         RouteId::ResendDeadLetter => post(&format!("dead-letters/{letter}/resend"), Value::Null),
