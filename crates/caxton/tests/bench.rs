@@ -52,7 +52,11 @@ const ROWS: [(&str, &[&str]); 14] = [
     ),
     (
         "http",
-        &["HTTP request + durable reply", "  the time of each"],
+        &[
+            "HTTP request + durable reply",
+            "  the time of each",
+            "processor call over the API",
+        ],
     ),
     ("compile", &["compile, C, 26 KB", "compile, Rust, "]),
     (

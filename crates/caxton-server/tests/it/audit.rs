@@ -152,7 +152,7 @@ async fn each_request_that_changes_something_has_its_records_and_no_others() {
         .items
         .iter()
         .map(|entry| entry.target.as_deref().unwrap());
-    assert_eq!(names.collect::<Vec<_>>(), ["gone", "silent", "a"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["gone", "silent", "a", "p"]);
     assert!(
         page.items[0].details["digest"].starts_with("sha256:"),
         "{page:?}"

@@ -13,10 +13,11 @@ use crate::{
 /// The list of tables that a keyspace of the checkpoint's database has now.
 fn list_of(data: &Path, keyspace: u8) -> PathBuf {
     let folder = data.join(format!("checkpoint/keyspaces/{keyspace}"));
-    let paths = fs::read_dir(folder).unwrap();
-    let mut paths = paths.map(|entry| entry.unwrap().path());
-    let is_list = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with('v');
-    paths.find(is_list).unwrap()
+    let names = fs::read_dir(&folder).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let version = |name: String| name.strip_prefix('v')?.parse::<u64>().ok();
+    let newest = names.filter_map(version).max().unwrap();
+    folder.join(format!("v{newest}"))
 }
 
 #[test]

@@ -82,5 +82,5 @@ fn a_node_goes_on_with_a_directory_of_an_earlier_format() {
 #[test]
 fn a_node_goes_on_with_a_directory_of_an_earlier_format_that_a_kill_left() {
     goes_on_after_a_kill("1-killed", 162);
-    goes_on_after_a_kill("2-killed", 40);
+    goes_on_after_a_kill("2-killed", 41);
 }
