@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// A secret to be set, in place of one of that name. Just one of `value` and `value_base64`.
@@ -15,14 +15,33 @@ pub struct NewSecret {
         example = "github-token"
     )]
     pub name: String,
-    /// Its value: 8 bytes to 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 2, max_length = 65536)]
+    /// Its value: 8 bytes to 64 KiB, of ASCII.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text"
+    )]
+    #[schema(value_type = String, required = false, min_length = 8, max_length = 65536, pattern = "^[\\x00-\\x7f]*$")]
     pub value: Option<String>,
-    /// The same in base64, for a value that is not UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 87384, content_encoding = "base64")]
+    /// The same in base64, for a value that is not ASCII.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text"
+    )]
+    #[schema(
+        value_type = String,
+        required = false,
+        max_length = 87380,
+        content_encoding = "base64",
+        pattern = "^([A-Za-z0-9+/]{4}){2,}([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/]{4}[A-Za-z0-9+/][AQgw]==)$"
+    )]
     pub value_base64: Option<String>,
+}
+
+/// A text, and not null.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Without the value.

@@ -65,7 +65,6 @@ impl VaultError {
             Self::Closed { .. } => ErrorCode::VaultClosed,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Damaged { .. } => ErrorCode::Conflict,
-            Self::Size { bytes, .. } if *bytes > SECRET_BYTES_MAX => ErrorCode::PayloadTooLarge,
             Self::Size { .. } => ErrorCode::MalformedRequest,
             Self::Full => ErrorCode::NodeBudget,
             Self::Io { source, .. } if is_no_space(source) => ErrorCode::DiskFull,

@@ -207,7 +207,7 @@ fn sizes_and_counts_are_bounded() {
         (SECRET_BYTES_MIN - 1, Some(ErrorCode::MalformedRequest)),
         (SECRET_BYTES_MIN, None),
         (SECRET_BYTES_MAX, None),
-        (SECRET_BYTES_MAX + 1, Some(ErrorCode::PayloadTooLarge)),
+        (SECRET_BYTES_MAX + 1, Some(ErrorCode::MalformedRequest)),
     ] {
         let set = vault.set(&name("token"), &vec![b'x'; bytes], Timestamp(0));
         assert_eq!(set.err().map(|error| error.code()), code, "{bytes}");

@@ -90,14 +90,23 @@ pub(super) async fn verify(call: Call) -> Answered {
         .get("head")
         .map(SignedHead::from_json)
         .transpose();
-    let head =
-        head.map_err(|reason| Failure::malformed(format!("query parameter `head`: {reason}")))?;
+    // What is no head fits no log: that is a verdict, as a forged head's is.
+    let (head, no_head) = match head {
+        Ok(head) => (head, None),
+        Err(reason) => (
+            None,
+            Some(format!("the log can't fit the head given: {reason}")),
+        ),
+    };
     let report = call
         .app
         .node
         .verify_audit(head.into_iter().collect())
         .await?;
-    json(StatusCode::OK, &audit_check(report))
+    let mut check = audit_check(report);
+    check.good &= no_head.is_none();
+    check.damage = check.damage.or(no_head);
+    json(StatusCode::OK, &check)
 }
 
 /// What a check found, as the API shows it.

@@ -18,7 +18,12 @@ pub(super) async fn set(call: Call) -> Answered {
     let new: NewSecret = read_json(&call.body)?;
     let name = names::secret(&new.name)?;
     let value = match (new.value, new.value_base64) {
-        (Some(text), None) => Zeroizing::new(text.into_bytes()),
+        (Some(text), None) if text.is_ascii() => Zeroizing::new(text.into_bytes()),
+        (Some(_), None) => {
+            return Err(Failure::malformed(
+                "`value` has characters beyond ASCII; send it in base64, as `value_base64`",
+            ));
+        }
         (None, Some(text)) => {
             let text = Zeroizing::new(text);
             let decoded = STANDARD.decode(text.as_bytes()).map_err(|_| {

@@ -245,6 +245,9 @@ async fn a_page_of_records_goes_on_at_its_cursor_and_a_head_fits_the_log() {
     let forged = line.replace(&format!("\"place\":{}", head.place), "\"place\":1");
     let check = client.verify_audit(Some(&forged)).await.unwrap();
     assert!(!check.good && check.damage.is_some(), "{check:?}");
+    let check = client.verify_audit(Some("{}")).await.unwrap();
+    let damage = check.damage.unwrap_or_default();
+    assert!(!check.good && damage.contains("no signed head"), "{damage}");
     harness.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read as _, path::PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use caxton_client::api::{NewSecret, SecretEntry};
 use clap::Subcommand;
 
@@ -66,10 +67,14 @@ pub(crate) async fn run(
             let value = value
                 .await
                 .map_err(|error| Failure::new(Exit::Failed, error.to_string(), "try again"))??;
+            let (value, value_base64) = match value.is_ascii() {
+                true => (Some(value), None),
+                false => (None, Some(STANDARD.encode(value))),
+            };
             let secret = NewSecret {
                 name: args.name,
-                value: Some(value),
-                value_base64: None,
+                value,
+                value_base64,
             };
             let client = args.connection.client(environment).await?;
             client.set_secret(&secret).await?;
