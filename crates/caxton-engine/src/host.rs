@@ -85,32 +85,57 @@ impl MetricKind {
 /// says so in [`HostCalls::fetch`]; the engine suspends the guest, awaits, and hands the value to
 /// [`HostCalls::fetched`] before it asks again.
 ///
+/// Messages, state and timers are an agent's: a host of another kind of guest leaves them out, and its
+/// guest is answered `Unavailable`.
+///
 /// Errors: a [`HostCode`] is what the guest gets; faults are made by the engine alone.
 pub trait HostCalls: Send {
     /// Records a message to be sent when the turn is done. `json` is at most `message_bytes`.
-    fn send_message(&mut self, json: &[u8]) -> Result<(), HostCode>;
+    fn send_message(&mut self, _json: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// The same, to an agent of this node only.
-    fn send_local_message(&mut self, id: &str, json: &[u8]) -> Result<(), HostCode>;
+    fn send_local_message(&mut self, _id: &str, _json: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Sends to all that fit the filter; how many it reached.
-    fn broadcast(&mut self, filter: &[u8], json: &[u8]) -> Result<u32, HostCode>;
+    fn broadcast(&mut self, _filter: &[u8], _json: &[u8]) -> Result<u32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Subscribes to broadcasts; the subscription's id.
-    fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode>;
+    fn subscribe(&mut self, _filter: &[u8]) -> Result<i32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Ends a subscription.
-    fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode>;
+    fn unsubscribe(&mut self, _id: i32) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Whether the key's value must be fetched before `load`, `store` or `delete` can answer.
-    fn fetch(&mut self, key: &[u8]) -> Option<Fetch>;
+    fn fetch(&mut self, _key: &[u8]) -> Option<Fetch> {
+        None
+    }
     /// Takes what [`HostCalls::fetch`] brought.
-    fn fetched(&mut self, key: &[u8], value: Result<Option<Bytes>, HostCode>);
+    fn fetched(&mut self, _key: &[u8], _value: Result<Option<Bytes>, HostCode>) {}
     /// A value, with the turn's own writes seen.
-    fn load(&mut self, key: &[u8]) -> Result<Option<Bytes>, HostCode>;
+    fn load(&mut self, _key: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Records a write.
-    fn store(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostCode>;
+    fn store(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Records a removal; `NotFound` if there is nothing.
-    fn delete(&mut self, key: &[u8]) -> Result<(), HostCode>;
+    fn delete(&mut self, _key: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Records a timer; its id, above 0.
-    fn set_timer(&mut self, delay: Micros) -> Result<i32, HostCode>;
+    fn set_timer(&mut self, _delay: Micros) -> Result<i32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Records that a timer is cancelled.
-    fn cancel_timer(&mut self, id: i32) -> Result<(), HostCode>;
+    fn cancel_timer(&mut self, _id: i32) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// The time the guest sees: the wall clock's.
     fn now(&mut self) -> Timestamp;
     /// The time of a clock that no step of the wall clock moves.
@@ -156,40 +181,6 @@ pub trait HostCalls: Send {
 pub(crate) struct Detached;
 
 impl HostCalls for Detached {
-    fn send_message(&mut self, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn send_local_message(&mut self, _: &str, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn broadcast(&mut self, _: &[u8], _: &[u8]) -> Result<u32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn subscribe(&mut self, _: &[u8]) -> Result<i32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn unsubscribe(&mut self, _: i32) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn fetch(&mut self, _: &[u8]) -> Option<Fetch> {
-        None
-    }
-    fn fetched(&mut self, _: &[u8], _: Result<Option<Bytes>, HostCode>) {}
-    fn load(&mut self, _: &[u8]) -> Result<Option<Bytes>, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn store(&mut self, _: &[u8], _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn delete(&mut self, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn cancel_timer(&mut self, _: i32) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
     fn now(&mut self) -> Timestamp {
         Timestamp(0)
     }

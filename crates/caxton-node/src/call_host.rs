@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
 };
 
-use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, LogLevel, LogVerdict, MetricKind};
-use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Micros, Timestamp};
+use caxton_engine::{HostCalls, LogLevel, LogVerdict, MetricKind};
+use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Timestamp};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{clock, host::push_line_of, processors::Processor, shared::Shared};
@@ -60,40 +59,6 @@ pub(crate) fn say(
 }
 
 impl HostCalls for CallHost {
-    fn send_message(&mut self, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn send_local_message(&mut self, _: &str, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn broadcast(&mut self, _: &[u8], _: &[u8]) -> Result<u32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn subscribe(&mut self, _: &[u8]) -> Result<i32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn unsubscribe(&mut self, _: i32) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn fetch(&mut self, _: &[u8]) -> Option<Fetch> {
-        None
-    }
-    fn fetched(&mut self, _: &[u8], _: Result<Option<Bytes>, HostCode>) {}
-    fn load(&mut self, _: &[u8]) -> Result<Option<Bytes>, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn store(&mut self, _: &[u8], _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn delete(&mut self, _: &[u8]) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
-        Err(HostCode::Unavailable)
-    }
-    fn cancel_timer(&mut self, _: i32) -> Result<(), HostCode> {
-        Err(HostCode::Unavailable)
-    }
     fn now(&mut self) -> Timestamp {
         clock::wall()
     }

@@ -178,7 +178,7 @@ impl Meters {
         self.known(agent).recent.entry(agent).or_default().faults += 1;
         self.fault_of_call(agent, fault, at);
     }
-    /// The same of a processor, which no pulse counts.
+    /// Notes a fault of a call to a processor, which no pulse counts; where a limit caused it, its breach.
     pub(crate) fn fault_of_call(&self, guest: AgentId, fault: &Fault, at: Timestamp) {
         metrics::counter!("caxton_faults_total", "code" => fault.code.as_str()).increment(1);
         if let Some(name) = LimitName::ALL

@@ -96,7 +96,7 @@ impl Record {
         })
     }
 
-    /// The same, and by which key.
+    /// Tells which of the keys opens the record, if one does.
     pub(crate) fn opened_by(&self, name: &str, keys: &[SealingKey]) -> Opened {
         match (self.open(name, keys), keys.first()) {
             (Ok(_), Some(first)) if self.key_id() == Some(first.id) => Opened::ByFirst,

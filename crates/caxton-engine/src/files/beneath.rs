@@ -100,7 +100,7 @@ impl Root {
         }
         Err(Errno::AGAIN)
     }
-    /// The same for a kernel without `openat2`: a name at a time.
+    /// Opens a path one name at a time, on a kernel without `openat2`.
     fn open_by_steps(&self, relative: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         if relative.is_empty() {
             return openat(&self.fd, ".", flags, mode);

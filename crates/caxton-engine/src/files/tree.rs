@@ -55,7 +55,7 @@ impl Files {
         let (place, _) = self.place(&named, false, PathChange::new)?;
         Ok((named, place))
     }
-    /// The same for something that is there.
+    /// Finds the place of an entry that is to be changed, and that must exist.
     fn change_existing(&self, at: &At) -> Result<(Place, Stat), Failed> {
         let (named, place) = self.change(at)?;
         let stat = stat_place(&place)?;

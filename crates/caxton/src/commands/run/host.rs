@@ -77,7 +77,7 @@ impl RunHost {
         self.streams = true;
         self
     }
-    /// What it has of the machine.
+    /// Gives the guest the directories, the environment and the randomness of this machine.
     pub(super) fn with_resources(mut self, resources: HostResources) -> Self {
         self.resources = Some(resources);
         self
