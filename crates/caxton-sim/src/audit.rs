@@ -6,8 +6,9 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, CONVERSATION_IDLE, Destination, Durability, Entry, InputRef, Message, MessageKey,
-    Pending, Receiver, Record, State, StateWrite, Timestamp, TurnRecord, is_reserved_name,
+    AgentId, CONVERSATION_IDLE, Delivery, Destination, Durability, Entry, InputRef, Message,
+    MessageKey, Pending, Receiver, Record, State, StateWrite, Timestamp, TurnRecord,
+    is_reserved_name,
 };
 
 use crate::{Breach, Rule, outside::answer};
@@ -267,6 +268,19 @@ impl Audit {
         if !buried || (asks && !told) {
             let how = format!("{key} was refused, but not buried, or its sender was not told");
             return Err(Breach::new(Rule::DeadLetterKept, how));
+        }
+        Ok(())
+    }
+
+    /// A message for an agent leaves the shard of its sender.
+    ///
+    /// Errors: no record of its sending has its place yet.
+    pub(crate) fn leaves(&self, delivery: &Delivery) -> Result<(), Breach> {
+        let key = delivery.key;
+        let is_for_agent = matches!(delivery.to, Destination::Agent(_));
+        if delivery.journalled && is_for_agent && !self.sent.contains_key(&key) {
+            let how = format!("{key} left its shard before it was sent");
+            return Err(Breach::new(Rule::CauseBeforeEffect, how));
         }
         Ok(())
     }

@@ -300,6 +300,8 @@ impl World {
                 shard: to,
                 delivery,
             } => {
+                let seen = self.audit.leaves(&delivery);
+                self.hold(seen);
                 let wire = (shard, usize::from(to));
                 let parcel = Parcel::Delivery(delivery);
                 self.wires.entry(wire).or_default().push_back(parcel);
