@@ -85,10 +85,13 @@ fn ctrl_c_ends_every_waiting_command_with_130() {
         &["run", &quiet],
         &["run", &guest("reverse-bytes-c")],
     ] {
-        let child = start(&node.data, args);
+        let mut child = start(&node.data, args);
+        // A terminal stays open, so that the end of its input is not what ends the command.
+        let stdin = child.stdin.take();
         until_it_hears_interrupts(&child);
         signal(&child, "-INT");
         let ended = child.wait_with_output().unwrap();
+        drop(stdin);
         assert_eq!(ended.status.code(), Some(130), "{args:?}: {ended:?}");
         assert!(
             !String::from_utf8_lossy(&ended.stderr).contains("panicked"),
