@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Err(error) => println!("cranelift: {error}"),
     }
     let engine = Engine::new(options(EngineKind::Pulley))?;
-    let module = caxton_package::verify(wat::parse_str(AGENT)?, 1 << 20)?;
+    let module =
+        caxton_package::verify(wat::parse_str(AGENT)?, &caxton_model::Limits::unlimited())?;
     let compiled = engine.compile(&module, EngineProfile::Hardened, Kind::Agent)?;
     let linked = engine.link(&compiled, &Permissions::new())?;
     let started = run(linked.instantiate(&Limits::for_kind(Kind::Agent), silent_host()));

@@ -241,7 +241,7 @@ mod tests {
         };
         let engine = Engine::new(options).unwrap();
         let bytes = wat::parse_bytes(AGENT).unwrap().into_owned();
-        let module = caxton_package::verify(bytes, 1 << 20).unwrap();
+        let module = caxton_package::verify(bytes, &caxton_model::Limits::unlimited()).unwrap();
         let profile = EngineProfile::Hardened;
         let compile = || engine.compile(&module, profile, Kind::Agent).unwrap();
         let key = compile().cache_key;

@@ -177,13 +177,13 @@ impl Node {
                 Refusal::new(ErrorCode::InvalidLimit, texts.join("; "))
             })
         };
-        let module_bytes_max = limits_for(Kind::Processor)?.get(LimitName::ModuleBytes);
+        let limits_of_kind = limits_for.clone();
         let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
         let (shared, profile, bytes) = (Arc::clone(&self.shared), deploy.profile, deploy.module);
         let admitted = self.shared.clone().blocking(move || {
             let serves = Serves::Processor;
-            let module = modules::admit(&shared, bytes, module_bytes_max, profile, serves)?;
+            let module = modules::admit(&shared, bytes, limits_of_kind, profile, serves)?;
             let linked = shared.engine.link(&module.compiled, &Permissions::new());
             linked.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
             let stored = shared.store.blobs().put(module.verified.bytes());

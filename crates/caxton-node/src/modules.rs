@@ -7,9 +7,7 @@ use std::{
 
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
-use caxton_model::{
-    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, LimitName, Permissions,
-};
+use caxton_model::{AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, Limits, Permissions};
 use caxton_package::{Form, Verified};
 
 use crate::shared::Shared;
@@ -109,14 +107,16 @@ impl Serves {
 }
 
 /// Checks and compiles a module that is to be deployed. Blocking; for the I/O side.
+///
+/// The limits are those of the kind that the module is of.
 pub(crate) fn admit(
     shared: &Shared,
     bytes: Vec<u8>,
-    module_bytes_max: u64,
+    limits_for: impl Fn(Kind) -> Result<Limits, Refusal>,
     profile: Option<EngineProfile>,
     serves: Serves,
 ) -> Result<Module, Refusal> {
-    let verified = caxton_package::verify(bytes, module_bytes_max).map_err(|error| {
+    let verified = caxton_package::verify_by_kind(bytes, limits_for)?.map_err(|error| {
         if error.code() == ErrorCode::PermissionRequired {
             metrics::counter!("caxton_permission_violations_total").increment(1);
         }
@@ -150,7 +150,7 @@ pub(crate) fn admit(
 pub(crate) struct Stored {
     pub(crate) digest: Digest,
     pub(crate) profile: EngineProfile,
-    pub(crate) module_bytes_max: u64,
+    pub(crate) limits: Limits,
     pub(crate) serves: Serves,
     /// Whose it is, for the node's log.
     pub(crate) of: Arc<str>,
@@ -175,8 +175,9 @@ fn load(shared: &Shared, stored: &Stored) -> Result<Module, Fault> {
     let bytes = bytes.ok_or_else(|| {
         lost("it is not in the data directory; deploy the module again".to_owned())
     })?;
-    let (max, serves) = (stored.module_bytes_max, stored.serves);
-    admit(shared, bytes.to_vec(), max, Some(stored.profile), serves)
+    let limits_for = |_| Ok(stored.limits.clone());
+    let (profile, serves) = (Some(stored.profile), stored.serves);
+    admit(shared, bytes.to_vec(), limits_for, profile, serves)
         .map_err(|refusal| Fault::new(refusal.code, refusal.text))
 }
 
@@ -205,7 +206,7 @@ pub(crate) async fn linked(
     let stored = Stored {
         digest: spec.module,
         profile: spec.profile,
-        module_bytes_max: spec.limits.get(LimitName::ModuleBytes),
+        limits: spec.limits.clone(),
         serves: Serves::Agent,
         of: spec.name.shared(),
     };

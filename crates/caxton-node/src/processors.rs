@@ -79,7 +79,7 @@ impl Processor {
             let stored = Stored {
                 digest: spec.module,
                 profile: spec.profile,
-                module_bytes_max: spec.limits.get(LimitName::ModuleBytes),
+                limits: spec.limits.clone(),
                 serves: Serves::Processor,
                 of: spec.name.shared(),
             };

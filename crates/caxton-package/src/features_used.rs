@@ -1,12 +1,15 @@
-//! Which WebAssembly features beyond `hardened` a valid module uses, found by reading it once.
+//! Which WebAssembly features beyond `hardened` a module uses, found while it is validated.
 
 use std::collections::BTreeSet;
 
 use wasmparser::{
     AbstractHeapType, BlockType, CompositeInnerType, ConstExpr, Element, ElementItems, ElementKind,
-    HeapType, Imports, MemoryType, Operator, Parser, Payload, RefType, StorageType, SubType,
-    TableInit, TableType, TypeRef, ValType,
+    FuncValidator, FuncValidatorAllocations, FunctionBody, HeapType, Imports, MemoryType, Operator,
+    Parser, Payload, RefType, StorageType, SubType, TableInit, TableType, TypeRef, ValType,
+    ValidPayload, ValidatorResources, WasmFeatures, types::Types,
 };
+
+use crate::recognise_features::validator;
 
 /// A feature beyond `hardened`, by the name that people know it by.
 pub(crate) type Feature = &'static str;
@@ -67,21 +70,30 @@ macro_rules! define_proposal_of {
 }
 wasmparser::for_each_operator!(define_proposal_of);
 
-/// Reads a module that was found valid with every feature on.
-///
-/// Cost: one pass over its bytes. What can't be read adds nothing: validation has read it before.
-pub(crate) fn features_used(bytes: &[u8]) -> BTreeSet<Feature> {
-    let mut used = Used::default();
+/// Validates a core module with every feature on, and finds those that it uses, in one pass.
+pub(crate) fn validate_with_all(
+    bytes: &[u8],
+) -> wasmparser::Result<(Option<Types>, BTreeSet<Feature>)> {
+    let mut validator = validator(WasmFeatures::all());
+    let (mut used, mut types, mut functions) = (Used::default(), None, Vec::new());
     for payload in Parser::new(0).parse_all(bytes) {
-        let Ok(payload) = payload else { break };
-        if used.payload(payload).is_err() {
-            break;
+        let payload = payload?;
+        match validator.payload(&payload)? {
+            ValidPayload::Func(function, body) => functions.push((function, body)),
+            ValidPayload::End(read) => types = Some(read),
+            _ => used.payload(payload)?,
         }
+    }
+    let mut allocations = FuncValidatorAllocations::default();
+    for (function, body) in functions {
+        let mut function = function.into_validator(allocations);
+        used.function(&body, &mut function)?;
+        allocations = function.into_allocations();
     }
     if used.memories > 1 {
         used.features.insert(MULTI_MEMORY);
     }
-    used.features
+    Ok((types, used.features))
 }
 
 #[derive(Default)]
@@ -152,17 +164,30 @@ impl Used {
                     }
                 }
             }
-            Payload::CodeSectionEntry(body) => {
-                for local in body.get_locals_reader()? {
-                    self.value(local?.1);
-                }
-                for operator in body.get_operators_reader()? {
-                    self.operator(&operator?);
-                }
-            }
             _ => {}
         }
         Ok(())
+    }
+    /// A function's body, which the validator sees as it is read.
+    fn function(
+        &mut self,
+        body: &FunctionBody<'_>,
+        validator: &mut FuncValidator<ValidatorResources>,
+    ) -> wasmparser::Result<()> {
+        let mut locals = body.get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            let offset = locals.original_position();
+            let (count, ty) = locals.read()?;
+            validator.define_locals(offset, count, ty)?;
+            self.value(ty);
+        }
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            let (operator, offset) = operators.read_with_offset()?;
+            validator.op(offset, &operator)?;
+            self.operator(&operator);
+        }
+        operators.finish()
     }
     fn element(&mut self, element: Element<'_>) -> wasmparser::Result<()> {
         if let ElementKind::Active { offset_expr, .. } = &element.kind {

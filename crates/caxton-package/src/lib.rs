@@ -20,6 +20,7 @@ mod recognise_imports;
 mod report;
 mod report_text;
 mod signature;
+mod sizes;
 mod static_permissions;
 mod verify;
 
@@ -30,11 +31,12 @@ pub use manifest_document::{DOCUMENT_BYTES_MAX, DocumentError, Problem};
 pub use manifest_permissions::PermissionRequest;
 pub use manifest_reader::{DocumentReader, TableReader};
 pub use offered_imports::{OFFERED, Offered, WASI_P1, is_host_module, offered, wasi_p1_signature};
-pub use recognise::{TABLES_MAX, inspect};
+pub use recognise::inspect;
 pub use recognise_component::ComponentReport;
 pub use report::{
     Allocator, DwarfReport, ExportReport, Form, ImportReport, MemoryReport, ModuleReport, Reason,
 };
 pub use signature::{Signature, ValueType};
+pub use sizes::TABLES_MAX;
 pub use static_permissions::{PermissionNeed, StaticComparison};
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Verified, VerifyError, verify, verify_by_kind};

@@ -1,22 +1,18 @@
 //! From bytes to a report: validation, imports, exports, form, allocator, debug sections.
 
-use caxton_model::{ErrorCode, LimitName, Limits};
+use caxton_model::{ErrorCode, Kind};
 use wasmparser::{Encoding, Parser, Payload, types::EntityType, types::Types};
 
 use crate::{
     DwarfReport, ExportReport, ImportReport, MemoryReport, ModuleReport, Signature,
     recognise_allocator, recognise_component, recognise_features, recognise_form,
-    recognise_imports,
+    recognise_imports, sizes,
 };
 
 /// Imports that are looked at. Real guests have tens; the report lists each.
 const IMPORTS_MAX: usize = 1_000;
 /// Exports that are looked at. Real guests have tens.
 const EXPORTS_MAX: usize = 10_000;
-/// Tables that one module may have. The engine's pools have room for so many.
-pub const TABLES_MAX: u32 = 4;
-/// Globals that one module may have: each instance holds 16 bytes for each of them.
-const GLOBALS_MAX: u32 = 50_000;
 /// Characters of a guest's name that go into a report.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -51,12 +47,25 @@ pub fn inspect(bytes: &[u8]) -> ModuleReport {
     }
     report.is_read = true;
     read_sections(bytes, &types, &mut report);
-    judge_sizes(&types, &mut report);
+    sizes::refuse_for_all(bytes, &types, &mut report);
     recognise_imports::judge(&mut report);
     recognise_form::recognise(&mut report);
+    note_startup(&mut report);
     recognise_allocator::recognise(bytes, &mut report);
-    warn_of_default_limits(&mut report);
     report
+}
+
+/// Notes the exports that run in a new instance before anything is asked of it.
+fn note_startup(report: &mut ModuleReport) {
+    let of_kind: &[&str] = match report.kind {
+        Some(Kind::Agent) => &["_initialize", "agent_init", "get_capabilities"],
+        _ => &["_initialize"],
+    };
+    for name in of_kind {
+        if report.function(name).is_some() {
+            report.startup.push(name);
+        }
+    }
 }
 
 /// A guest's name; a long one is cut, and says so.
@@ -158,53 +167,13 @@ fn read_sections(bytes: &[u8], types: &Types, report: &mut ModuleReport) {
                     lines: report.debug.lines || section.name() == ".debug_line",
                 };
             }
+            Ok(Payload::StartSection { .. }) => report.startup.push("its start function"),
             Ok(Payload::Version {
                 encoding: Encoding::Component,
                 ..
             })
             | Err(_) => break,
             Ok(_) => {}
-        }
-    }
-}
-
-/// Refuses what no instance may have, whatever its limits.
-fn judge_sizes(types: &Types, report: &mut ModuleReport) {
-    let globals = types.as_ref().global_count();
-    for (has, what, most) in [
-        (report.tables, "tables", TABLES_MAX),
-        (globals, "globals", GLOBALS_MAX),
-    ] {
-        if has > most {
-            report.refuse(
-                ErrorCode::UnsupportedModule,
-                format!("has {has} {what}; an instance may have at most {most}"),
-                "build it with fewer of them; most compilers need one table and a few globals",
-            );
-        }
-    }
-}
-
-/// Says which limits of its kind must be raised before an instance can start.
-fn warn_of_default_limits(report: &mut ModuleReport) {
-    let Some(kind) = report.kind else { return };
-    let initial: u64 = report
-        .memories
-        .iter()
-        .map(|memory| memory.initial_bytes)
-        .sum();
-    let limits = Limits::for_kind(kind);
-    for (name, asked) in [
-        (LimitName::Memory, initial),
-        (LimitName::TableElements, report.table_elements),
-    ] {
-        let limit = limits.get(name);
-        if asked > limit {
-            report.warnings.push(format!(
-                "starts with {}, and the default of the limit `{name}` is {} for this kind of guest: raise it to run the module",
-                name.show(asked),
-                name.show(limit)
-            ));
         }
     }
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use caxton_model::{ErrorCode, Kind};
 use serde::Serialize;
-use wasmparser::{ComponentExternName, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternName, Parser, Payload, WasmFeatures};
 
-use crate::{Form, ModuleReport, recognise::short_name, recognise_features::shortened};
+use crate::{
+    Form, ModuleReport,
+    recognise::short_name,
+    recognise_features::{shortened, validator},
+};
 
 /// Imports, exports and nested modules that are listed. Real components have tens.
 const LISTED_MAX: usize = 1_000;
@@ -30,7 +34,7 @@ pub struct ComponentReport {
 
 /// Notes what the component is, and refuses it.
 pub(crate) fn inspect_component(bytes: &[u8], report: &mut ModuleReport) {
-    let valid = Validator::new_with_features(WasmFeatures::all()).validate_all(bytes);
+    let valid = validator(WasmFeatures::all()).validate_all(bytes);
     let read = valid.and_then(|_| read(bytes));
     let component = match read {
         Ok(component) => component,

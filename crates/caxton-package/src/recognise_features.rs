@@ -5,7 +5,7 @@ use wasmparser::{Validator, WasmFeatures, types::Types};
 
 use crate::{
     ModuleReport,
-    features_used::{Feature, WIDE, features_used},
+    features_used::{Feature, WIDE, validate_with_all},
 };
 
 /// What `hardened` allows; the engine's configuration names the same ones.
@@ -23,21 +23,30 @@ const HARDENED: WasmFeatures = WasmFeatures::FLOATS
 /// Characters of the validator's own text that go into a reason.
 const MESSAGE_CHARS_MAX: usize = 300;
 
-fn validate(bytes: &[u8], features: WasmFeatures) -> wasmparser::Result<Types> {
-    Validator::new_with_features(features).validate_all(bytes)
+#[cfg(test)]
+thread_local! {
+    /// How often the code of a module was read on this thread.
+    pub(crate) static PASSES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// A validator, for one pass over a module's code.
+pub(crate) fn validator(features: WasmFeatures) -> Validator {
+    #[cfg(test)]
+    PASSES.set(PASSES.get() + 1);
+    Validator::new_with_features(features)
 }
 
 /// Validates a core module and notes what it needs; `None`: refused, with the reason noted.
 ///
 /// Cost: one validation for a module of `hardened`; for all others a second one, with every feature
-/// on, which alone judges whether the module is valid, and one pass that finds the features.
+/// on, which alone judges whether the module is valid, and finds the features on its way.
 pub(crate) fn validate_core(bytes: &[u8], report: &mut ModuleReport) -> Option<Types> {
-    let beyond_hardened = match validate(bytes, HARDENED) {
+    let beyond_hardened = match validator(HARDENED).validate_all(bytes) {
         Ok(types) => return Some(types),
         Err(error) => error,
     };
-    let types = match validate(bytes, WasmFeatures::all()) {
-        Ok(types) => types,
+    let (types, used) = match validate_with_all(bytes) {
+        Ok(read) => read,
         Err(error) => {
             let message = shortened(&error);
             report.refuse(
@@ -48,7 +57,6 @@ pub(crate) fn validate_core(bytes: &[u8], report: &mut ModuleReport) -> Option<T
             return None;
         }
     };
-    let used = features_used(bytes);
     let never: Vec<Feature> = used
         .iter()
         .copied()
@@ -77,11 +85,35 @@ pub(crate) fn validate_core(bytes: &[u8], report: &mut ModuleReport) -> Option<T
         ),
         "build for the plain `wasm32` target without these features",
     );
-    Some(types)
+    types
 }
 
 /// The validator's own text, within bounds, with its place.
 pub(crate) fn shortened(error: &wasmparser::BinaryReaderError) -> String {
     let message: String = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
     format!("{message} (at byte {})", error.offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_validated_once_and_a_refused_one_at_most_twice() {
+        for (text, passes) in [
+            ("(module (func))", 1),
+            ("(module (func i32.add))", 2),
+            ("(module (func) (tag))", 2),
+            ("(module (memory 1 1 shared))", 2),
+            (
+                "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))",
+                2,
+            ),
+        ] {
+            let bytes = wat::parse_str(text).unwrap();
+            PASSES.set(0);
+            let _ = crate::inspect(&bytes);
+            assert_eq!(PASSES.get(), passes, "{text}");
+        }
+    }
 }

@@ -219,6 +219,9 @@ pub struct ModuleReport {
     pub tables: u32,
     /// Sum of its tables' initial sizes. Unit: elements.
     pub table_elements: u64,
+    /// What runs in a new instance before anything is asked of it. An inspection runs none of it,
+    /// so how it ends is not known.
+    pub startup: Vec<&'static str>,
     /// The least profile it runs under.
     pub profile: EngineProfile,
     /// Why it needs more than `hardened`.
@@ -249,6 +252,7 @@ impl ModuleReport {
             memories: Vec::new(),
             tables: 0,
             table_elements: 0,
+            startup: Vec::new(),
             profile: EngineProfile::Hardened,
             profile_features: Vec::new(),
             permissions: Vec::new(),

@@ -37,6 +37,7 @@ struct ShownModule<'a> {
     memories: &'a [MemoryReport],
     tables: u32,
     table_elements: u64,
+    startup: &'a [&'static str],
     profile: EngineProfile,
     profile_features: &'a [&'static str],
     permissions: &'a [Permission],
@@ -52,6 +53,7 @@ impl Serialize for ModuleReport {
             memories: &self.memories,
             tables: self.tables,
             table_elements: self.table_elements,
+            startup: &self.startup,
             profile: self.profile,
             profile_features: &self.profile_features,
             permissions: &self.permissions,
@@ -126,6 +128,13 @@ fn fmt_module(f: &mut fmt::Formatter<'_>, report: &ModuleReport) -> fmt::Result 
             Some(most) => writeln!(f, ", at most {}", ByteSize(most))?,
             None => writeln!(f, ", no maximum of its own")?,
         }
+    }
+    if !report.startup.is_empty() {
+        writeln!(
+            f,
+            "start-up   {}: not run by an inspection, so how it ends is not known",
+            report.startup.join(", ")
+        )?;
     }
     let debug = match (report.debug.names, report.debug.lines) {
         (true, true) => "function names and source lines",

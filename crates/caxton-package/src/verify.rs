@@ -1,14 +1,14 @@
-//! The one way to a [`Verified`] module.
+//! The one way to a [`Verified`] module: the verdict that an inspection shows and a deployment obeys.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use caxton_model::{ByteSize, Digest, ErrorCode};
+use caxton_model::{Digest, ErrorCode, Kind, LimitName, Limits};
 
 use crate::{ModuleReport, inspect};
 
 /// A module that was validated, recognised, and found without a reason to refuse it.
 ///
-/// Made only by [`verify`]. Cost of a clone: two reference counts.
+/// Made only by [`verify_by_kind`]. Cost of a clone: two reference counts.
 #[derive(Debug, Clone)]
 pub struct Verified {
     bytes: Arc<[u8]>,
@@ -33,40 +33,20 @@ impl Verified {
     }
 }
 
-/// Why bytes are no module that the host takes.
+/// Why the host does not take a module: all reasons are in the report.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// Larger than the limit.
-    #[error(
-        "limit `module_bytes` is {}, the module has {}; {}",
-        ByteSize(*.max_bytes), ByteSize(*.size_bytes), ErrorCode::ModuleTooLarge.remedy()
-    )]
-    TooLarge {
-        /// Its size. Unit: bytes.
-        size_bytes: u64,
-        /// The limit. Unit: bytes.
-        max_bytes: u64,
-    },
-    /// Read, and refused; all reasons are in the report.
-    #[error("{}", reasons_text(.report))]
-    Refused {
-        /// What was found.
-        report: Box<ModuleReport>,
-    },
+#[error("{}", reasons_text(.report))]
+pub struct VerifyError {
+    /// What was found.
+    pub report: Box<ModuleReport>,
 }
 
 impl VerifyError {
     /// The stable code: that of the first reason.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::TooLarge { .. } => ErrorCode::ModuleTooLarge,
-            Self::Refused { report } => report
-                .reasons
-                .first()
-                .map_or(ErrorCode::InvalidModule, |reason| reason.code),
-        }
+        let first = self.report.reasons.first();
+        first.map_or(ErrorCode::InvalidModule, |reason| reason.code)
     }
 }
 
@@ -88,28 +68,41 @@ fn reasons_text(report: &ModuleReport) -> String {
     }
 }
 
-/// Validates and recognises a module.
+/// Validates and recognises a module, and judges it under the limits of the guest.
 ///
-/// Bounds: `module_bytes_max` bytes; a thousand imports, ten thousand exports.
-/// Cost: one validation (about 100 MB a second), three for a module that fails it; never on a shard.
-pub fn verify(bytes: impl Into<Arc<[u8]>>, module_bytes_max: u64) -> Result<Verified, VerifyError> {
+/// Bounds: the limit `module_bytes`; a thousand imports, ten thousand exports.
+/// Cost: one validation (about 100 MB a second), two for a module that fails it; never on a shard.
+pub fn verify(bytes: impl Into<Arc<[u8]>>, limits: &Limits) -> Result<Verified, VerifyError> {
+    let Ok(verdict) = verify_by_kind::<Infallible>(bytes, |_| Ok(limits.clone()));
+    verdict
+}
+
+/// As [`verify`], where the limits depend on what the module serves as.
+///
+/// The limit `module_bytes` is asked for before that is known: it must be the same for every kind.
+/// Errors: those of `limits_for`; within, the verdict.
+pub fn verify_by_kind<E>(
+    bytes: impl Into<Arc<[u8]>>,
+    limits_for: impl Fn(Kind) -> Result<Limits, E>,
+) -> Result<Result<Verified, VerifyError>, E> {
     let bytes = bytes.into();
-    let size_bytes = bytes.len() as u64;
-    if size_bytes > module_bytes_max {
-        return Err(VerifyError::TooLarge {
-            size_bytes,
-            max_bytes: module_bytes_max,
-        });
-    }
-    let report = inspect(&bytes);
+    let module_bytes_max = limits_for(Kind::default())?.get(LimitName::ModuleBytes);
+    let mut report = ModuleReport::empty(&bytes);
+    report.refuse_size_over(LimitName::ModuleBytes, module_bytes_max);
     if report.reasons.is_empty() {
-        Ok(Verified {
+        report = inspect(&bytes);
+        let limits = limits_for(report.kind.unwrap_or_default())?;
+        for name in [LimitName::Memory, LimitName::TableElements] {
+            report.refuse_size_over(name, limits.get(name));
+        }
+    }
+    if report.reasons.is_empty() {
+        Ok(Ok(Verified {
             bytes,
             report: Arc::new(report),
-        })
+        }))
     } else {
-        Err(VerifyError::Refused {
-            report: Box::new(report),
-        })
+        let report = Box::new(report);
+        Ok(Err(VerifyError { report }))
     }
 }

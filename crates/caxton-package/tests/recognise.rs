@@ -7,10 +7,8 @@
     reason = "tests"
 )]
 
-use caxton_model::{EngineProfile, ErrorCode, Kind, Permission};
-use caxton_package::{
-    Form, ModuleReport, OFFERED, VerifyError, WASI_P1, component_wit, inspect, verify,
-};
+use caxton_model::{EngineProfile, ErrorCode, Kind, LimitName, Limits, Permission};
+use caxton_package::{Form, ModuleReport, OFFERED, WASI_P1, component_wit, inspect, verify};
 
 fn report(text: &str) -> ModuleReport {
     let mut bytes = wat::parse_str(text).unwrap();
@@ -388,7 +386,7 @@ fn several_reasons_come_at_once() {
         (func (drop (memory.size)))
         (func (export "handle_message") (param i32) (result i32) (i32.const 0)))"#;
     let bytes = wat::parse_str(text).unwrap();
-    let error = verify(bytes, 1 << 20).unwrap_err();
+    let error = verify(bytes, &Limits::for_kind(Kind::Agent)).unwrap_err();
     let text = error.to_string();
     for words in [
         "reasons to refuse",
@@ -709,9 +707,77 @@ fn what_can_never_run_is_refused_with_its_cause() {
     let globals = "(global (mut i64) (i64.const 0))".repeat(60_000);
     let text = format!("(module {MEMORY} {globals} {HANDLE})");
     refused(&text, ErrorCode::UnsupportedModule, &["60000 globals"]);
-    let large = format!(r#"(module (memory (export "memory") 2000) {HANDLE})"#);
-    let warnings = accepted(&large).warnings;
-    assert!(warnings[0].contains("`memory` is 50 MiB"), "{warnings:?}");
+}
+
+#[test]
+fn what_a_limit_leaves_no_room_for_is_refused_with_the_value_it_needs() {
+    let judged = |fields: &str, asked: &[(LimitName, u64)]| {
+        let bytes = wat::parse_str(format!("(module {fields} {HANDLE})")).unwrap();
+        let mut limits = Limits::for_kind(Kind::Agent);
+        for (name, value) in asked {
+            limits.set(*name, *value);
+        }
+        verify(bytes, &limits).map_err(|error| (error.code(), error.to_string()))
+    };
+    let memory = r#"(memory (export "memory") 900 65536)"#;
+    let table = format!("{MEMORY} (table 30000 funcref)");
+    for (fields, name, needs, words) in [
+        (
+            memory,
+            LimitName::Memory,
+            57 << 20,
+            ["50 MiB", "memory=57MiB"],
+        ),
+        (
+            &table,
+            LimitName::TableElements,
+            30_000,
+            ["20000", "table_elements=30000"],
+        ),
+    ] {
+        let (code, text) = judged(fields, &[]).unwrap_err();
+        assert_eq!(code, name.code());
+        let all = [&words[..], &["[limits]"]].concat();
+        assert!(all.iter().all(|words| text.contains(words)), "{text}");
+        judged(fields, &[(name, needs)]).unwrap();
+    }
+    // A growth that the guest never asks for is no reason.
+    judged(r#"(memory (export "memory") 1 65536)"#, &[]).unwrap();
+}
+
+#[test]
+fn a_segment_that_does_not_fit_is_refused_and_what_runs_first_is_named() {
+    for (segment, words) in [
+        (
+            r#"(data (i32.const 65535) "ab")"#,
+            "data segment 0 reaches from 65535 to 65537, beyond the 65536 bytes",
+        ),
+        (
+            r#"(data (i32.const 8) "a") (data (i32.sub (i32.const 0) (i32.const 1)) "a")"#,
+            "data segment 1 reaches from 4294967295",
+        ),
+        (
+            "(table 2 funcref) (func $f) (elem (i32.const 1) func $f $f)",
+            "element segment 0 reaches from 1 to 3, beyond the 2 elements",
+        ),
+        (
+            "(table 2 funcref) (elem (offset (i32.const 3)) funcref)",
+            "element segment 0 reaches from 3 to 3",
+        ),
+    ] {
+        let text = format!("(module {MEMORY} {segment} {HANDLE})");
+        refused(&text, ErrorCode::InvalidModule, &[words]);
+    }
+    let fits = r#"(data (i32.add (i32.const 65535) (i32.const 1)) "") (data (i32.const 65535) "a")
+        (table 2 funcref) (func $f) (elem (i32.const 1) func $f) (start $f)
+        (func (export "agent_init") (result i32) (i32.const 0))"#;
+    let report = accepted(&format!("(module {MEMORY} {fits} {HANDLE})"));
+    assert_eq!(report.startup, ["its start function", "agent_init"]);
+    let shown = report.to_string();
+    assert!(
+        shown.contains("start-up   its start function, agent_init: not run"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -738,14 +804,18 @@ fn a_bomb_of_names_costs_nothing() {
 
 #[test]
 fn size_is_checked_before_anything_else() {
-    let error = verify(vec![0; 100], 99).unwrap_err();
-    assert!(matches!(error, VerifyError::TooLarge { .. }));
-    assert!(
-        error
-            .to_string()
-            .contains("`module_bytes` is 99 bytes, the module has 100 bytes"),
-        "{error}"
-    );
+    let mut limits = Limits::for_kind(Kind::Agent);
+    limits.set(LimitName::ModuleBytes, 99);
+    let error = verify(vec![0; 100], &limits).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ModuleTooLarge);
+    assert_eq!(error.report.reasons.len(), 1, "{error}");
+    let words = [
+        "100 bytes",
+        "`module_bytes` is 99 bytes",
+        "module_bytes=1MiB",
+    ];
+    let text = error.to_string();
+    assert!(words.iter().all(|words| text.contains(words)), "{text}");
 }
 
 #[test]

@@ -83,6 +83,23 @@ impl Environment {
                 )
             })
     }
+    /// The data directory of a node that has run, for commands that create none.
+    ///
+    /// Errors: nothing names one, or what is named holds no journal.
+    pub(crate) fn used_data_directory(&self, given: Option<&Path>) -> Result<PathBuf, Failure> {
+        let data = self.data_directory(given)?;
+        let journal = data.join("journal");
+        match std::fs::metadata(&journal) {
+            Ok(found) if found.is_dir() => Ok(data),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::file(&journal, &error))
+            }
+            _ => Err(Failure::usage(
+                format!("{} holds no journal", data.display()),
+                "name the data directory of a node with --data",
+            )),
+        }
+    }
     /// Where a user's programs keep their data, by the XDG base directory specification, which says
     /// that a relative path in `XDG_DATA_HOME` is ignored; then `caxton`.
     fn user_data_directory(&self) -> Option<PathBuf> {

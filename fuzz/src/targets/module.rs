@@ -1,9 +1,7 @@
 //! Modules: any bytes end in a report, and a report refuses with reasons or has all it takes to run.
 
+use caxton_model::{LimitName, Limits};
 use caxton_package::{inspect, verify};
-
-/// The default of the limit `module_bytes`.
-const BYTES_MAX: u64 = 32 << 20;
 
 pub fn check(bytes: &[u8]) {
     let report = inspect(bytes);
@@ -16,7 +14,7 @@ pub fn check(bytes: &[u8]) {
         assert!(!reason.text.is_empty() && !reason.remedy.is_empty());
         assert!(shown.contains(&reason.text));
     }
-    match verify(bytes, BYTES_MAX) {
+    match verify(bytes, &Limits::unlimited()) {
         Err(error) => {
             assert!(!report.reasons.is_empty(), "{error}");
             assert_eq!(error.code(), report.reasons[0].code);
@@ -32,6 +30,8 @@ pub fn check(bytes: &[u8]) {
         }
     }
     if !bytes.is_empty() {
-        assert!(verify(bytes, bytes.len() as u64 - 1).is_err());
+        let mut limits = Limits::unlimited();
+        limits.set(LimitName::ModuleBytes, bytes.len() as u64 - 1);
+        assert!(verify(bytes, &limits).is_err());
     }
 }

@@ -83,7 +83,7 @@ fn broken_dwarf_leaves_the_backtrace_as_it_is() {
     for at in start..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 0x55;
-        if let Ok(module) = caxton_package::verify(bytes, 1 << 20) {
+        if let Ok(module) = caxton_package::verify(bytes, &caxton_model::Limits::unlimited()) {
             engine(KINDS[0]).symbolise(&module, &mut fault);
         }
     }

@@ -218,7 +218,10 @@ pub fn engine(kind: EngineKind) -> &'static Engine {
 }
 
 pub fn try_verify(text: &str) -> Result<Verified, VerifyError> {
-    verify(wat::parse_str(text).unwrap(), 32 << 20)
+    verify(
+        wat::parse_str(text).unwrap(),
+        &caxton_model::Limits::unlimited(),
+    )
 }
 
 #[track_caller]

@@ -147,7 +147,8 @@ fn every_guest_behaves_on_both_engines() {
     let mut found = BTreeMap::new();
     for (name, bytes) in guests() {
         let passed = catch_unwind(|| {
-            let module = verify(bytes, 32 << 20).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let module = verify(bytes, &caxton_model::Limits::unlimited())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             match module.report().kind {
                 Some(Kind::Agent) => check_agent(&name, &module),
                 _ => check_other(&name, &module),

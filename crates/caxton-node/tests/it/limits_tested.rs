@@ -528,7 +528,7 @@ async fn called(
     limits: &Limits,
 ) -> Processed {
     let bytes = wat::parse_str(text).unwrap();
-    let verified = caxton_package::verify(bytes, 1 << 20).unwrap();
+    let verified = caxton_package::verify(bytes, &caxton_model::Limits::unlimited()).unwrap();
     let compiled = engine.compile(&verified, profile, kind).unwrap();
     let linked = engine
         .link(&compiled, &caxton_model::Permissions::new())
@@ -591,7 +591,8 @@ async fn called_cell(engine: &Engine, kind: Kind, limit: LimitName) -> String {
         }
         By::Module => {
             let bytes = wat::parse_str(module(kind, "", "(i32.const 0)")).unwrap();
-            let error = caxton_package::verify(bytes, 10).unwrap_err();
+            let limits = limits_of(kind, &[(limit, 10)]);
+            let error = caxton_package::verify(bytes, &limits).unwrap_err();
             assert_eq!(error.code(), limit.code());
             "refused".to_owned()
         }

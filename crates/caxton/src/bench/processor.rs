@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use caxton_engine::{Call, Engine, EngineOptions, Instance, Linked, bare};
-use caxton_model::{EngineProfile, Kind, Limits, UNLIMITED};
+use caxton_model::{EngineProfile, Kind, Limits};
 
 use super::{
     Plan, guests,
@@ -46,7 +46,7 @@ pub(super) async fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
 
 /// Links a module for calls without a node.
 pub(super) fn link(engine: &Engine, module: &[u8], kind: Kind) -> Result<Linked, Failure> {
-    let verified = caxton_package::verify(module, UNLIMITED).map_err(failed)?;
+    let verified = caxton_package::verify(module, &Limits::unlimited()).map_err(failed)?;
     let compiled = engine
         .compile(&verified, EngineProfile::Hardened, kind)
         .map_err(failed)?;

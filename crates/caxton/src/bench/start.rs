@@ -6,7 +6,7 @@ use std::{
 };
 
 use caxton_engine::{Compiled, Engine, EngineOptions, bare};
-use caxton_model::{Durability, EngineProfile, Kind, Limits, UNLIMITED};
+use caxton_model::{Durability, EngineProfile, Kind, Limits};
 
 use super::{
     Plan, guests,
@@ -119,7 +119,7 @@ impl Bench {
         .map_err(failed)?;
         Ok(Self {
             loader: bare::BareLoader::new().map_err(failed)?,
-            verified: caxton_package::verify(module.bytes, UNLIMITED).map_err(failed)?,
+            verified: caxton_package::verify(module.bytes, &Limits::unlimited()).map_err(failed)?,
             module,
             folder,
             engine,

@@ -297,11 +297,14 @@ fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgen
     let (module_path, manifest) = read_package(&args.file, output)?;
     let wasm_module =
         fs::read(&module_path).map_err(|error| Failure::file(&module_path, &error))?;
-    let mut config = AgentConfig::default();
+    let limits = args.guest.limits.over(manifest.as_ref().map(|(m, _)| m));
+    let mut config = AgentConfig {
+        limits: asked(&limits),
+        ..AgentConfig::default()
+    };
     if let Some((manifest, text)) = manifest {
         config.name = manifest.name.as_str().to_owned();
         config.version = Some(manifest.version.clone());
-        config.limits = asked(&manifest.limits);
         config.durability = manifest.agent.durability;
         config.supervision = Some(manifest.agent.supervision.clone());
         config.profile = manifest.agent.profile;
@@ -314,7 +317,6 @@ fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgen
     if config.name.is_empty() && is_new {
         config.name = name_of_file(&module_path)?;
     }
-    config.limits.extend(asked(&args.guest.limits()));
     if let Some(durability) = args.durability {
         config.durability = durability;
     }

@@ -173,7 +173,7 @@ pub(crate) async fn run(
 }
 
 /// The directory that `--data` names, where no node holds it: its files are read then.
-fn unused(connection: &Connection) -> Result<Option<&Path>, Failure> {
+fn unused(connection: &Connection, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
     let Some(data) = connection
         .data
         .as_deref()
@@ -181,10 +181,11 @@ fn unused(connection: &Connection) -> Result<Option<&Path>, Failure> {
     else {
         return Ok(None);
     };
-    match is_in_use(data) {
+    let data = environment.used_data_directory(Some(data))?;
+    match is_in_use(&data) {
         Ok(true) => Ok(None),
         Ok(false) => Ok(Some(data)),
-        Err(error) => Err(Failure::file(data, &error)),
+        Err(error) => Err(Failure::file(&data, &error)),
     }
 }
 
@@ -251,11 +252,11 @@ async fn search(
 
 async fn export(args: ExportArgs, environment: &Environment) -> Result<(), Failure> {
     let write = |entry: &AuditEntry| output::write_json_line(entry);
-    let Some(data) = unused(&args.connection)? else {
+    let Some(data) = unused(&args.connection, environment)? else {
         let client = args.connection.client(environment).await?;
         return each(&client, &args.filter.for_api(), usize::MAX, write).await;
     };
-    let (reader, query) = (AuditReader::new(data), args.filter.for_files());
+    let (reader, query) = (AuditReader::new(&data), args.filter.for_files());
     let mut from = Some(1);
     while let Some(place) = from {
         let page = reader.search(&query, place, PAGE);
@@ -274,10 +275,10 @@ async fn verify(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let head = args.head.as_deref().map(read_head).transpose()?;
-    let check = match unused(&args.connection)? {
+    let check = match unused(&args.connection, environment)? {
         Some(data) => {
             let heads: Vec<SignedHead> = head.into_iter().collect();
-            let report = verify_audit(data, &heads).map_err(|error| store_failure(&error))?;
+            let report = verify_audit(&data, &heads).map_err(|error| store_failure(&error))?;
             caxton_server::audit_check(report)
         }
         None => {

@@ -11,7 +11,7 @@ use caxton_model::ByteSize;
 use serde::Serialize;
 
 use crate::{
-    commands::{agent::read_manifest, missing_tool},
+    commands::{agent::read_manifest, inspect, missing_tool},
     failure::{Exit, Failure},
     output::{Output, one_line},
 };
@@ -56,7 +56,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             "make `package.module` and `build.command` in caxton.toml agree",
         )
     })?;
-    let report = caxton_package::inspect(&bytes);
+    let verdict = inspect::verify(bytes, &manifest.limits)?;
+    let report = match &verdict {
+        Ok(verified) => verified.report(),
+        Err(refused) => &*refused.report,
+    };
     let built = Built {
         module: module.display().to_string(),
         digest: report.digest.to_string(),
@@ -79,14 +83,9 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         ));
     }
     if !report.reasons.is_empty() {
-        let texts: Vec<_> = report
-            .reasons
-            .iter()
-            .map(|reason| one_line(&reason.to_string()))
-            .collect();
         return Err(Failure::new(
             Exit::Refused,
-            texts.join("\n"),
+            inspect::reasons_text(report),
             "mend the source and build again",
         ));
     }

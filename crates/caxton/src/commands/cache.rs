@@ -7,7 +7,7 @@ use std::{
 };
 
 use caxton_engine::{CacheEntry, CacheStats, Engine, EngineOptions};
-use caxton_model::{ByteSize, EngineKind, EngineProfile, UNLIMITED};
+use caxton_model::{ByteSize, EngineKind, EngineProfile, Limits};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
     let engine = Engine::new(options).map_err(|error| engine_failure(&error))?;
     for file in &args.files {
         let bytes = fs::read(file).map_err(|error| Failure::file(file, &error))?;
-        let verified = caxton_package::verify(bytes, UNLIMITED).map_err(|error| {
+        let verified = caxton_package::verify(bytes, &Limits::unlimited()).map_err(|error| {
             let what = format!("{}: {}", file.display(), refused_text(&error));
             Failure::of(error.code(), what)
         })?;
@@ -152,10 +152,10 @@ fn warm(args: WarmArgs, output: &Output, environment: &Environment) -> Result<()
     Ok(())
 }
 
-/// The cache of a data directory.
+/// The cache of the data directory of a node.
 fn directory(args: CacheArgs, environment: &Environment) -> Result<PathBuf, Failure> {
     Ok(environment
-        .data_directory(args.data.as_deref())?
+        .used_data_directory(args.data.as_deref())?
         .join("cache"))
 }
 

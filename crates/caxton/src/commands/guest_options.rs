@@ -3,16 +3,34 @@
 use std::collections::BTreeMap;
 
 use caxton_model::{LimitName, Permission};
+use caxton_package::Manifest;
 
 use crate::failure::{Exit, Failure};
+
+/// Limits of a guest.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Guest")]
+pub(crate) struct LimitOptions {
+    /// A limit other than the default, such as `cpu=100ms` or `memory=64MiB`; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = read_limit)]
+    limits: Vec<(LimitName, u64)>,
+}
+
+impl LimitOptions {
+    /// What a manifest asks for, and what flags ask for over it; the last word on each counts.
+    pub(crate) fn over(&self, manifest: Option<&Manifest>) -> BTreeMap<LimitName, u64> {
+        let mut asked = manifest.map(|m| m.limits.clone()).unwrap_or_default();
+        asked.extend(self.limits.iter().copied());
+        asked
+    }
+}
 
 /// What a guest may use.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Guest")]
 pub(crate) struct GuestOptions {
-    /// A limit other than the default, such as `cpu=100ms` or `memory=64MiB`; may be repeated
-    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = read_limit)]
-    pub(crate) limits: Vec<(LimitName, u64)>,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
     /// A grant, such as `message:send=acme/*`; may be repeated
     #[arg(long = "grant", value_name = "PERMISSION=PATTERN", value_parser = read_grant)]
     pub(crate) grants: Vec<(Permission, String)>,
@@ -25,10 +43,6 @@ pub(crate) struct GuestOptions {
 }
 
 impl GuestOptions {
-    /// The limits by name; the last word on each counts.
-    pub(crate) fn limits(&self) -> BTreeMap<LimitName, u64> {
-        self.limits.iter().copied().collect()
-    }
     /// What is granted, by permission.
     ///
     /// Errors: a grant that this version can't give.

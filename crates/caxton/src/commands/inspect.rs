@@ -1,11 +1,12 @@
 //! `caxton inspect`: what a module is, without running it.
 
-use std::{fs, path::PathBuf, thread};
+use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
-use caxton_package::{ModuleReport, VerifyError};
+use caxton_model::{Kind, LimitName, Limits};
+use caxton_package::{ModuleReport, Verified, VerifyError};
 
 use crate::{
-    commands::agent::read_package,
+    commands::{agent::read_package, guest_options::LimitOptions},
     failure::{Exit, Failure},
     output::{Output, one_line},
 };
@@ -15,13 +16,38 @@ use crate::{
 pub(crate) struct Args {
     /// The module, or a package's caxton.toml
     file: PathBuf,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// The limits that flags and manifest ask for, where no operator sets a ceiling.
+///
+/// Errors: every limit that can't be as it is asked for.
+pub(super) fn limits_for(kind: Kind, asked: &BTreeMap<LimitName, u64>) -> Result<Limits, Failure> {
+    let limits = Limits::for_kind(kind).asked(asked, &Limits::unlimited());
+    limits.map_err(|errors| {
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Failure::usage(texts.join("\n"), "correct the limits")
+    })
+}
+
+/// The verdict on a module, as a node without ceilings gives it when the module is deployed.
+pub(super) fn verify(
+    bytes: Vec<u8>,
+    asked: &BTreeMap<LimitName, u64>,
+) -> Result<Result<Verified, VerifyError>, Failure> {
+    caxton_package::verify_by_kind(bytes, |kind| limits_for(kind, asked))
 }
 
 /// Does it. A module that would be refused ends the command with 4.
 pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
-    let (path, _) = read_package(&args.file, output)?;
+    let (path, manifest) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
-    let mut report = caxton_package::inspect(&bytes);
+    let asked = args.limits.over(manifest.as_ref().map(|(m, _)| m));
+    let mut report = match verify(bytes.clone(), &asked)? {
+        Ok(verified) => ModuleReport::clone(verified.report()),
+        Err(refused) => *refused.report,
+    };
     if let Some(component) = &mut report.component {
         match wit_of(bytes) {
             Ok(wit) => component.wit = Some(wit),
@@ -72,10 +98,7 @@ fn text(report: &ModuleReport) -> String {
 
 /// Why a module is refused, a line for each reason.
 pub(super) fn refused_text(error: &VerifyError) -> String {
-    match error {
-        VerifyError::Refused { report } => reasons_text(report),
-        other => one_line(&other.to_string()),
-    }
+    reasons_text(&error.report)
 }
 
 /// The reasons to refuse a module, a line for each.

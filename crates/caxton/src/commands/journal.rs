@@ -97,24 +97,11 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
-        Command::Verify(args) => verify(&directory(args.data, environment)?, output),
+        Command::Verify(args) => verify(
+            &environment.used_data_directory(args.data.as_deref())?,
+            output,
+        ),
         Command::Show(args) => show(args, output, environment),
-    }
-}
-
-/// The data directory, which must hold a journal.
-fn directory(given: Option<PathBuf>, environment: &Environment) -> Result<PathBuf, Failure> {
-    let data = environment.data_directory(given.as_deref())?;
-    let journal = data.join("journal");
-    match std::fs::metadata(&journal) {
-        Ok(found) if found.is_dir() => Ok(data),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::file(&journal, &error))
-        }
-        _ => Err(Failure::usage(
-            format!("{} holds no journal", data.display()),
-            "name the data directory of a node with --data",
-        )),
     }
 }
 
@@ -211,7 +198,7 @@ fn verified_text(report: &Verified) -> String {
 }
 
 fn show(args: ShowArgs, output: &Output, environment: &Environment) -> Result<(), Failure> {
-    let data = directory(args.data, environment)?;
+    let data = environment.used_data_directory(args.data.as_deref())?;
     let filter = ShowFilter {
         from: args.from,
         to: args.to,

@@ -156,7 +156,7 @@ async fn deploy(
     }
     let (path, manifest) = read_package(&args.file, output)?;
     let module = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
-    let limits = args.guest.limits();
+    let limits = args.guest.limits.over(manifest.as_ref().map(|(m, _)| m));
     let name = match (args.name, &manifest) {
         (Some(name), _) => name,
         // The manifest says it.

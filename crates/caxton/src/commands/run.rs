@@ -9,14 +9,17 @@ use std::{
 use caxton_engine::{Engine, EngineOptions, Linked};
 use caxton_gate::{PermissionRule, PermissionRuleError};
 use caxton_model::{
-    EngineKind, EngineProfile, Fault, GrantedRule, Grants, Kind, Limits, Micros, Permission,
-    Permissions, permissions_of,
+    EngineKind, EngineProfile, Fault, GrantedRule, Grants, Limits, Micros, Permission, Permissions,
+    permissions_of,
 };
 use caxton_package::{Form, Verified};
 
 use crate::{
     commands::{
-        agent::read_package, guest_options::GuestOptions, inspect::refused_text, until_interrupted,
+        agent::read_package,
+        guest_options::GuestOptions,
+        inspect::{limits_for, refused_text, verify},
+        until_interrupted,
     },
     environment::Environment,
     failure::{Exit, Failure},
@@ -87,20 +90,10 @@ struct Ready {
 pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Result<(), Failure> {
     let (path, manifest) = read_package(&args.file, output)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
-    let mut asked = manifest
-        .as_ref()
-        .map(|(m, _)| m.limits.clone())
-        .unwrap_or_default();
-    asked.extend(args.guest.limits());
-    let report = caxton_package::inspect(&bytes);
-    let limits = Limits::for_kind(report.kind.unwrap_or(Kind::Agent))
-        .asked(&asked, &Limits::unlimited())
-        .map_err(|errors| {
-            let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Failure::usage(texts.join("\n"), "correct the limits")
-        })?;
-    let verified = caxton_package::verify(bytes, limits.get(caxton_model::LimitName::ModuleBytes))
+    let asked = args.guest.limits.over(manifest.as_ref().map(|(m, _)| m));
+    let verified = verify(bytes, &asked)?
         .map_err(|error| Failure::new(Exit::Refused, refused_text(&error), ""))?;
+    let limits = limits_for(verified.report().kind.unwrap_or_default(), &asked)?;
     let form = verified.report().form;
     let from_manifest = manifest
         .as_ref()

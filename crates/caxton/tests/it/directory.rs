@@ -1,7 +1,7 @@
 //! The data directory: whose it is, who is reached by it, and what is said where it can't be used.
 
 use crate::{
-    command::{caxton, program, run},
+    command::{caxton, guest, program, run},
     node::NodeProcess,
 };
 
@@ -121,18 +121,43 @@ fn a_directory_that_can_not_be_used_is_told_with_its_own_remedy() {
 #[test]
 fn commands_that_only_read_create_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let typo = home.path().join("typo");
-    let shown = typo.to_str().unwrap();
+    let (absent, foreign) = (home.path().join("typo-1"), home.path().join("typo-2"));
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("notes"), b"").unwrap();
+    let module = guest("echo-c");
     for args in [
-        ["cache", "list"],
-        ["cache", "stats"],
-        ["cache", "clear"],
-        ["journal", "verify"],
-        ["journal", "show"],
-        ["agent", "list"],
+        &["cache", "list"][..],
+        &["cache", "stats"],
+        &["cache", "clear"],
+        &["cache", "warm", &module],
+        &["journal", "verify"],
+        &["journal", "show"],
+        &["audit", "tail"],
+        &["audit", "search"],
+        &["audit", "verify"],
+        &["audit", "export"],
+        &["audit", "head"],
+        &["vault", "set", "a"],
+        &["vault", "list"],
+        &["vault", "remove", "a"],
+        &["vault", "rotate-key"],
+        &["token", "list"],
+        &["agent", "list"],
+        &["agent", "deploy", &module],
+        &["doctor"],
+        &["top"],
     ] {
-        let done = caxton(&[args[0], args[1], "--data", shown]);
-        assert!(done.code != 0 && done.stderr.contains("typo"), "{done:#?}");
-        assert!(!typo.exists(), "{args:?}");
+        for data in [&absent, &foreign] {
+            let done = caxton(&[args, &["--data", data.to_str().unwrap()]].concat());
+            assert!(done.code != 0 && done.stderr.contains("typo-"), "{done:#?}");
+            assert!(!absent.exists(), "{args:?}");
+            let entries = std::fs::read_dir(&foreign).unwrap();
+            assert_eq!(entries.count(), 1, "{args:?}");
+        }
+    }
+    // A node's settings are there to be looked at before it has run.
+    for command in ["check", "show"] {
+        let done = caxton(&["config", command, "--data", absent.to_str().unwrap()]);
+        assert!(done.code == 0 && !absent.exists(), "{done:#?}");
     }
 }

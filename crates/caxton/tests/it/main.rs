@@ -43,3 +43,4 @@ mod signals;
 mod telemetry;
 mod top;
 mod vault;
+mod verdict;

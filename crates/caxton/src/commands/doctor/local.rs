@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use caxton_engine::{Engine, EngineOptions, Linked, Processed, bare};
-use caxton_model::{EngineKind, EngineProfile, Kind, LimitName, Limits, UNLIMITED};
+use caxton_model::{EngineKind, EngineProfile, Kind, LimitName, Limits};
 
 use super::{attack::set_to, guests, row::Found};
 use crate::failure::{Exit, Failure};
@@ -44,7 +44,8 @@ fn linked(engine: EngineKind, guest: &str) -> Result<Linked, Failure> {
         ..EngineOptions::default()
     })
     .map_err(broken)?;
-    let verified = caxton_package::verify(guests::module(guest)?, UNLIMITED).map_err(broken)?;
+    let verified =
+        caxton_package::verify(guests::module(guest)?, &Limits::unlimited()).map_err(broken)?;
     let compiled = engine
         .compile(&verified, EngineProfile::Hardened, Kind::Processor)
         .map_err(broken)?;
