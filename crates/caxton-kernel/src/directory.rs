@@ -318,6 +318,21 @@ impl Directory {
         all.sort_by_key(|listing| listing.spec.id);
         all
     }
+    /// What waits in the mailboxes of each namespace. Unit: bytes.
+    ///
+    /// Cost: a look at every agent.
+    #[must_use]
+    pub fn mail_by_namespace(&self) -> HashMap<Box<str>, u64> {
+        let mut mail = HashMap::<Box<str>, u64>::new();
+        for listing in self.read().agents.values() {
+            let bytes = listing.gauge.bytes();
+            if bytes > 0 {
+                let name = listing.spec.name.namespace().as_str();
+                *mail.entry(name.into()).or_default() += bytes;
+            }
+        }
+        mail
+    }
     /// The agents a search has to judge, by id: those of a namespace, if one is given, that have
     /// registered the rarest of some capabilities, if any are.
     #[must_use]

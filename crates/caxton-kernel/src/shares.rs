@@ -33,6 +33,8 @@ struct Inner {
     spaces: HashMap<Box<str>, SpaceUse>,
     /// All namespaces together. Unit: bytes.
     total: u64,
+    /// Mail that waits for agents, by namespace, when it was counted last. Unit: bytes.
+    mail: HashMap<Box<str>, u64>,
 }
 
 /// What is kept for one namespace.
@@ -140,8 +142,15 @@ impl Shares {
         let used = inner.spaces.get(space(owner)).copied().unwrap_or_default();
         (inner.total > share && used.bytes > even).then(|| even / used.owners.max(1))
     }
-    /// Whether an owner's namespace is one of those with most: not less than the mean of all that
-    /// have something, and not next to nothing.
+    /// Takes note of the mail that waits for agents, by namespace. Unit: bytes.
+    ///
+    /// Mailboxes have limits of their own and nothing of them goes; whoever has many full ones is
+    /// held to be heavy.
+    pub fn set_mail(&self, mail: HashMap<Box<str>, u64>) {
+        self.lock().mail = mail;
+    }
+    /// Whether an owner's namespace is one of those with most, mail included: not less than the mean
+    /// of all that have something, and not next to nothing.
     #[must_use]
     pub fn is_heavy(&self, owner: &str) -> bool {
         let share = self.share();
@@ -149,10 +158,16 @@ impl Shares {
             return false;
         }
         let inner = self.lock();
-        let used = inner.spaces.get(space(owner)).copied().unwrap_or_default();
+        let space = space(owner);
+        let kept = inner.spaces.get(space).map_or(0, |used| used.bytes);
+        let used = kept + inner.mail.get(space).copied().unwrap_or_default();
+        let total = inner.total + inner.mail.values().sum::<u64>();
+        let more = inner
+            .mail
+            .keys()
+            .filter(|name| !inner.spaces.contains_key(*name));
+        let spaces = (inner.spaces.len() + more.count()) as u64;
         // Where all together have little, it is not what the host keeps that takes the memory.
-        inner.total > share / 2
-            && used.bytes > share / LIGHT_PARTS
-            && used.bytes >= inner.even(inner.total)
+        total > share / 2 && used > share / LIGHT_PARTS && used >= total / spaces.max(1)
     }
 }

@@ -101,7 +101,6 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 fn parse_date(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let digits: String = date.chars().filter(|c| *c != '-').collect();
     if digits.len() != 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -146,7 +145,7 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 
 /// Whether the separators stand where the two forms have them, and the offset is one of the clock.
 fn is_well_formed(text: &str) -> bool {
-    let Some((date, time)) = text.trim().split_once(['T', 't', ' ']) else {
+    let Some((date, time)) = text.split_once(['T', 't', ' ']) else {
         return false;
     };
     let (clock, offset) = match time.rfind(['+', '-']).map(|at| time.split_at(at)) {
@@ -215,6 +214,9 @@ mod tests {
         for bad in [
             "",
             "now",
+            " 2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00Z ",
+            "\u{a0}20260131T120000000Z",
             "2026-13-01T00:00:00Z",
             "2026-00-01T00:00:00Z",
             "2026-01-00T00:00:00Z",

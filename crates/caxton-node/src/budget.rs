@@ -14,6 +14,7 @@
 //! shutdown: ends by itself within a look.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         Arc, Weak,
@@ -40,6 +41,13 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What is made free at least when idle instances go, so that the next ones have room. Unit: percent
 /// of the budget.
 const SPARE_PERCENT: u64 = 10;
+
+/// What is made free where a heavy namespace was refused, so that the node is no longer near to its
+/// budget. Unit: percent of the budget.
+const NEAR_SPARE_PERCENT: u64 = 26;
+
+/// Looks at the memory between two at the mailboxes: one a second.
+const LOOKS_OF_MAIL: u32 = 20;
 
 /// Instances with less are small: they free little and would all have to be made again.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -77,6 +85,8 @@ pub(crate) struct Budget {
     used: AtomicU64,
     budget: AtomicU64,
     asks: AtomicBool,
+    /// A namespace that uses much was refused something since the last look.
+    refused_heavy: AtomicBool,
     disk_used: AtomicU64,
     disk_budget: u64,
 }
@@ -99,6 +109,7 @@ impl Budget {
             used: AtomicU64::new(0),
             budget: AtomicU64::new(u64::MAX),
             asks: AtomicBool::new(false),
+            refused_heavy: AtomicBool::new(false),
             disk_used: AtomicU64::new(0),
             disk_budget,
         }
@@ -135,6 +146,10 @@ impl Budget {
     /// Whether whoever uses most should add nothing, so that it never comes to refusing others.
     pub(crate) fn is_near(&self) -> bool {
         self.stage.load(Relaxed) >= Stage::Near as u8
+    }
+    /// Takes note that one who uses much was refused: idle instances make room for it.
+    pub(crate) fn note_heavy(&self) {
+        self.refused_heavy.store(true, Relaxed);
     }
     fn is_out_of_disk(&self) -> bool {
         self.disk_used.load(Relaxed) > self.disk_budget
@@ -182,7 +197,7 @@ pub(crate) fn heavy(owner: &str) -> Refusal {
     Refusal::new(
         ErrorCode::NodeBudget,
         format!(
-            "the node is short of memory, and the namespace of `{owner}` is one of those for which the host keeps most (dead letters, open requests, conversations); send less at a time, or raise `budgets.memory` in node.toml"
+            "the node is short of memory, and the namespace of `{owner}` is one of those for which the host keeps most (mail, dead letters, open requests, conversations); send less at a time, or raise `budgets.memory` in node.toml"
         ),
     )
 }
@@ -217,13 +232,16 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
 
 fn watch(gauge: &Gauge, node: &Weak<Shared>) {
     let mut refused_before = 0;
-    loop {
+    for number in 0_u32.. {
         std::thread::park_timeout(LOOK);
         let Some(shared) = node.upgrade() else { return };
         if shared.closing.load(Relaxed) {
             return;
         }
         look(gauge, &shared);
+        if number % LOOKS_OF_MAIL == 0 {
+            count_mail(&shared);
+        }
         let refused = shared.budget.room.refused();
         if refused > refused_before {
             metrics::counter!("caxton_budget_refused_total", "budget" => "memory")
@@ -231,6 +249,15 @@ fn watch(gauge: &Gauge, node: &Weak<Shared>) {
             refused_before = refused;
         }
     }
+}
+
+/// Counts what waits in mailboxes, where it matters whose it is.
+fn count_mail(shared: &Shared) {
+    let mail = match shared.budget.is_near() {
+        true => shared.directory.mail_by_namespace(),
+        false => HashMap::new(),
+    };
+    shared.directory.host_shares().set_mail(mail);
 }
 
 /// Measures, and does what the measure asks for.
@@ -244,7 +271,11 @@ fn look(gauge: &Gauge, shared: &Shared) {
         }
     }
     // What was refused since the last look may have room when idle instances have gone.
-    let wanted = shared.budget.room.take_wanted();
+    let wanted = match shared.budget.refused_heavy.swap(false, Relaxed) {
+        true => reading.budget / 100 * NEAR_SPARE_PERCENT,
+        false => 0,
+    };
+    let wanted = wanted.max(shared.budget.room.take_wanted());
     if !reading.is_over() && wanted == 0 {
         return;
     }

@@ -101,8 +101,13 @@ impl Shared {
     /// comes near to its memory budget or its journal falls behind: it adds nothing then, so that
     /// nobody else meets the budget.
     pub(crate) fn adds_too_much(&self, owner: &str) -> bool {
-        (self.budget.is_near() || self.store.is_half_full())
-            && self.directory.host_shares().is_heavy(owner)
+        let is_near = self.budget.is_near();
+        let too_much =
+            (is_near || self.store.is_half_full()) && self.directory.host_shares().is_heavy(owner);
+        if too_much && is_near {
+            self.budget.note_heavy();
+        }
+        too_much
     }
     /// Why no request is taken now, if none is.
     pub(crate) fn refuses(&self) -> Option<Refusal> {

@@ -411,7 +411,13 @@ async fn fingerprint(
         RouteId::StopAgent if body.is_empty() => parsed(&StopRequest::default()),
         RouteId::StopAgent => parsed(&read_json::<StopRequest>(body)?),
         RouteId::RegisterAgent => parsed(&read_json::<Registration>(body)?),
-        RouteId::CreateToken => parsed(&read_json::<NewToken>(body)?),
+        RouteId::CreateToken => {
+            let mut token = read_json::<NewToken>(body)?;
+            // Scopes are a set, while the order of clients says who the default sender is.
+            token.scopes.sort_unstable();
+            token.scopes.dedup();
+            parsed(&token)
+        }
         _ => Digest::of(body),
     };
     let place = format!("{:?} {path:?} {query:?}", route.id);

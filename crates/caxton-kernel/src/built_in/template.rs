@@ -67,6 +67,9 @@ impl Template {
     ///
     /// Errors: in words; also where a list or a text in it is too long.
     pub(crate) fn admit(description: &Value) -> Result<Self, String> {
+        let mut measure = Measure::default();
+        measure.bytes(description.to_string().len());
+        measure.end().map_err(|error| error.to_string())?;
         let template = Self::read(description)?;
         template.check().map_err(|error| error.to_string())?;
         Ok(template)
@@ -80,10 +83,8 @@ impl Template {
             measure.text("services.name", service.name.as_deref().unwrap_or_default())?;
             measure.text("services.type", service.kind.as_deref().unwrap_or_default())?;
             service.lists.check(&mut measure)?;
-            let properties = service.properties.as_ref().map(Value::to_string);
-            measure.bytes(properties.map_or(0, |text| text.len()));
         }
-        measure.end()
+        Ok(())
     }
     fn fits(&self, listing: &Listing, work: &Work) -> bool {
         let (name, offered) = (self.name.as_deref(), &listing.offered);
@@ -269,4 +270,22 @@ pub(crate) fn search(
 pub(crate) fn digest(found: &[Value]) -> u64 {
     let text = serde_json::to_string(found).unwrap_or_default();
     stable_hash(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_search_is_as_long_as_its_json() {
+        let bytes = crate::bounds::DESCRIPTION_BYTES_MAX;
+        let empty = json!({ "unknown": "" }).to_string().len();
+        for (more, fits) in [(0, true), (1, false)] {
+            let text = "x".repeat(bytes - empty + more);
+            let admitted = Template::admit(&json!({ "unknown": text }));
+            assert_eq!(admitted.is_ok(), fits, "{admitted:?}");
+        }
+    }
 }

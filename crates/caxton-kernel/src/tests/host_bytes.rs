@@ -1,6 +1,9 @@
 //! What the host keeps for an owner stays within its limit, and nobody else pays for it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use caxton_model::{
     CLIENT_HOST_BYTES, ErrorCode, Fault, Fields, HostCode, Micros, OPEN_REQUESTS_OF_AGENT, Record,
@@ -346,6 +349,34 @@ fn at_the_share_of_all_namespaces_the_largest_make_room_and_a_small_one_keeps_wh
     assert!(used(&run, "idle/n") <= 2 * MIB);
     assert_eq!(letters_of(&run, "acme/n"), 3);
     check(&run);
+}
+
+#[test]
+fn a_namespace_whose_mailboxes_are_full_is_a_heavy_one() {
+    let mut run = Script::new(1);
+    run.line("deploy acme/a mailbox=10000 mailbox_bytes=1GiB");
+    run.line("deploy beta/b mailbox=10000 mailbox_bytes=1GiB");
+    let directory = run.world.directory.clone();
+    let shares = directory.host_shares();
+    shares.set_share(8 * MIB);
+    let content = "x".repeat(900_000);
+    for (to, count) in [("acme/a", 20), ("beta/b", 1)] {
+        let message =
+            format!(r#"{{"performative":"inform","receiver":"{to}","content":"{content}"}}"#);
+        for _ in 0..count {
+            post(&mut run, "c", &message).unwrap();
+        }
+    }
+    let mail = directory.mail_by_namespace();
+    assert!(
+        mail["acme"] > 15 * MIB && mail["beta"] < 2 * MIB,
+        "{mail:?}"
+    );
+    assert!(!shares.is_heavy("acme/n"), "nobody has looked at the mail");
+    shares.set_mail(mail);
+    assert!(shares.is_heavy("acme/n") && !shares.is_heavy("beta/n"));
+    shares.set_mail(HashMap::new());
+    assert!(!shares.is_heavy("acme/n"));
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn qualify(call: &Call, fields: &mut Fields) {
         Receiver::List(list) => list.iter_mut().for_each(|name| *name = own(name)),
         Receiver::Capability(_) => {}
     }
+    if let Some(name) = &mut fields.reply_to {
+        *name = own(name);
+    }
 }
 
 pub(super) async fn send(call: Call) -> Answered {

@@ -591,6 +591,37 @@ async fn the_hosts_own_agents_answer_the_asker_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bare_reply_to_is_meant_within_the_namespace_of_the_token() {
+    let harness = Harness::start().await;
+    let client = harness.client();
+    for (name, guest) in [
+        ("acme/echo", "echo-c.wasm"),
+        ("acme/log", "quiet.wat"),
+        ("log", "quiet.wat"),
+    ] {
+        client.deploy_agent(request(name, guest)).await.unwrap();
+    }
+    let asked = json!({
+        "performative": "request", "receiver": "echo", "reply_to": "log",
+        "conversation_id": "c-1", "content": 1,
+    });
+    let of_acme = caller(&harness, "acme s").await;
+    let sent = of_acme.post(&harness, "/messages", &asked).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let answered = async {
+        loop {
+            let said = client.conversation("c-1").await.unwrap();
+            if let [_, answer] = &said.lines[..] {
+                return format!("{:?}", answer.to);
+            }
+        }
+    };
+    let to = tokio::time::timeout(WAIT, answered).await.unwrap();
+    assert!(to.contains("acme/log"), "{to}");
+    harness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reply_is_taken_from_whoever_was_asked_and_from_nobody_else() {
     let harness = Harness::start().await;
     let quiet = request("beta/quiet", "quiet.wat");

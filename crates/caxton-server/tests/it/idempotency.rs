@@ -45,6 +45,14 @@ async fn a_repeated_deploy_under_one_key_makes_one_agent() {
     );
     assert_eq!(client.tokens().await.unwrap().len(), 3);
 
+    let (few, many) = (
+        r#"{"name":"s","scopes":["read","send"]}"#,
+        r#"{"scopes":["send","read","send"],"name":"s"}"#,
+    );
+    let scopes = token("s", few).await;
+    assert_eq!(scopes.status, 201, "{scopes:?}");
+    assert_eq!(token("s", many).await.json(), scopes.json());
+
     let spaced = "{ \"scopes\" : [\"read\"] , \"n\\u0061me\":\"a\" , \"namespace\":null }";
     let spelled = token("k", spaced).await;
     assert_eq!(

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "message")]
     receiver: Option<String>,
     /// Its content, sent as written: JSON, or a text that does not begin like JSON; `-` reads it
-    /// from stdin
+    /// from stdin, and a text that begins with `-` follows `--`
     #[arg(allow_negative_numbers = true)]
     content: Option<String>,
     /// Send the content as text, also if it is JSON or begins like it
