@@ -4,6 +4,8 @@ use caxton_model::{AgentStatus, Capabilities, Durability, EngineProfile, Frame, 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::GrantEntry;
+
 /// An agent in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentSummary {
@@ -55,6 +57,53 @@ pub struct Deployed {
     pub agent: AgentSummary,
     /// What the operator should know: requirements above limits, rights without an import.
     pub warnings: Vec<String>,
+    /// What its manifest asks for, and what it is not granted as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_granted: Vec<NotGranted>,
+    /// After an update: what the new version asks for otherwise than the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_changes: Vec<PermissionChange>,
+}
+
+/// A rule that an agent's manifest asks for, and that it is not granted as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotGranted {
+    /// The permission and what it is asked for.
+    #[schema(example = "http:read=api.example.com/repos/**")]
+    pub rule: String,
+    /// Why, in the author's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The command that grants it; absent where no grant would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "caxton grant fetcher 'http:read=api.example.com/repos/**'")]
+    pub command: Option<String>,
+    /// The line of the site's policy that forbids it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "policy.toml:7")]
+    pub forbidden_by: Option<String>,
+}
+
+/// One change between what two versions of an agent ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PermissionChange {
+    /// `new`, `widened`, `narrowed`, `dropped` or `reason`.
+    #[schema(example = "widened")]
+    pub kind: String,
+    /// The change in words, with the author's reason.
+    #[schema(example = "widened: http:read=api.example.com/** (list issues)")]
+    pub text: String,
+}
+
+/// A rule that an agent's manifest asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestedEntry {
+    /// The permission and what it is asked for.
+    #[schema(example = "http:read=api.example.com/repos/**")]
+    pub rule: String,
+    /// Why, in the author's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Everything about one agent.
@@ -73,6 +122,12 @@ pub struct AgentDetail {
     /// Receivers it was granted; absent: its own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_send: Option<Vec<String>>,
+    /// What its manifest asks for, which bounds what it is granted; absent: it has no manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Vec<RequestedEntry>>,
+    /// The rules that it is granted.
+    #[serde(default)]
+    pub grants: Vec<GrantEntry>,
     /// How it is kept alive.
     #[schema(schema_with = crate::schema::supervision)]
     pub supervision: Supervision,

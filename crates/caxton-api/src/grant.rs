@@ -40,6 +40,10 @@ pub struct GrantEntry {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether the agent's manifest asks for something that this gives: the one pattern includes the
+    /// other. Absent: it has no manifest, and the grant counts as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<bool>,
 }
 
 /// An access that the turn which an agent is in has made and that is recorded.

@@ -36,7 +36,7 @@ mod route_table_test;
 
 pub use agent::{
     AgentCounters, AgentDetail, AgentFault, AgentSummary, Deployed, LimitUse, LogEntry, MailboxUse,
-    StateKeyEntry,
+    NotGranted, PermissionChange, RequestedEntry, StateKeyEntry,
 };
 pub use agent_config::{AgentConfig, ConfigError, DeployRequest, StopRequest, UpdateRequest};
 pub use asked::{AskedGrants, AskedLimitMap, AskedValue, GrantPattern, whole_number};

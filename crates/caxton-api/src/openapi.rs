@@ -10,10 +10,11 @@ use crate::{
     AccessEntry, AgentDetail, AgentFault, AgentSummary, Answer, AuditCheck, AuditEntry, AuditHead,
     AuditParty, Body, BudgetView, CallCounters, CapabilityEntry, ConversationView, DeadLetterEntry,
     Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView,
-    KeyRotated, Live, LogEntry, MailEntry, NewSecret, NewToken, Offer, PROBLEM_TYPE, Page, Param,
-    ParamIn, Problem, ProcessorDetail, ProcessorSummary, ROUTES, Ready, Registration, Route, Scope,
-    SecretEntry, SendOptions, SendResult, StateKeyEntry, StopRequest, Taken, TokenCreated,
-    TokenEntry, TopView, VersionView, agent_config::AgentConfig, openapi_bodies,
+    KeyRotated, Live, LogEntry, MailEntry, NewSecret, NewToken, NotGranted, Offer, PROBLEM_TYPE,
+    Page, Param, ParamIn, PermissionChange, Problem, ProcessorDetail, ProcessorSummary, ROUTES,
+    Ready, Registration, RequestedEntry, Route, Scope, SecretEntry, SendOptions, SendResult,
+    StateKeyEntry, StopRequest, Taken, TokenCreated, TokenEntry, TopView, VersionView,
+    agent_config::AgentConfig, openapi_bodies,
 };
 
 #[derive(OpenApi)]
@@ -27,7 +28,7 @@ use crate::{
         AuditHead, AuditParty, BudgetView, CallCounters, CapabilityEntry, ConversationView,
         DeadLetterEntry, Deployed, DeployedProcessor, EventBody, EventKind, GrantChange, GrantEntry, JournalView, Live,
         LogEntry, MailEntry, KeyRotated, NewSecret, SecretEntry, Page<SecretEntry>,
-        NewToken, Offer, Problem, ProcessorDetail, ProcessorSummary, Ready, Registration, SendOptions, SendResult, StateKeyEntry, StopRequest,
+        NewToken, NotGranted, Offer, PermissionChange, Problem, ProcessorDetail, ProcessorSummary, Ready, Registration, RequestedEntry, SendOptions, SendResult, StateKeyEntry, StopRequest,
         Taken, TokenCreated, TokenEntry, TopView, VersionView, Scope,
         Page<AgentSummary>, Page<LogEntry>, Page<MailEntry>, Page<StateKeyEntry>,
         Page<AgentFault>, Page<DeadLetterEntry>, Page<CapabilityEntry>, Page<Offer>,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use caxton_api::{AgentSummary, AskedGrants, AskedLimitMap, AskedValue, Deployed};
+use caxton_api::{
+    AgentSummary, AskedGrants, AskedLimitMap, AskedValue, Deployed, NotGranted, PermissionChange,
+};
 use caxton_model::{Durability, EngineProfile, Micros, Supervision};
 use reqwest::{Method, Url, multipart};
 
@@ -135,6 +137,10 @@ pub struct Deployment {
     pub version: String,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What its manifest asks for, and what it is not granted as a whole.
+    pub not_granted: Vec<NotGranted>,
+    /// After an update: what it asks for otherwise than the version before.
+    pub permission_changes: Vec<PermissionChange>,
     /// Everything else that is known of it.
     pub agent: AgentSummary,
 }
@@ -146,6 +152,8 @@ impl From<Deployed> for Deployment {
             name: deployed.agent.name.clone(),
             version: deployed.agent.version.clone(),
             warnings: deployed.warnings,
+            not_granted: deployed.not_granted,
+            permission_changes: deployed.permission_changes,
             agent: deployed.agent,
         }
     }

@@ -152,10 +152,12 @@ struct Named {
 }
 
 impl Files {
-    /// With the granted directories open, in the order of their names.
+    /// With the granted directories open, in the order of their names. In learn mode all are open, so
+    /// that what is tried in them can be noted; the gate still refuses it.
     pub(crate) fn new(resources: HostResources, bounds: &Bounds) -> Self {
         let shown = resources.directories.iter();
-        let shown = shown.filter(|directory| resources.shows(directory.name()));
+        let shown = shown
+            .filter(|directory| resources.gate.is_learning() || resources.shows(directory.name()));
         let table = shown.map(|d| Some(Descriptor::preopened(&d.0))).collect();
         Self {
             bounds: bounds.files,

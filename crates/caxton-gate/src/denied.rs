@@ -38,10 +38,7 @@ impl Denied {
             Refusal::NotRequested
             | Refusal::NotGranted
             | Refusal::Guarded(_)
-            | Refusal::Expired { .. } => {
-                let rule = quoted(&self.permission_rule());
-                Some(format!("caxton grant {guest} {rule}"))
-            }
+            | Refusal::Expired { .. } => Some(grant_command(&self.guest, &self.permission_rule())),
             Refusal::Forbidden {
                 pattern,
                 origin: None,
@@ -124,6 +121,12 @@ impl fmt::Display for Guard {
             ),
         }
     }
+}
+
+/// The command that grants a guest a rule, quoted for a shell.
+#[must_use]
+pub fn grant_command(guest: &str, rule: &str) -> String {
+    format!("caxton grant {} {}", quoted(guest), quoted(rule))
 }
 
 /// A word for a POSIX shell.

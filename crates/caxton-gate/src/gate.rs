@@ -237,6 +237,11 @@ impl Gate {
             denied: count(1),
         }
     }
+    /// True in learn mode.
+    #[must_use]
+    pub fn is_learning(&self) -> bool {
+        self.shared.learned.is_some()
+    }
     /// What was refused so far, in learn mode.
     #[must_use]
     pub fn learned(&self) -> Option<Learned> {

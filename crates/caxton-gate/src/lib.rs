@@ -33,6 +33,7 @@
 mod access;
 mod address;
 mod denied;
+mod expectation;
 mod gate;
 mod grants;
 mod guest_path;
@@ -55,7 +56,7 @@ pub use access::{
     PathLook, RandomSecure, SecretUse, VaultRead, VaultWrite, WorkflowRun,
 };
 pub use address::{AddressClass, address_class};
-pub use denied::Denied;
+pub use denied::{Denied, grant_command};
 pub use gate::{Allowed, AuditEntry, AuditSink, Checks, Gate};
 pub use grants::{Grant, Grants, default_right_to_send};
 pub use guest_path::GuestPath;

@@ -7,8 +7,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
+    expectation::{self, Expectation},
+    host::HostPattern,
     pattern::{Form, Pattern},
     rights::SiteForbid,
+    subject::DATA_DIRECTORY,
 };
 
 /// What `publisher` is for a guest that nobody signed.
@@ -22,7 +25,8 @@ const POLICY_BYTES_MAX: usize = 1 << 20;
 /// A list of `[[allow]]` and of `[[forbid]]`. Each says of whom it speaks (`publisher`,
 /// `namespace`, `profile`) and of what (`permission`, `pattern`); what it leaves out it speaks of
 /// altogether. A forbid wins over every allow and every grant. What nothing speaks of is granted
-/// by a person; of the profiles, all but `wide` run where nothing speaks of them.
+/// by a person; of the profiles, all but `wide` run where nothing speaks of them. Each `[[test]]` is
+/// a question with the answer that is expected, for [`Policy::run_tests`].
 ///
 /// What no policy has to say stands in the gate itself: wildcards reach neither addresses that are
 /// not public nor, for writes, anything outside `/data`.
@@ -30,6 +34,7 @@ const POLICY_BYTES_MAX: usize = 1 << 20;
 pub struct Policy {
     name: String,
     lines: Vec<Line>,
+    expectations: Vec<Expectation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +124,8 @@ struct Document {
     allow: Vec<Spanned<Row>>,
     #[serde(default)]
     forbid: Vec<Spanned<Row>>,
+    #[serde(default)]
+    test: Vec<Spanned<expectation::Row>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,6 +168,14 @@ impl Policy {
                 }
             }
         }
+        let mut expectations = Vec::new();
+        for row in document.test {
+            let number = line_of(text, &row.span());
+            match Expectation::read(number, row.into_inner()) {
+                Ok(expectation) => expectations.push(expectation),
+                Err(of_row) => problems.extend(of_row.into_iter().map(|p| (number, p))),
+            }
+        }
         if !problems.is_empty() {
             problems.sort();
             let problems = problems
@@ -174,7 +189,11 @@ impl Policy {
         Ok(Self {
             name: name.to_owned(),
             lines,
+            expectations,
         })
+    }
+    pub(crate) fn expectations(&self) -> &[Expectation] {
+        &self.expectations
     }
     /// What the policy says to a question, and by which line. Of several lines of one kind the
     /// first decides.
@@ -229,7 +248,10 @@ impl Policy {
         self.lines.iter().filter(about).flat_map(of_line).collect()
     }
     fn origin(&self, line: &Line) -> String {
-        format!("{}:{}", self.name, line.number)
+        self.place(line.number)
+    }
+    pub(crate) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.name)
     }
 }
 
@@ -263,6 +285,7 @@ impl Line {
                             own.forbids_all_of(pattern)
                         } else {
                             own.includes(pattern)
+                                && (own.is_explicit() || !pattern.names_guarded(permission))
                         }
                     })
                     // An allow without a permission is about running; it hands out no rights.
@@ -341,6 +364,23 @@ impl Pattern {
         };
         let parsed = texts.iter().map(|text| Self::parse(permission, text));
         parsed.filter_map(Result::ok).collect()
+    }
+    /// Whether it names what no wildcard reaches: an address that is not public, or for writes a path
+    /// outside `/data`. A line that allows by a wildcard must not grant that without a person.
+    fn names_guarded(&self, permission: Permission) -> bool {
+        match &self.0 {
+            Form::Http { place, .. } | Form::Place(place) | Form::Secret { place, .. } => {
+                match &place.host {
+                    HostPattern::Exact(host) => host.place(None).guard().is_some(),
+                    HostPattern::Range(..) => true,
+                    HostPattern::Any | HostPattern::Under(_) => false,
+                }
+            }
+            Form::Path(path) => {
+                permission == Permission::FsWrite && !path.to_string().starts_with(DATA_DIRECTORY)
+            }
+            Form::Whole | Form::Name(_) => false,
+        }
     }
     /// Whether nothing is left of `other` once this pattern is forbidden: as a forbid it takes
     /// every port where it names none.

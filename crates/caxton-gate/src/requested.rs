@@ -5,9 +5,12 @@ use std::{
     fmt,
 };
 
-use caxton_model::Permission;
+use caxton_model::{Permission, Timestamp};
 
-use crate::pattern::{Form, Header, Pattern, PatternError, Rule};
+use crate::{
+    grants::Grants,
+    pattern::{Form, Header, Pattern, PatternError, PermissionRule, Rule},
+};
 
 /// What is asked for with one permission.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -117,6 +120,35 @@ impl Requested {
     #[must_use]
     pub fn of(&self, permission: Permission) -> Option<&Request> {
         self.0.get(&permission)
+    }
+    /// The rules that are asked for and that no grant gives as a whole, with their reasons.
+    pub fn missing_in(
+        &self,
+        grants: &Grants,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (PermissionRule, Option<&str>)> {
+        let rules = self.iter().flat_map(|(permission, request)| {
+            let rules = request.rules.iter().filter(|rule| !rule.forbids);
+            rules.map(move |rule| (permission, rule, request.reason.as_deref()))
+        });
+        let missing = rules.filter(move |(permission, rule, _)| {
+            let mut counting = grants.of(*permission).iter().filter(|g| g.counts_at(now));
+            !counting.any(|grant| grant.rule.includes(rule))
+        });
+        missing.map(|(permission, rule, reason)| {
+            let rule = rule.clone();
+            (PermissionRule { permission, rule }, reason)
+        })
+    }
+    /// Whether a grant gives something that is asked for: one of the two patterns includes the other.
+    #[must_use]
+    pub fn asks_for(&self, granted: &PermissionRule) -> bool {
+        let request = self.of(granted.permission);
+        let mut rules = request.into_iter().flat_map(|request| &request.rules);
+        rules.any(|rule| {
+            let (asked, granted) = (&rule.pattern, &granted.rule.pattern);
+            !rule.forbids && (asked.includes(granted) || granted.includes(asked))
+        })
     }
     /// What changes from `self` to `new`.
     #[must_use]
@@ -228,6 +260,20 @@ pub enum ChangeKind {
     Reason,
 }
 
+impl ChangeKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Widened => "widened",
+            Self::Narrowed => "narrowed",
+            Self::Dropped => "dropped",
+            Self::Reason => "reason",
+        }
+    }
+}
+
 /// How a change is made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Edit {
@@ -257,13 +303,7 @@ impl fmt::Display for Change {
         let Self {
             permission, edit, ..
         } = self;
-        let kind = match self.kind {
-            ChangeKind::New => "new",
-            ChangeKind::Widened => "widened",
-            ChangeKind::Narrowed => "narrowed",
-            ChangeKind::Dropped => "dropped",
-            ChangeKind::Reason => "reason",
-        };
+        let kind = self.kind.as_str();
         match edit {
             Edit::Add(rule) if rule.pattern.0 == Form::Whole => write!(f, "{kind}: {permission}")?,
             Edit::Add(rule) => write!(f, "{kind}: {permission}={rule}")?,

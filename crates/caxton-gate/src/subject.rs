@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The directory that writes stay in, unless a grant names another one.
-const DATA_DIRECTORY: &str = "/data/";
+pub(crate) const DATA_DIRECTORY: &str = "/data/";
 
 /// What an access is about.
 #[derive(Debug, Clone, Copy)]

@@ -521,6 +521,7 @@ mod tests {
             supervision: Supervision::default(),
             limits: Limits::for_kind(Kind::Agent),
             grants: Grants::default(),
+            requested: None,
             profile: EngineProfile::default(),
             declared: Vec::new(),
             config: Vec::new(),

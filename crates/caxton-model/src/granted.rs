@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Part, Permissions, State, Timestamp};
+use crate::{AgentId, Part, Permission, Permissions, State, Timestamp};
 
 /// One rule that an operator granted a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,18 +21,35 @@ pub struct GrantedRule {
     pub at: Timestamp,
 }
 
+/// One rule that a package's manifest asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestedRule {
+    /// The permission and what it is asked for: `http:read=api.example.com/repos/**`.
+    pub rule: String,
+    /// Why, in the author's words.
+    pub reason: Option<String>,
+}
+
 /// All that a guest was granted.
 pub type GrantedRules = Arc<Vec<GrantedRule>>;
 
 /// The permissions that these rules grant anything with.
 #[must_use]
 pub fn permissions_of(rules: &[GrantedRule]) -> Permissions {
-    let granted = rules.iter().filter_map(|rule| {
-        let (permission, pattern) = rule.rule.split_once('=').unwrap_or((&rule.rule, ""));
-        let permission = permission.parse().ok()?;
-        (!pattern.starts_with('!')).then_some(permission)
-    });
-    granted.collect()
+    rules.iter().filter_map(|rule| given(&rule.rule)).collect()
+}
+
+/// The permissions that a manifest asks for anything with.
+#[must_use]
+pub fn permissions_asked(rules: &[RequestedRule]) -> Permissions {
+    rules.iter().filter_map(|rule| given(&rule.rule)).collect()
+}
+
+/// The permission of a rule that gives something.
+fn given(rule: &str) -> Option<Permission> {
+    let (permission, pattern) = rule.split_once('=').unwrap_or((rule, ""));
+    let permission = permission.parse().ok()?;
+    (!pattern.starts_with('!')).then_some(permission)
 }
 
 impl State {

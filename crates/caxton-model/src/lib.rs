@@ -58,7 +58,7 @@ pub use code::HostCode;
 pub use digest::{Digest, DigestError};
 pub use error_code::{ErrorClass, ErrorCode};
 pub use fault::{Fault, Frame};
-pub use granted::{GrantedRule, GrantedRules, permissions_of};
+pub use granted::{GrantedRule, GrantedRules, RequestedRule, permissions_asked, permissions_of};
 pub use json_text::{JSON_DEPTH_MAX, json_depth_exceeds};
 pub use ledger::{Account, Ledger};
 pub use limits::{AskedLimits, Kind, LimitName, Limits, LimitsError, UNLIMITED};

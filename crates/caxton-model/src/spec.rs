@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, AgentName, Digest, EngineProfile, Grants, Limits, Micros, Timestamp};
+use crate::{
+    AgentId, AgentName, Digest, EngineProfile, Grants, Limits, Micros, RequestedRule, Timestamp,
+};
 
 /// Whether an agent's state outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ pub struct AgentSpec {
     pub limits: Limits,
     /// What it may do.
     pub grants: Grants,
+    /// What its manifest asks for, which bounds what it is granted; `None`: it has no manifest, and
+    /// its grants alone count.
+    pub requested: Option<Vec<RequestedRule>>,
     /// The engine it runs on.
     pub profile: EngineProfile,
     /// Capabilities named at deploy: *declared* until the agent registers them.

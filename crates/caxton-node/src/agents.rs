@@ -2,17 +2,20 @@
 
 use std::sync::{Arc, PoisonError};
 
+use caxton_gate::Diff;
 use caxton_kernel::{Event, Listing, Refusal};
 use caxton_model::{
     AgentId, AgentName, AgentSpec, Capabilities, ErrorCode, GrantedRule, GrantedRules, Kind,
-    LimitName, Limits, Micros, Pending, TurnAccesses, permissions_of,
+    LimitName, Limits, Micros, Pending, Permission,
 };
 
 use crate::{
     budget, clock,
+    grants::rule_texts,
     modules::{self, Module, Serves},
     node::Node,
     request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
+    rights,
     shared::{Shared, shutting_down},
 };
 
@@ -87,17 +90,23 @@ impl Node {
                 ),
             ));
         }
-        let granted = Arc::clone(&deploy.granted);
+        let mut granted = deploy.granted.to_vec();
         let (spec, module) = self.prepare(id, deploy).await?;
+        let whom = rights::subject(&spec.name, spec.profile);
+        self.shared
+            .check_policy_grants(whom, rule_texts(&granted))?;
+        granted.extend(self.shared.granted_by_policy(&spec, &granted));
+        let granted: GrantedRules = granted.into();
         let shard = self.shared.directory.shard_of(&spec);
         let sent = Arc::clone(&spec);
+        let sent_granted = Arc::clone(&granted);
         self.ask(shard, |ticket| Event::Deploy {
             ticket,
             spec: sent,
-            granted,
+            granted: sent_granted,
         })
         .await?;
-        self.deployed(&spec, &module)
+        self.deployed(&spec, &module, &granted)
     }
 
     /// Puts another version of an agent in the place of the one that runs.
@@ -113,12 +122,20 @@ impl Node {
         deploy.name = listing.spec.name.clone();
         let node = self.clone();
         self.detached(async move {
-            deploy.granted = node.granted(&listing.spec.id.to_string()).await?;
+            let id = listing.spec.id.to_string();
+            deploy.granted = node.granted(&id).await?;
             let (spec, module) = node.prepare(listing.spec.id, deploy).await?;
             let sent = Arc::clone(&spec);
             node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent })
                 .await?;
-            node.deployed(&spec, &module)
+            let mut granted = node.granted(&id).await?;
+            let by_policy = node.shared.granted_by_policy(&spec, &granted);
+            if !by_policy.is_empty() {
+                granted = node.change_grants(&id, by_policy, Vec::new()).await?;
+            }
+            let mut deployed = node.deployed(&spec, &module, &granted)?;
+            deployed.changes = rights::diff(&listing.spec, &spec);
+            Ok(deployed)
         })
         .await
     }
@@ -187,47 +204,7 @@ impl Node {
         )
     }
 
-    /// What an agent is granted.
-    pub async fn granted(&self, agent: &str) -> Result<GrantedRules, Refusal> {
-        let (shard, id) = self.place(agent)?;
-        self.inspect(shard, move |view| {
-            let granted = view.kernel.state().granted.get(&id).cloned();
-            granted.unwrap_or_default()
-        })
-        .await
-    }
-    /// Grants an agent rules, takes others back, and answers all that it is granted then. Its next
-    /// access sees it.
-    ///
-    /// The rules are texts of `caxton-gate`; whoever grants checks them.
-    /// Errors: there is no such agent, or a rule to be taken back is not granted.
-    pub async fn change_grants(
-        &self,
-        agent: &str,
-        grant: Vec<GrantedRule>,
-        revoke: Vec<String>,
-    ) -> Result<GrantedRules, Refusal> {
-        let (shard, agent) = self.place(agent)?;
-        self.ask(shard, |ticket| Event::ChangeGrants {
-            ticket,
-            agent,
-            grant,
-            revoke,
-        })
-        .await?;
-        self.granted(&agent.to_string()).await
-    }
-    /// The recorded accesses of the turn that an agent has begun and not ended.
-    pub async fn accesses(&self, agent: &str) -> Result<Option<(AgentId, TurnAccesses)>, Refusal> {
-        let (shard, id) = self.place(agent)?;
-        self.inspect(shard, move |view| {
-            let accesses = view.kernel.state().accesses.get(&id);
-            accesses.map(|accesses| (id, accesses.clone()))
-        })
-        .await
-    }
-
-    fn place(&self, agent: &str) -> Result<(u16, AgentId), Refusal> {
+    pub(crate) fn place(&self, agent: &str) -> Result<(u16, AgentId), Refusal> {
         let listing = self.find(agent)?;
         Ok((listing.shard, listing.spec.id))
     }
@@ -253,53 +230,54 @@ impl Node {
                 let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 Refusal::new(ErrorCode::InvalidLimit, texts.join("; "))
             })?;
+        self.shared.check_policy_run(&deploy.name, deploy.profile)?;
+        let receivers = deploy.grants.message_send.iter().flatten();
+        let sends = receivers.map(|to| format!("{}={to}", Permission::MessageSend));
+        let whom = rights::subject(&deploy.name, deploy.profile);
+        self.shared.check_policy_grants(whom, sends)?;
         let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
-        let (shared, profile) = (Arc::clone(&self.shared), deploy.profile);
-        let granted = permissions_of(&deploy.granted);
-        let bytes = deploy.module;
-        let judged = limits.clone();
+        let shared = Arc::clone(&self.shared);
         let admitted = self.shared.clone().blocking(move || {
             let module = modules::admit(
                 &shared,
-                bytes,
-                |_| Ok(judged.clone()),
-                Some(profile),
+                deploy.module,
+                |_| Ok(limits.clone()),
+                Some(deploy.profile),
                 Serves::Agent,
             )?;
-            shared
-                .engine
-                .link(&module.compiled, &granted)
-                .map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-            shared
-                .store
-                .blobs()
-                .put(module.verified.bytes())
-                .map_err(|error| {
-                    Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
-                })?;
-            Ok(module)
+            let spec = AgentSpec {
+                id,
+                name: deploy.name,
+                module: module.verified.digest(),
+                version: deploy.version,
+                durability: deploy.durability,
+                supervision: deploy.supervision,
+                limits,
+                grants: deploy.grants,
+                requested: deploy.requested,
+                profile: deploy.profile,
+                declared: deploy.declared,
+                config: deploy.config,
+                passivate_after_micros: deploy.passivate_after,
+                deployed_at: clock::now(),
+            };
+            modules::check_link(&shared, &module, &spec, &deploy.granted)?;
+            let stored = shared.store.blobs().put(module.verified.bytes());
+            stored.map_err(|error| {
+                Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
+            })?;
+            Ok((Arc::new(spec), module))
         });
-        let module = admitted.await.ok_or_else(shutting_down)??;
-        let spec = Arc::new(AgentSpec {
-            id,
-            name: deploy.name,
-            module: module.verified.digest(),
-            version: deploy.version,
-            durability: deploy.durability,
-            supervision: deploy.supervision,
-            limits,
-            grants: deploy.grants,
-            profile: deploy.profile,
-            declared: deploy.declared,
-            config: deploy.config,
-            passivate_after_micros: deploy.passivate_after,
-            deployed_at: clock::now(),
-        });
-        Ok((spec, module))
+        admitted.await.ok_or_else(shutting_down)?
     }
 
-    fn deployed(&self, spec: &AgentSpec, module: &Module) -> Result<Deployed, Refusal> {
+    fn deployed(
+        &self,
+        spec: &AgentSpec,
+        module: &Module,
+        granted: &[GrantedRule],
+    ) -> Result<Deployed, Refusal> {
         let listing = self.find(&spec.id.to_string())?;
         let mut warnings: Vec<String> = module
             .verified
@@ -318,11 +296,30 @@ impl Node {
                     LimitName::Memory.show(memory)
                 ));
             }
-            if asked.resource_requirements.network_access {
+            if asked.resource_requirements.network_access && granted.is_empty() {
                 warnings.push("it says it needs the network; it has no grant for that".to_owned());
             }
         }
-        Ok(Deployed { listing, warnings })
+        if let Some(requested) = &spec.requested {
+            warnings.extend(rights::compare(&module.verified, requested).1);
+        }
+        if let Some(asked) = rights::request_of(spec) {
+            let in_vain = granted
+                .iter()
+                .filter(|rule| !rights::is_requested(&asked, rule));
+            warnings.extend(in_vain.map(|rule| {
+                format!(
+                    "it is granted `{}`, which its manifest does not ask for: that gives nothing",
+                    rule.rule
+                )
+            }));
+        }
+        Ok(Deployed {
+            listing,
+            warnings,
+            not_granted: self.shared.not_granted(spec, granted),
+            changes: Diff::default(),
+        })
     }
 
     /// Everything about one agent.
@@ -330,7 +327,7 @@ impl Node {
         let listing = self.find(agent)?;
         let id = listing.spec.id;
         let name = listing.spec.name.shared();
-        let (state, memory_bytes, host_bytes) = self
+        let (state, granted, memory_bytes, host_bytes) = self
             .inspect(listing.shard, move |view| {
                 let all = view.kernel.state();
                 let host_bytes = all
@@ -341,7 +338,8 @@ impl Node {
                 if let Some(state) = &mut state {
                     state.mailbox.clear();
                 }
-                (state, view.memory_bytes(id), host_bytes)
+                let granted = all.granted.get(&id).cloned().unwrap_or_default();
+                (state, granted, view.memory_bytes(id), host_bytes)
             })
             .await?;
         let state = state.ok_or_else(|| {
@@ -390,6 +388,7 @@ impl Node {
         Ok(AgentDetail {
             listing,
             state,
+            granted,
             memory_bytes,
             usage,
         })

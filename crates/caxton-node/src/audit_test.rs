@@ -24,6 +24,7 @@ fn spec() -> AgentSpec {
         supervision: Supervision::default(),
         limits: Limits::for_kind(Kind::Agent),
         grants: Grants::default(),
+        requested: None,
         profile: EngineProfile::default(),
         declared: Vec::new(),
         config: Vec::new(),

@@ -181,20 +181,21 @@ impl Node {
         let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
         let (shared, profile, bytes) = (Arc::clone(&self.shared), deploy.profile, deploy.module);
+        let name = deploy.name.clone();
         let admitted = self.shared.clone().blocking(move || {
             let serves = Serves::Processor;
             let module = modules::admit(&shared, bytes, limits_of_kind, profile, serves)?;
             let linked = shared.engine.link(&module.compiled, &Permissions::new());
             linked.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+            let profile = profile.unwrap_or_else(|| serves.default_profile(&module.verified));
+            shared.check_policy_run(&name, profile)?;
             let stored = shared.store.blobs().put(module.verified.bytes());
             stored.map_err(|error| {
                 Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
             })?;
-            Ok::<_, Refusal>(module)
+            Ok::<_, Refusal>((module, profile))
         });
-        let module = admitted.await.ok_or_else(shutting_down)??;
-        let profile =
-            profile.unwrap_or_else(|| Serves::Processor.default_profile(&module.verified));
+        let (module, profile) = admitted.await.ok_or_else(shutting_down)??;
         let kind = module.verified.report().form.map(|form| form.kind());
         let kind = kind.unwrap_or(Kind::Processor);
         let spec = Arc::new(ProcessorSpec {

@@ -23,7 +23,7 @@ use crate::{
     audit, clock, http,
     memory::AgentMemory,
     request::LogLine,
-    rights,
+    rights::AgentGate,
     shared::{ShardShared, Shared},
     vault::AgentSecrets,
 };
@@ -153,12 +153,13 @@ impl TurnHost {
     /// The agent's gate.
     fn gate(&self) -> Gate {
         let mut memory = self.memory();
-        let granted = || self.ctx.as_ref().and_then(|ctx| ctx.granted());
         let made = || {
-            let rules = granted().map_or(&[][..], |rules| rules.as_slice());
-            rights::gate(&self.spec, rules, &self.shared.audit)
+            let granted = self.ctx.as_ref().and_then(|ctx| ctx.granted());
+            let granted = granted.cloned().unwrap_or_default();
+            AgentGate::new(&self.shared, &self.spec, granted)
         };
-        memory.gate.get_or_insert_with(made).clone()
+        let gate = memory.gate.get_or_insert_with(made);
+        gate.of(&self.shared, &self.spec)
     }
 
     /// Checks a request at the gate. The guest's log says why one is refused.

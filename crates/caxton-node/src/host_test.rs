@@ -94,6 +94,7 @@ fn host(node: &Node, host_bytes: u64, config: usize) -> TurnHost {
         supervision: Supervision::default(),
         limits,
         grants: Grants::default(),
+        requested: None,
         profile: EngineProfile::default(),
         declared: Vec::new(),
         config: (0..config).map(entry).collect(),

@@ -12,6 +12,7 @@ mod calls;
 mod clock;
 mod counted;
 mod gauge;
+mod grants;
 mod guest_metrics;
 mod host;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use guest_metrics::{GuestHistogram, GuestMetric, GuestMetrics};
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{
-    AgentDetail, Deploy, Deployed, Health, KeptFor, LimitUsage, LogLine, NumberedEvent, Posted,
-    StateKey,
+    AgentDetail, Deploy, Deployed, Health, KeptFor, LimitUsage, LogLine, NotGranted, NumberedEvent,
+    Posted, StateKey,
 };
+pub use rights::{is_requested, request_of, requested_rules};

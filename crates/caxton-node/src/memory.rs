@@ -4,10 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use caxton_egress::Budgets;
 use caxton_engine::{FileUsage, LogRate};
-use caxton_gate::Gate;
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 
-use crate::access::InFlight;
+use crate::{access::InFlight, rights::AgentGate};
 
 /// Values written but not yet in a checkpoint, by key; and what lasts from turn to turn besides.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(crate) struct AgentMemory {
     /// All memories of its instance. Unit: bytes; 0: it has none.
     pub(crate) guest_bytes: u64,
     /// Its gate, once it was needed.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) gate: Option<AgentGate>,
     /// The rates of its HTTP requests, once it made one.
     pub(crate) http: Option<Arc<Budgets>>,
     /// What it wrote to files, once it was granted any.

@@ -7,10 +7,15 @@ use std::{
 
 use caxton_engine::{Compiled, Linked};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentSpec, Digest, EngineProfile, ErrorCode, Fault, Kind, Limits, Permissions};
+use caxton_model::{
+    AgentSpec, Digest, EngineProfile, ErrorCode, Fault, GrantedRule, Kind, Limits, Permissions,
+};
 use caxton_package::{Form, Verified};
 
-use crate::shared::Shared;
+use crate::{
+    rights::{self, EffectiveRights},
+    shared::Shared,
+};
 
 /// A module that is ready, with what explains its faults.
 #[derive(Clone)]
@@ -145,6 +150,30 @@ pub(crate) fn admit(
     Ok(module)
 }
 
+/// Checks that a module links with what its agent asks for and is granted. Blocking; for the I/O side.
+///
+/// Errors: an import that only serves a right for which there is no permission.
+pub(crate) fn check_link(
+    shared: &Shared,
+    module: &Module,
+    spec: &AgentSpec,
+    granted: &[GrantedRule],
+) -> Result<(), Refusal> {
+    if let Some(asked) = &spec.requested {
+        let (errors, _) = rights::compare(&module.verified, asked);
+        if !errors.is_empty() && !shared.options.learn {
+            metrics::counter!("caxton_permission_violations_total").increment(1);
+            let text = format!("{}; add it to [permissions]", errors.join("; "));
+            return Err(Refusal::new(ErrorCode::PermissionRequired, text));
+        }
+    }
+    let effective = EffectiveRights::new(shared, spec, granted);
+    let linked = shared.engine.link(&module.compiled, effective.imports());
+    linked
+        .map(drop)
+        .map_err(|error| Refusal::new(error.code(), error.to_string()))
+}
+
 /// A module that was deployed: its digest, and what it is compiled for.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -198,9 +227,10 @@ pub(crate) async fn ready(shared: &Arc<Shared>, stored: Stored) -> Result<Module
 pub(crate) async fn linked(
     shared: &Arc<Shared>,
     spec: &Arc<AgentSpec>,
-    granted: Permissions,
+    effective: &EffectiveRights,
 ) -> Result<Linked, Fault> {
-    if let Some(linked) = shared.modules.linked(spec, &granted) {
+    let imports = effective.imports();
+    if let Some(linked) = shared.modules.linked(spec, imports) {
         return Ok(linked);
     }
     let stored = Stored {
@@ -213,9 +243,10 @@ pub(crate) async fn linked(
     let module = ready(shared, stored).await?;
     let linked = shared
         .engine
-        .link(&module.compiled, &granted)
+        .link(&module.compiled, imports)
         .map_err(|error| Fault::new(error.code(), error.to_string()))?;
-    shared.modules.put_linked(spec, granted, linked.clone());
+    let with = imports.clone();
+    shared.modules.put_linked(spec, with, linked.clone());
     Ok(linked)
 }
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use caxton_engine::{Directory, EngineError};
+use caxton_gate::Policy;
 use caxton_model::{EngineKind, Limits};
 use caxton_store::{AuditOptions, OpenError, StoreOptions, VaultError};
 
@@ -40,6 +41,11 @@ pub struct NodeOptions {
     pub directories: Arc<[Directory]>,
     /// Variables that agents can be granted (`env:read`).
     pub environment: Arc<[(String, String)]>,
+    /// What the site allows without asking, and forbids whatever is granted.
+    pub policy: Policy,
+    /// Whether every import that a permission opens is linked, and refusals are remembered, so that
+    /// [`crate::Node::learned`] can say what would allow them. Nothing more is allowed.
+    pub learn: bool,
     /// How the data directory is kept. What happens when the journal fails is the node's to say: it
     /// ends the process.
     pub store: StoreOptions,
@@ -64,6 +70,8 @@ impl Default for NodeOptions {
             perf_map: false,
             directories: Arc::default(),
             environment: Arc::default(),
+            policy: Policy::default(),
+            learn: false,
             store: StoreOptions::default(),
             audit: AuditOptions::default(),
         }

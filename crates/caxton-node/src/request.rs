@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use caxton_gate::Diff;
 use caxton_kernel::{Listing, OwnerUse, Refusal};
 use caxton_model::{
     AgentId, AgentName, AgentState, AskedLimits, Durability, EngineProfile, GrantedRules, Grants,
-    Message, MessageKey, Micros, Pending, Supervision, Timestamp,
+    Message, MessageKey, Micros, Pending, RequestedRule, Supervision, Timestamp,
 };
 
 /// What is to be deployed.
@@ -27,6 +28,8 @@ pub struct Deploy {
     pub grants: Grants,
     /// The rules that it is granted, as `caxton-gate` reads them. An update leaves what it is granted.
     pub granted: GrantedRules,
+    /// What its manifest asks for; `None`: it has none. It bounds everything granted.
+    pub requested: Option<Vec<RequestedRule>>,
     /// Capabilities it is said to have, until it registers its own.
     pub declared: Vec<String>,
     /// Its configuration.
@@ -44,6 +47,23 @@ pub struct Deployed {
     pub listing: Listing,
     /// What the operator should know: requirements above limits, rights without an import.
     pub warnings: Vec<String>,
+    /// What its manifest asks for, and what it is not granted as a whole.
+    pub not_granted: Vec<NotGranted>,
+    /// What it asks for otherwise than the version before; none for a new agent.
+    pub changes: Diff,
+}
+
+/// A rule that an agent asks for, and that it is not granted as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotGranted {
+    /// The rule.
+    pub rule: String,
+    /// Why it is asked for, in the author's words.
+    pub reason: Option<String>,
+    /// The command that grants it; `None`: no grant would help.
+    pub command: Option<String>,
+    /// The line of the site's policy that forbids it.
+    pub forbidden_by: Option<String>,
 }
 
 /// A message that was accepted.
@@ -70,6 +90,8 @@ pub struct AgentDetail {
     pub listing: Listing,
     /// Its state, without mailbox contents.
     pub state: AgentState,
+    /// All that it is granted.
+    pub granted: GrantedRules,
     /// Memory of its live instance, if it has one. Unit: bytes.
     pub memory_bytes: Option<u64>,
     /// Each limit: name, limit, used now, peak, and when it was last reached.

@@ -1,18 +1,42 @@
-//! The gate of each agent: made from what it is granted, kept as long as its place on the shard, with
-//! the sink through which each of its decisions becomes an audit record.
+//! What each agent may do: what its manifest asks for, intersected with what it is granted, less what
+//! the site forbids; and its gate, kept as long as its place on the shard.
 
 use std::sync::Arc;
 
-use caxton_gate::{AuditEntry, AuditSink, Gate, Grant, Grants, PermissionRule, Rights};
-use caxton_model::{AgentId, AgentName, AgentSpec, AuditAction, AuditOutcome, GrantedRule};
+use caxton_gate::{
+    AuditEntry, AuditSink, Diff, Gate, Grant, Grants, ManifestRow, PermissionRule, Policy,
+    PolicySubject, Requested, Rights,
+};
+use caxton_model::{
+    AgentId, AgentName, AgentSpec, AuditAction, AuditOutcome, EngineProfile, GrantedRule,
+    GrantedRules, Permission, Permissions, RequestedRule, Timestamp, permissions_asked,
+    permissions_of,
+};
+use caxton_package::{Manifest, Verified};
 
-use crate::audit::{Audit, agent_record};
+use crate::{
+    audit::{Audit, agent_record},
+    shared::Shared,
+};
+
+/// Rules that one manifest may ask for, as many as an agent may be granted: each is compared with each.
+const REQUESTED_MAX: usize = 1_000;
 
 /// Appends the decisions of one agent's gate to the node's audit log.
 struct GateSink {
     audit: Arc<Audit>,
     name: AgentName,
     id: AgentId,
+}
+
+impl GateSink {
+    fn new(audit: &Arc<Audit>, spec: &AgentSpec) -> Arc<Self> {
+        Arc::new(Self {
+            audit: Arc::clone(audit),
+            name: spec.name.clone(),
+            id: spec.id,
+        })
+    }
 }
 
 impl AuditSink for GateSink {
@@ -34,8 +58,61 @@ impl AuditSink for GateSink {
     }
 }
 
-/// What rules allow. A rule that this version cannot read allows nothing.
-pub(crate) fn rights(rules: &[GrantedRule]) -> Rights {
+/// What a manifest asks for, as it is kept with the agent.
+///
+/// Errors: every pattern that is none, in words.
+pub fn requested_rules(manifest: &Manifest) -> Result<Vec<RequestedRule>, Vec<String>> {
+    let (mut all, mut problems) = (Requested::default(), Vec::new());
+    for (permission, request) in &manifest.permissions {
+        let lists = request.patterns.iter();
+        let row = ManifestRow {
+            lists: lists.map(|(key, list)| (*key, list.as_slice())).collect(),
+            header: request.header.as_deref(),
+            public: request.public,
+            reason: request.reason.as_deref(),
+        };
+        if let Err(wrong) = all.ask(*permission, &row) {
+            problems.extend(wrong.iter().map(ToString::to_string));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let count: usize = all.iter().map(|(_, request)| request.rules.len()).sum();
+    if count > REQUESTED_MAX {
+        return Err(vec![format!(
+            "the manifest asks for {count} rules, and no agent may ask for more than {REQUESTED_MAX}; use patterns that take more"
+        )]);
+    }
+    let rules = all.iter().flat_map(|(permission, request)| {
+        request.rules.iter().map(move |rule| RequestedRule {
+            rule: PermissionRule {
+                permission,
+                rule: rule.clone(),
+            }
+            .to_string(),
+            reason: request.reason.clone(),
+        })
+    });
+    Ok(rules.collect())
+}
+
+/// What an agent's manifest asks for. A rule that this version cannot read asks for nothing.
+pub(crate) fn requested_of(rules: &[RequestedRule]) -> Requested {
+    let mut all = Requested::default();
+    for asked in rules {
+        match asked.rule.parse::<PermissionRule>() {
+            Ok(PermissionRule { permission, rule }) => {
+                all.add(permission, rule, asked.reason.as_deref());
+            }
+            Err(error) => tracing::error!(rule = asked.rule, %error, "a request can't be read"),
+        }
+    }
+    all
+}
+
+/// What rules grant. A rule that this version cannot read grants nothing.
+fn grants_of(rules: &[GrantedRule]) -> Grants {
     let mut grants = Grants::default();
     for granted in rules {
         match granted.rule.parse::<PermissionRule>() {
@@ -54,15 +131,156 @@ pub(crate) fn rights(rules: &[GrantedRule]) -> Rights {
             }
         }
     }
-    Rights::granted(grants)
+    grants
 }
 
-/// A gate that lets an agent do what it is granted.
-pub(crate) fn gate(spec: &AgentSpec, rules: &[GrantedRule], audit: &Arc<Audit>) -> Gate {
-    let sink = GateSink {
-        audit: Arc::clone(audit),
-        name: spec.name.clone(),
-        id: spec.id,
-    };
-    Gate::new(spec.name.as_str(), &rights(rules), Arc::new(sink))
+/// Of whom a policy is asked.
+pub(crate) fn subject(name: &AgentName, profile: EngineProfile) -> PolicySubject<'_> {
+    PolicySubject {
+        publisher: None,
+        namespace: name.namespace().as_str(),
+        profile,
+    }
+}
+
+/// An agent's rights as they come into force: the stage between a verified module and a linked one.
+///
+/// Whatever links a module or makes a gate takes this, so that none of the three can be left out:
+/// the request, the grants and the policy.
+pub(crate) struct EffectiveRights {
+    rights: Rights,
+    imports: Permissions,
+}
+
+impl EffectiveRights {
+    /// What an agent asks for and is granted, under the policy of its node.
+    pub(crate) fn new(shared: &Shared, spec: &AgentSpec, granted: &[GrantedRule]) -> Self {
+        let options = &shared.options;
+        let mut imports = match &spec.requested {
+            // Each call is checked; so that a grant needs no new instance, asking opens the import.
+            Some(asked) => permissions_asked(asked),
+            None => permissions_of(granted),
+        };
+        if options.learn {
+            // Without `random:secure` a guest gets random numbers too: that it takes some says nothing.
+            let all = Permission::ALL.iter().copied();
+            imports.extend(all.filter(|permission| *permission != Permission::RandomSecure));
+        }
+        let rights = rights(&options.policy, spec, granted);
+        Self { rights, imports }
+    }
+    /// The permissions whose imports are linked.
+    pub(crate) const fn imports(&self) -> &Permissions {
+        &self.imports
+    }
+}
+
+/// Requested, intersected with granted, less forbidden.
+fn rights(policy: &Policy, spec: &AgentSpec, granted: &[GrantedRule]) -> Rights {
+    let forbids = policy.forbids(subject(&spec.name, spec.profile));
+    let bounded = Rights::granted(grants_of(granted)).intersection(&Rights::forbidden(forbids));
+    match &spec.requested {
+        Some(asked) => bounded.intersection(&Rights::asked(requested_of(asked))),
+        None => bounded,
+    }
+}
+
+/// An agent's gate, with the version and the grants that it was made for.
+#[derive(Debug)]
+pub(crate) struct AgentGate {
+    gate: Gate,
+    spec: Arc<AgentSpec>,
+    granted: GrantedRules,
+}
+
+impl AgentGate {
+    pub(crate) fn new(shared: &Shared, spec: &Arc<AgentSpec>, granted: GrantedRules) -> Self {
+        let rights = EffectiveRights::new(shared, spec, &granted).rights;
+        let name = spec.name.as_str();
+        let sink = GateSink::new(&shared.audit, spec);
+        let gate = match shared.options.learn {
+            true => Gate::learning(name, &rights, sink),
+            false => Gate::new(name, &rights, sink),
+        };
+        Self {
+            gate,
+            spec: Arc::clone(spec),
+            granted,
+        }
+    }
+    /// The gate for a turn of that version: after an update or a rollback it has other rights.
+    pub(crate) fn of(&mut self, shared: &Shared, spec: &Arc<AgentSpec>) -> Gate {
+        if !Arc::ptr_eq(&self.spec, spec) {
+            self.spec = Arc::clone(spec);
+            self.replace(shared);
+        }
+        self.gate.clone()
+    }
+    /// Has other grants count from the next access on.
+    pub(crate) fn grant(&mut self, shared: &Shared, granted: &GrantedRules) {
+        self.granted = Arc::clone(granted);
+        self.replace(shared);
+    }
+    fn replace(&self, shared: &Shared) {
+        let effective = EffectiveRights::new(shared, &self.spec, &self.granted);
+        self.gate.replace(&effective.rights);
+    }
+    /// The lines of a manifest that would allow what was refused; none outside learn mode.
+    pub(crate) fn learned(&self) -> Vec<String> {
+        let learned = self.gate.learned();
+        learned
+            .map(|learned| learned.manifest_lines())
+            .unwrap_or_default()
+    }
+}
+
+/// Why the imports of a module do not fit what its manifest asks for, and what it asks for in vain.
+pub(crate) fn compare(module: &Verified, asked: &[RequestedRule]) -> (Vec<String>, Vec<String>) {
+    let compared = module
+        .report()
+        .compare_permissions(&permissions_asked(asked));
+    (compared.errors(), compared.warnings())
+}
+
+/// The changes from what one version of an agent asked for to what another asks for.
+pub(crate) fn diff(before: &AgentSpec, after: &AgentSpec) -> Diff {
+    let of = |spec: &AgentSpec| requested_of(spec.requested.as_deref().unwrap_or_default());
+    of(before).diff(&of(after))
+}
+
+/// The rules that an agent asks for and that it is not granted as a whole, with their reasons: those
+/// that this version can serve, but `message:send`, which is settled when the agent is deployed.
+pub(crate) fn missing(
+    spec: &AgentSpec,
+    granted: &[GrantedRule],
+    now: Timestamp,
+) -> Vec<(PermissionRule, Option<String>)> {
+    let requested = requested_of(spec.requested.as_deref().unwrap_or_default());
+    let grants = grants_of(granted);
+    let missing = requested.missing_in(&grants, now).filter(|(rule, _)| {
+        rule.permission.is_performed() && rule.permission != Permission::MessageSend
+    });
+    missing
+        .map(|(rule, reason)| (rule, reason.map(str::to_owned)))
+        .collect()
+}
+
+/// What an agent's manifest asks for; `None`: it has none.
+#[must_use]
+pub fn request_of(spec: &AgentSpec) -> Option<Requested> {
+    spec.requested.as_deref().map(requested_of)
+}
+
+/// Whether something is asked for that a grant gives. One that takes away is never in vain.
+#[must_use]
+pub fn is_requested(asked: &Requested, granted: &GrantedRule) -> bool {
+    let rule = granted.rule.parse::<PermissionRule>().ok();
+    rule.is_some_and(|rule| rule.rule.forbids || asked.asks_for(&rule))
+}
+
+/// The gate of an agent under no policy.
+#[cfg(test)]
+pub(crate) fn gate(spec: &AgentSpec, granted: &[GrantedRule], audit: &Arc<Audit>) -> Gate {
+    let rights = rights(&Policy::default(), spec, granted);
+    Gate::new(spec.name.as_str(), &rights, GateSink::new(audit, spec))
 }

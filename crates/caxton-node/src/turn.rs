@@ -9,8 +9,7 @@ use bytes::Bytes;
 use caxton_engine::{Call, HostCalls, Instance, LogLevel, Returned, Usage};
 use caxton_kernel::{RunTurn, TurnEffects, TurnEnd, TurnInput};
 use caxton_model::{
-    AgentId, AgentSpec, ErrorCode, Fault, GrantedRules, HostCode, Micros, Permissions, Timestamp,
-    permissions_of,
+    AgentId, AgentSpec, ErrorCode, Fault, GrantedRules, HostCode, Micros, Timestamp,
 };
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     host::TurnHost,
     memory::AgentMemory,
     modules,
+    rights::EffectiveRights,
     shared::{ShardShared, Shared},
 };
 
@@ -161,8 +161,8 @@ async fn init(
     guest: &mut Guest,
 ) -> Result<i32, Fault> {
     guest.instance = None;
-    let permissions = granted.map_or_else(Permissions::new, |rules| permissions_of(&rules));
-    let linked = modules::linked(shared, spec, permissions).await?;
+    let effective = EffectiveRights::new(shared, spec, &granted.unwrap_or_default());
+    let linked = modules::linked(shared, spec, &effective).await?;
     let began = Instant::now();
     let host = guest.host.take().ok_or_else(no_guest)?;
     let made = linked.instantiate(&spec.limits, host).await;

@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use caxton_model::{ImportClass, Permission};
+use caxton_model::{ImportClass, Permission, Permissions};
 use serde::Serialize;
 
-use crate::{ImportReport, Manifest, ModuleReport, PermissionRequest, is_host_module};
+use crate::{ImportReport, ModuleReport, PermissionRequest, is_host_module};
 
 /// A permission without which an import can do nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,12 +70,11 @@ impl ModuleReport {
     }
     /// Compares what a manifest asks for with what the imports need and can use.
     #[must_use]
-    pub fn compare_permissions(&self, manifest: &Manifest) -> StaticComparison {
-        let asked: caxton_model::Permissions = manifest.permissions.keys().copied().collect();
+    pub fn compare_permissions(&self, asked: &Permissions) -> StaticComparison {
         let mut missing = self.permissions_needed();
-        missing.retain(|need| !need.permission.is_opened_by(&asked));
+        missing.retain(|need| !need.permission.is_opened_by(asked));
         let is_used = |permission: Permission| self.imports.iter().any(|i| can_use(i, permission));
-        let unused = asked.into_iter().filter(|p| !is_used(*p)).collect();
+        let unused = asked.iter().copied().filter(|p| !is_used(*p)).collect();
         StaticComparison { missing, unused }
     }
 }
@@ -143,7 +142,7 @@ fn example(permission: Permission) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect;
+    use crate::{Manifest, inspect};
 
     fn report(imports: &str) -> ModuleReport {
         let module = format!(
@@ -152,10 +151,11 @@ mod tests {
         );
         inspect(&wat::parse_str(module).unwrap())
     }
-    fn manifest(permissions: &str) -> Manifest {
+    fn asked(permissions: &str) -> Permissions {
         let head =
             "[package]\nname = \"a\"\nversion = \"1.0.0\"\nkind = \"agent\"\nmodule = \"a.wasm\"\n";
-        Manifest::read("m", &format!("{head}[permissions]\n{permissions}")).unwrap()
+        let manifest = Manifest::read("m", &format!("{head}[permissions]\n{permissions}"));
+        manifest.unwrap().permissions.into_keys().collect()
     }
     const HTTP: &str = r#"(import "caxton" "http_request" (func (param i32 i32) (result i32)))
         (import "caxton" "read_response" (func (param i32 i32) (result i32)))
@@ -174,8 +174,8 @@ mod tests {
              # GET and HEAD; ask for \"http:write\" for all other methods\n\
              \"http:read\" = { to = [\"api.example.com/**\"], reason = \"say what it is for\" }\n"
         );
-        let manifest = manifest(table.trim_start_matches("[permissions]\n"));
-        let compared = report.compare_permissions(&manifest);
+        let asked = asked(table.trim_start_matches("[permissions]\n"));
+        let compared = report.compare_permissions(&asked);
         assert!(compared.missing.is_empty() && compared.unused.is_empty());
     }
 
@@ -187,7 +187,7 @@ mod tests {
                 _ => "",
             };
             let row = format!("\"{permission}\" = {{ {}{header}}}", example(*permission));
-            assert!(manifest(&row).permissions.contains_key(permission), "{row}");
+            assert!(asked(&row).contains(permission), "{row}");
         }
         assert_eq!(report("").permissions_table(), "[permissions]\n");
     }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_right_without_a_permission_is_an_error_and_a_permission_without_an_import_a_warning() {
         let compared =
-            report(HTTP).compare_permissions(&manifest("\"env:read\" = { names = [\"TZ\"] }"));
+            report(HTTP).compare_permissions(&asked("\"env:read\" = { names = [\"TZ\"] }"));
         assert_eq!(
             compared.errors(),
             [
@@ -203,15 +203,15 @@ mod tests {
             ]
         );
         assert_eq!(compared.unused, [Permission::EnvRead]);
-        for (imports, asked, is_unused) in [
+        for (imports, row, is_unused) in [
             (HTTP, "\"http:write\" = { to = [\"a.example\"] }", false),
             (HTTP, "\"message:send\" = { to = [\"df\"] }", false),
             ("", "\"message:send\" = { to = [\"df\"] }", true),
             (WASI, "\"fs:read\" = { paths = [\"/data/**\"] }", false),
             (WASI, "\"net:tcp\" = { to = [\"a.example:1\"] }", true),
         ] {
-            let compared = report(imports).compare_permissions(&manifest(asked));
-            assert_eq!(compared.unused.is_empty(), !is_unused, "{asked}");
+            let compared = report(imports).compare_permissions(&asked(row));
+            assert_eq!(compared.unused.is_empty(), !is_unused, "{row}");
         }
     }
 }

@@ -86,6 +86,11 @@ pub(crate) async fn read(
     })?;
     let grants = manifest::grants(&call.caller, name.namespace(), &config, manifest.as_ref())?;
     let granted = manifest::granted(&call.caller, &config)?;
+    let requested = match &manifest {
+        Some(manifest) => Some(manifest::requested(manifest)?),
+        // An update without a manifest is bounded by what the version before asked for.
+        None => updates.and_then(|spec| spec.requested.clone()),
+    };
     let mut limits = manifest
         .as_ref()
         .map(|m| m.limits.clone())
@@ -112,6 +117,7 @@ pub(crate) async fn read(
             .unwrap_or_default(),
         grants,
         granted: granted.into(),
+        requested,
         declared: config.capabilities,
         config: config.config.into_iter().collect(),
         profile: match agent {

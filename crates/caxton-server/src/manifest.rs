@@ -1,7 +1,7 @@
 //! A manifest beside a module: what it asks for, and what of that is granted.
 
 use caxton_api::{AgentConfig, Scope};
-use caxton_model::{ErrorCode, GrantedRule, Grants, Kind, Namespace, glob};
+use caxton_model::{ErrorCode, GrantedRule, Grants, Kind, Namespace, RequestedRule, glob};
 use caxton_package::Manifest;
 
 use crate::{auth::Caller, clock, refuse::Failure, routes::read_rule};
@@ -28,6 +28,14 @@ pub(crate) fn read(text: &str, kinds: &[Kind]) -> Result<Manifest, Failure> {
         manifest.kind
     );
     Err(Failure::new(ErrorCode::InvalidManifest, detail))
+}
+
+/// What a manifest asks for, rule by rule.
+///
+/// Errors: `invalid-manifest` with every pattern that is none.
+pub(crate) fn requested(manifest: &Manifest) -> Result<Vec<RequestedRule>, Failure> {
+    caxton_node::requested_rules(manifest)
+        .map_err(|problems| Failure::new(ErrorCode::InvalidManifest, problems.join("\n")))
 }
 
 /// What an agent may do: granted with the request, and asked for by the manifest if there is one.

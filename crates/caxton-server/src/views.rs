@@ -3,14 +3,17 @@
 use caxton_api::{
     AccessEntry, AgentCounters, AgentDetail, AgentFault, AgentSummary, CallCounters,
     ConversationEntry, DeadLetterEntry, EventBody, EventKind, GrantEntry, LimitUse, LogEntry,
-    MailEntry, MailboxUse, ProcessorDetail, ProcessorSummary, StateKeyEntry,
+    MailEntry, MailboxUse, PermissionChange, ProcessorDetail, ProcessorSummary, RequestedEntry,
+    StateKeyEntry,
 };
+use caxton_gate::Requested;
 use caxton_kernel::{Listing, NodeEvent};
 use caxton_model::{
-    AgentId, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending, ProcessorSpec,
-    RawJson, Receiver, Timestamp, TurnAccesses, UNLIMITED, split_outcome,
+    AgentId, AgentSpec, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending,
+    ProcessorSpec, RawJson, Receiver, RequestedRule, Timestamp, TurnAccesses, UNLIMITED,
+    split_outcome,
 };
-use caxton_node::{LimitUsage, LogLine, StateKey, shown};
+use caxton_node::{Deployed, LimitUsage, LogLine, StateKey, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// What stands as it is in a path segment.
@@ -83,6 +86,8 @@ pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
         previous_version: state.previous.as_ref().map(|spec| spec.version.clone()),
         limits: detail.usage.iter().map(limit_use).collect(),
         message_send: spec.grants.message_send.clone(),
+        requested: requested(spec),
+        grants: grants(spec, &detail.granted),
         supervision: spec.supervision.clone(),
         config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
         descriptor: detail.listing.capabilities.as_deref().cloned(),
@@ -272,14 +277,57 @@ pub(crate) fn raw_text(text: &str) -> RawJson {
 }
 
 /// One rule that an agent is granted.
-pub(crate) fn granted(rule: &GrantedRule) -> GrantEntry {
+fn granted(asked: Option<&Requested>, rule: &GrantedRule) -> GrantEntry {
     GrantEntry {
+        requested: asked.map(|asked| caxton_node::is_requested(asked, rule)),
         rule: rule.rule.clone(),
         by: rule.by.clone(),
         at: shown(rule.at).to_string(),
         expires: rule.expires.map(|at| shown(at).to_string()),
         reason: rule.reason.clone(),
     }
+}
+
+/// All rules that an agent is granted.
+pub(crate) fn grants(spec: &AgentSpec, rules: &[GrantedRule]) -> Vec<GrantEntry> {
+    let asked = caxton_node::request_of(spec);
+    let entries = rules.iter().map(|rule| granted(asked.as_ref(), rule));
+    entries.collect()
+}
+
+/// An agent that was deployed or updated, with what else the operator should know.
+pub(crate) fn deployed(deployed: &Deployed, notes: Vec<String>) -> caxton_api::Deployed {
+    let mut warnings = deployed.warnings.clone();
+    warnings.extend(notes);
+    let not_granted = deployed.not_granted.iter();
+    let changes = deployed.changes.changes.iter();
+    caxton_api::Deployed {
+        agent: summary(&deployed.listing),
+        warnings,
+        not_granted: not_granted
+            .map(|missing| caxton_api::NotGranted {
+                rule: missing.rule.clone(),
+                reason: missing.reason.clone(),
+                command: missing.command.clone(),
+                forbidden_by: missing.forbidden_by.clone(),
+            })
+            .collect(),
+        permission_changes: changes
+            .map(|change| PermissionChange {
+                kind: change.kind.as_str().to_owned(),
+                text: change.to_string(),
+            })
+            .collect(),
+    }
+}
+
+/// What an agent's manifest asks for.
+fn requested(spec: &AgentSpec) -> Option<Vec<RequestedEntry>> {
+    let entry = |rule: &RequestedRule| RequestedEntry {
+        rule: rule.rule.clone(),
+        reason: rule.reason.clone(),
+    };
+    Some(spec.requested.as_ref()?.iter().map(entry).collect())
 }
 
 /// The recorded accesses of an agent's unfinished turn.

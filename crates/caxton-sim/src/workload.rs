@@ -118,6 +118,7 @@ impl Life {
             },
             limits,
             grants: Grants::default(),
+            requested: None,
             profile: EngineProfile::default(),
             declared: Vec::new(),
             config: Vec::new(),

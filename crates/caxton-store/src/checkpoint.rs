@@ -227,7 +227,7 @@ impl Loading {
         let state = &mut self.state;
         match part {
             Part::Agent(id) => {
-                let agent = value.read::<v1::AgentState>().map_err(failed)?;
+                let agent = value.read_agent().map_err(failed)?;
                 state.agents.insert(id, agent);
             }
             Part::Client(name) => {
@@ -263,7 +263,7 @@ impl Loading {
             }
             Part::Held => state.held = value.read::<Held>().map_err(failed)?,
             Part::Migrating(id) => {
-                let spec = value.read::<Arc<v1::AgentSpec>>().map_err(failed)?;
+                let spec = value.read_spec().map_err(failed)?;
                 state.migrating.insert(id, spec);
             }
             Part::Accesses(id) => {

@@ -65,6 +65,7 @@ mod texts;
 mod v1;
 mod v2;
 mod v3;
+mod v4;
 mod vault;
 mod vault_error;
 mod vault_key;

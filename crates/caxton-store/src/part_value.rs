@@ -3,13 +3,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use caxton_model::{DfSubscription, Part, State};
+use caxton_model::{AgentSpec, AgentState, DfSubscription, Part, State};
 
 use crate::{
     form::{Form, decode, encode_cut},
     frame::u64_at,
     texts::Cuts,
-    v1, v2, v3,
+    v1, v2, v3, v4,
 };
 
 /// Bits of the first 8 bytes that hold the place. The 7 bits above them hold the version, counted
@@ -36,7 +36,7 @@ pub(crate) fn encode_part(
     let mut bytes = vec![0; size_of::<u64>()];
     let to = &mut bytes;
     let encoded = match part {
-        Part::Agent(id) => encode_cut::<v1::AgentState>(state.agents.get(id)?, to, cuts),
+        Part::Agent(id) => encode_cut::<v4::AgentState>(state.agents.get(id)?, to, cuts),
         Part::Client(name) => encode_cut::<v1::ClientState>(state.clients.get(name)?, to, cuts),
         Part::Dead(key) => encode_cut::<v1::DeadLetter>(state.dead.get(key)?, to, cuts),
         Part::Post(client, id) => {
@@ -61,7 +61,7 @@ pub(crate) fn encode_part(
         }
         Part::Held if state.held.is_empty() => return None,
         Part::Held => encode_cut::<Held>(&state.held, to, cuts),
-        Part::Migrating(id) => encode_cut::<Arc<v1::AgentSpec>>(state.migrating.get(id)?, to, cuts),
+        Part::Migrating(id) => encode_cut::<Arc<v4::AgentSpec>>(state.migrating.get(id)?, to, cuts),
         Part::Accesses(id) => encode_cut::<v2::TurnAccesses>(state.accesses.get(id)?, to, cuts),
         Part::Granted(id) => {
             encode_cut::<Arc<Vec<v2::GrantedRule>>>(state.granted.get(id)?, to, cuts)
@@ -76,9 +76,18 @@ pub(crate) fn encode_part(
     };
     let refers = if cuts.is_empty() { 0 } else { REFERS };
     if let Some(word) = bytes.first_chunk_mut() {
-        *word = (place | refers).to_le_bytes();
+        let version = newest(part) - 1;
+        *word = (place | version << PLACE_BITS | refers).to_le_bytes();
     }
     Some(encoded.map(|()| bytes))
+}
+
+/// The version of the form that a part is written in.
+const fn newest(part: &Part) -> u64 {
+    match part {
+        Part::Agent(_) | Part::Migrating(_) => 2,
+        _ => 1,
+    }
 }
 
 /// What stands under a part's key.
@@ -102,6 +111,26 @@ impl<'a> PartValue<'a> {
         }
     }
 
+    /// An agent.
+    ///
+    /// Errors: in words.
+    pub(crate) fn read_agent(&self) -> Result<AgentState, String> {
+        match self.version {
+            2 => decode::<v4::AgentState>(self.body),
+            _ => self.read::<v1::AgentState>(),
+        }
+    }
+
+    /// The version whose state an agent still has.
+    ///
+    /// Errors: in words.
+    pub(crate) fn read_spec(&self) -> Result<Arc<AgentSpec>, String> {
+        match self.version {
+            2 => decode::<Arc<v4::AgentSpec>>(self.body),
+            _ => self.read::<Arc<v1::AgentSpec>>(),
+        }
+    }
+
     /// The part, of a kind that has version 1 alone.
     ///
     /// Errors: in words.
@@ -109,7 +138,7 @@ impl<'a> PartValue<'a> {
         match self.version {
             1 => decode::<F>(self.body),
             other => Err(format!(
-                "it has version {other} of its form, and this program knows version 1"
+                "it has version {other} of its form, which this program does not know"
             )),
         }
     }

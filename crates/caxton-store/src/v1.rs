@@ -2,7 +2,7 @@
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
 //! What a later version adds stands in a file of that version. So does the list of all kinds of records,
-//! which grows at its end: `v3.rs`.
+//! which grows at its end: `v4.rs`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -111,7 +111,7 @@ form! {
         config: Vec<(String, String)>,
         passivate_after_micros: Option<Micros>,
         deployed_at: Timestamp,
-    }
+    } without { requested: None }
     struct Supervision {
         restart: Restart,
         group: Option<SupervisionGroup>,

@@ -80,6 +80,48 @@ fn golden_table_of_limits() {
     expect_file![format!("{DOCS}/limits.md")].assert_eq(&page);
 }
 
+/// How an author finds what to ask for, and what becomes of it.
+const PERMISSIONS_TUTORIAL: &str = r#"
+## What to ask for
+
+`caxton permissions FILE` writes the smallest `[permissions]` that the imports of a module need. The
+patterns in it are examples, since imports do not say which hosts they are used for. With a
+`caxton.toml` in the place of the module it compares: an import without its permission is an error, and
+ends the command with 4; a permission that no import can use is a warning.
+
+```toml
+[permissions]
+"http:read"  = { to = ["api.github.com/repos/**"], reason = "list issues" }
+"http:write" = { to = ["POST api.github.com/repos/*/issues"], reason = "create issues" }
+```
+
+`to` takes hosts with paths, `hosts` takes hosts alone and means any path; a row may have both. The
+reason is shown wherever somebody has to decide.
+
+`caxton run FILE --learn` runs an agent that is refused what it is not granted, as in any run, and then
+writes the rows that would have allowed what it tried. Two paths that differ in one segment become a `*`; a
+host, a name or the first segment of a path never does. An agent that gives up after its first refusal
+tries less than it needs: add the rows, grant them, and run it again until it was refused nothing. The
+directories of `--dir` are open to such a run, so that it can try to open files in them, and
+`random:secure` is never learned, since every guest gets random numbers without it.
+
+## What becomes of it
+
+The manifest bounds what an operator grants: an agent may do what both allow. So a grant beyond the manifest
+gives nothing, and `caxton agent inspect NAME` and `caxton grant NAME` say so. An agent that was deployed
+without a manifest has what it is granted.
+
+A deployment answers with each rule that is asked for and not granted, its reason, and the command that
+grants it. The agent runs meanwhile, and what it is not granted is refused.
+
+An update answers with what the new version asks for otherwise than the one before: `new`, `widened`,
+`narrowed`, `dropped`, or another `reason`. It gets no more than had been granted. A rollback brings the
+request of the version before back. An update without a manifest keeps the request.
+
+What a site allows without asking a person, and forbids whatever is granted, stands in its
+[policy](operating.md#the-sites-policy).
+"#;
+
 #[test]
 fn golden_table_of_permissions() {
     let mut page = String::from(
@@ -134,6 +176,7 @@ fn golden_table_of_permissions() {
          decision, the access is answered with -8.\n",
     );
     page.push_str(FILES_PAGE);
+    page.push_str(PERMISSIONS_TUTORIAL);
     expect_file![format!("{DOCS}/permissions.md")].assert_eq(&page);
 }
 

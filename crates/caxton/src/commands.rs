@@ -32,6 +32,7 @@ mod messages;
 mod missing_tool;
 mod new;
 mod permissions;
+mod policy;
 mod processor;
 mod run;
 mod send;
@@ -40,6 +41,8 @@ mod top;
 mod top_text;
 mod up;
 mod vault;
+
+pub(crate) use policy::read_policy;
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     /// Write the smallest [permissions] that a module's imports need, and compare the manifest's
     Permissions(permissions::Args),
+    /// What a site's policy allows and forbids
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Deploy agents and look after them
     #[command(subcommand)]
     Agent(agent::Command),
@@ -133,6 +139,7 @@ pub(crate) fn run(
         Command::Build(args) => build::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Permissions(args) => permissions::run(&args, output),
+        Command::Policy(command) => policy::run(command, output),
         Command::Agent(command) => {
             let told = if command.only_reads() { "" } else { MAY_GO_ON };
             wait(told, agent::run(command, output, environment))

@@ -17,6 +17,7 @@ use setting::{SettingKind, engine_kind};
 pub(crate) struct NodeConfig {
     pub(crate) data: PathBuf,
     pub(crate) shards: u16,
+    pub(crate) policy: Option<PathBuf>,
     pub(crate) shutdown_grace: Micros,
     pub(crate) http: HttpConfig,
     pub(crate) tls: Option<TlsConfig>,
@@ -90,6 +91,7 @@ impl NodeConfig {
         Self {
             data,
             shards: u16::try_from(count("shards").unwrap_or(cores as u64)).unwrap_or(1),
+            policy: layers.path("policy"),
             shutdown_grace: time("shutdown_grace"),
             http: HttpConfig {
                 listen: text("http.listen")

@@ -45,7 +45,14 @@ impl Serving {
     pub(crate) async fn start(config: &NodeConfig) -> Result<Self, Failure> {
         keep_private();
         open_many_files();
-        let node = Node::start(node_options(config)?)
+        let options = NodeOptions {
+            policy: match &config.policy {
+                Some(file) => crate::commands::read_policy(file)?,
+                None => Default::default(),
+            },
+            ..node_options(config)?
+        };
+        let node = Node::start(options)
             .await
             .map_err(|error| start_failure(&error))?;
         // What a node that was killed has left is another program's address by now.

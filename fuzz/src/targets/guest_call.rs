@@ -50,6 +50,7 @@ fn spec() -> AgentSpec {
         supervision: Supervision::default(),
         limits,
         grants: Grants::default(),
+        requested: None,
         profile: EngineProfile::default(),
         declared: Vec::new(),
         config: Vec::new(),

@@ -190,3 +190,67 @@ fn everything_wrong_with_a_policy_is_named_by_its_line() {
         "{unknown}"
     );
 }
+
+#[test]
+fn the_tests_of_a_policy_say_which_expectation_is_not_met() {
+    let tests = r#"
+[[test]]
+namespace = "main"
+publisher = "acme/web"
+permission = "http:read"
+pattern = "api.example.com/x"
+expect = "allow"
+
+[[test]]
+permission = "http:read"
+pattern = "evil.example.com"
+expect = "ask"
+
+[[test]]
+namespace = "guests"
+profile = "wide"
+expect = "forbid"
+"#;
+    let policy = Policy::parse("policy.toml", &format!("{SITE}{tests}")).unwrap();
+    let (count, failures) = policy.run_tests();
+    assert_eq!(count, 3);
+    assert_eq!(
+        failures,
+        [
+            "policy.toml:35: expected `ask`, but `http:read=evil.example.com` in `main` is forbidden by policy.toml:8"
+        ]
+    );
+    let wrong = "[[test]]\npattern = \"x\"\nprofile = \"fast\"\nexpect = \"yes\"\n";
+    let problems = Policy::parse("p", wrong).unwrap_err().problems;
+    for said in ["`yes` is no verdict", "fast", "without a `permission`"] {
+        assert!(
+            problems
+                .iter()
+                .any(|p| p.starts_with("p:1: ") && p.contains(said)),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn an_allow_by_a_wildcard_grants_no_address_that_is_not_public_and_no_write_outside_data() {
+    let text = "[[allow]]\npermission = \"http:read\"\npattern = \"*:*\"\n\
+                [[allow]]\npermission = \"http:read\"\npattern = \"10.0.0.1:80\"\n\
+                [[allow]]\npermission = \"fs:write\"\npattern = \"/**\"\n";
+    let policy = Policy::parse("p", text).unwrap();
+    for (permission, pattern, verdict) in [
+        ("http:read", "api.example.com:8080", Verdict::Allow),
+        ("http:read", "127.0.0.1:8080/x", Verdict::Ask),
+        ("http:read", "localhost:8080", Verdict::Ask),
+        ("http:read", "[10.0.0.0/8]", Verdict::Ask),
+        ("http:read", "10.0.0.1:80/x", Verdict::Allow),
+        ("fs:write", "/data/x", Verdict::Allow),
+        ("fs:write", "/etc/x", Verdict::Ask),
+    ] {
+        let permission: Permission = permission.parse().unwrap();
+        let pattern = Pattern::parse(permission, pattern).unwrap();
+        let question = PolicyQuestion::Grant(permission, &pattern);
+        let decision = policy.decide(whom(None, "main"), question);
+        assert_eq!(decision.verdict, verdict, "{pattern}");
+    }
+}

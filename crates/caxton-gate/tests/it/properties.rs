@@ -2,7 +2,8 @@
 
 use caxton_gate::{
     Access, EnvRead, FileOpen, Gate, GuestPath, HttpRequest, MessageSend, Pattern, PermissionRule,
-    RandomSecure, Requested, Rights, Rule, SiteForbid,
+    Policy, PolicyQuestion, PolicySubject, RandomSecure, Requested, Rights, Rule, SiteForbid,
+    Verdict,
 };
 use caxton_model::Permission;
 use proptest::{prelude::*, sample::select};
@@ -165,6 +166,63 @@ proptest! {
             prop_assert!(!both || (first && second), "{attempt:?}");
             prop_assert_eq!(both, first && second, "{:?}", attempt);
             prop_assert!(!bounded || first, "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_forbids_more_never_permits_more(
+        given in rules(), lines in rules(), more in rule_text(),
+        attempts in prop::collection::vec(tries(), 1..20),
+    ) {
+        let row = |kind: &str, text: &String| match text.split_once('=') {
+            Some((permission, pattern)) => format!(
+                "[[{kind}]]\npermission = \"{permission}\"\npattern = \"{}\"\n",
+                pattern.trim_start_matches('!')
+            ),
+            None => format!("[[{kind}]]\npermission = \"{text}\"\n"),
+        };
+        let kind = |text: &String| if text.contains('!') { "forbid" } else { "allow" };
+        let text: String = lines.iter().map(|line| row(kind(line), line)).collect();
+        let before = Policy::parse("p", &text).unwrap();
+        let after = Policy::parse("p", &format!("{text}{}", row("forbid", &more))).unwrap();
+        let whom = PolicySubject {
+            publisher: None,
+            namespace: "main",
+            profile: caxton_model::EngineProfile::Hardened,
+        };
+        // What it grants by itself shrinks as well.
+        let rights = |policy: &Policy| {
+            let allowed = lines.iter().chain(&given).filter(|text| {
+                let PermissionRule { permission, rule } = text.parse().unwrap();
+                let question = PolicyQuestion::Grant(permission, &rule.pattern);
+                let verdict = policy.decide(whom, question).verdict;
+                let is_given = given.contains(text) && verdict != Verdict::Forbid;
+                !rule.forbids && (is_given || verdict == Verdict::Allow)
+            });
+            let allowed: Vec<String> = allowed.cloned().collect();
+            granted(&allowed).intersection(&Rights::forbidden(policy.forbids(whom)))
+        };
+        let (wide, narrow) = (gate(&rights(&before)), gate(&rights(&after)));
+        for attempt in &attempts {
+            prop_assert!(allows(&wide, attempt) || !allows(&narrow, attempt), "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_and_granted_is_not_missing(asked in rules(), given in rules()) {
+        let requested = requested(&asked, Some("why"));
+        let now = caxton_model::Timestamp(0);
+        let missing = |given: &[String]| {
+            let given: Vec<&str> = given.iter().map(String::as_str).collect();
+            let given = grants(&given);
+            requested.missing_in(&given, now).map(|(rule, _)| rule.to_string()).collect::<Vec<_>>()
+        };
+        let before = missing(&given);
+        // With what is missing granted, nothing is.
+        let all: Vec<String> = given.iter().chain(&before).cloned().collect();
+        prop_assert_eq!(missing(&all), Vec::<String>::new());
+        for rule in &before {
+            prop_assert!(requested.asks_for(&rule.parse().unwrap()), "{rule}");
         }
     }
 

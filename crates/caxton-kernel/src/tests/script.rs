@@ -52,6 +52,7 @@ pub(crate) fn spec(id: u64, name: &str) -> AgentSpec {
         supervision: Supervision::default(),
         limits: Limits::for_kind(Kind::Agent),
         grants: Grants::default(),
+        requested: None,
         profile: EngineProfile::default(),
         declared: Vec::new(),
         config: Vec::new(),

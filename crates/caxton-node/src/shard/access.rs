@@ -10,7 +10,7 @@ use caxton_kernel::Event;
 use caxton_model::{AgentId, GrantedRules};
 
 use super::{Shard, ShardMessage};
-use crate::{access, rights};
+use crate::{access, rights::AgentGate};
 
 /// Pause before a shard with a full queue is offered an outcome again.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
@@ -28,13 +28,13 @@ impl Shard {
     pub(super) fn set_rights(&mut self, agent: AgentId, granted: &GrantedRules) {
         if let Some(slot) = self.slots.get(&agent) {
             let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            match &memory.gate {
-                Some(gate) => gate.replace(&rights::rights(granted)),
+            match &mut memory.gate {
+                Some(gate) => gate.grant(&self.shared, granted),
                 // The turn that runs began with what counted before.
                 None => {
                     let listing = self.shared.directory.get(agent);
-                    let audit = &self.shared.audit;
-                    memory.gate = listing.map(|l| rights::gate(&l.spec, granted, audit));
+                    let granted = Arc::clone(granted);
+                    memory.gate = listing.map(|l| AgentGate::new(&self.shared, &l.spec, granted));
                 }
             }
         }

@@ -139,6 +139,7 @@ fn agent(name: &str, module: &[u8]) -> Deploy {
         supervision: Supervision::default(),
         grants: Grants::default(),
         granted: Default::default(),
+        requested: None,
         declared: vec![],
         config: vec![],
         profile: EngineProfile::Hardened,

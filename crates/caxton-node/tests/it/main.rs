@@ -57,6 +57,7 @@ fn agent(name: &str, wat: &str) -> Deploy {
         supervision: Supervision::default(),
         grants: Grants::default(),
         granted: Default::default(),
+        requested: None,
         declared: vec![],
         config: vec![],
         profile: EngineProfile::Hardened,

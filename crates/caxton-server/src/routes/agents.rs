@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caxton_api::{AgentSummary, Deployed, Page, StopRequest};
+use caxton_api::{AgentSummary, Page, StopRequest};
 use caxton_kernel::{Listing, Refusal};
 use caxton_model::{
     AgentId, AgentStatus, AuditAction, AuditRecord, ErrorCode, Micros, Namespace, glob,
@@ -24,15 +24,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The longest grace that a request may ask for.
 pub(crate) const GRACE_MAX: Duration = Duration::from_secs(300);
 
-fn deployed(deployed: caxton_node::Deployed, notes: Vec<String>) -> Deployed {
-    let mut warnings = deployed.warnings;
-    warnings.extend(notes);
-    Deployed {
-        agent: views::summary(&deployed.listing),
-        warnings,
-    }
-}
-
 pub(super) async fn deploy(call: Call) -> Answered {
     let (wanted, notes) = deploy::read(&call, None).await?;
     let name = wanted.name.to_string();
@@ -43,7 +34,7 @@ pub(super) async fn deploy(call: Call) -> Answered {
     }
     let made = call.app.node.deploy(wanted);
     let made = call.audited(records, made, with_digest).await?;
-    json(StatusCode::CREATED, &deployed(made, notes))
+    json(StatusCode::CREATED, &views::deployed(&made, notes))
 }
 
 /// The record of a deployment, with the module that runs now.
@@ -66,7 +57,7 @@ pub(super) async fn update(call: Call) -> Answered {
         record.with("to", made.listing.spec.module.to_string())
     };
     let made = call.audited(vec![record], made, to).await?;
-    json(StatusCode::OK, &deployed(made, notes))
+    json(StatusCode::OK, &views::deployed(&made, notes))
 }
 
 /// The agent that the path names.

@@ -4,7 +4,7 @@ use caxton_api::{AccessEntry, GrantChange, GrantEntry, Page};
 use caxton_gate::PermissionRule;
 use caxton_kernel::Refusal;
 use caxton_model::{
-    AuditAction, AuditRecord, ErrorCode, GrantedRule, Micros, Timestamp, format_rfc3339,
+    AgentSpec, AuditAction, AuditRecord, ErrorCode, GrantedRule, Micros, Timestamp, format_rfc3339,
 };
 use http::StatusCode;
 
@@ -21,14 +21,14 @@ use crate::{
 const EXPIRES_MAX_S: u64 = 100 * 365 * 24 * 3_600;
 
 pub(super) async fn list(call: Call) -> Answered {
-    let id = meant_id(&call)?;
-    let granted = call.app.node.granted(&id).await?;
-    json(StatusCode::OK, &page(&granted, views::granted))
+    let spec = meant(&call)?.spec;
+    let granted = call.app.node.granted(&spec.id.to_string()).await?;
+    json(StatusCode::OK, &page(&spec, &granted))
 }
 
 pub(super) async fn change(call: Call) -> Answered {
-    let meant = meant(&call)?;
-    let (id, name) = (meant.spec.id.to_string(), meant.spec.name.to_string());
+    let spec = meant(&call)?.spec;
+    let (id, name) = (spec.id.to_string(), spec.name.to_string());
     let asked: GrantChange = read_json(&call.body)?;
     if asked.grant.is_empty() && asked.revoke.is_empty() {
         return list(call).await;
@@ -74,7 +74,7 @@ pub(super) async fn change(call: Call) -> Answered {
     let granted = call.app.node.change_grants(&id, grant, revoke);
     let granted = call.audited(records, granted, |_, record| record).await?;
     call.caller.work.visit(granted.len());
-    json(StatusCode::OK, &page(&granted, views::granted))
+    json(StatusCode::OK, &page(&spec, &granted))
 }
 
 /// The record of rules that an agent is granted, or that are taken back.
@@ -99,9 +99,9 @@ pub(super) async fn acts(call: Call) -> Answered {
     json(StatusCode::OK, &Page { items, next_cursor })
 }
 
-fn page<T>(items: &[T], view: impl Fn(&T) -> GrantEntry) -> Page<GrantEntry> {
+fn page(spec: &AgentSpec, granted: &[GrantedRule]) -> Page<GrantEntry> {
     Page {
-        items: items.iter().map(view).collect(),
+        items: views::grants(spec, granted),
         next_cursor: None,
     }
 }

@@ -296,6 +296,10 @@ fn full_spec() -> Arc<AgentSpec> {
         grants: Grants {
             message_send: Some(vec!["beta/*".to_owned()]),
         },
+        requested: Some(vec![RequestedRule {
+            rule: "http:read=a.example/**".to_owned(),
+            reason: Some("reads".to_owned()),
+        }]),
         profile: EngineProfile::Wide,
         passivate_after_micros: Some(Micros::secs(60)),
         ..(*spec(9, Durability::Memory)).clone()

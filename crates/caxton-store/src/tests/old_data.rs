@@ -72,6 +72,8 @@ fn text(state: &State) -> String {
             .iter()
             .map(|pair| format!("accesses {pair:?}")),
     );
+    let processors = state.processors.iter();
+    lines.extend(processors.map(|pair| format!("processor {pair:?}")));
     let conversations = state.conversations.iter();
     lines.extend(conversations.map(|pair| format!("conversation {pair:?}")));
     let subscriptions = state.df_subscriptions.iter();
@@ -150,6 +152,7 @@ fn reads_the_bytes_of_each_part(format: u32, listing: &str) {
 fn everything_in_a_directory_of_an_earlier_format_is_read() {
     reads_all(1);
     reads_all(2);
+    reads_all(3);
 }
 
 #[test]
@@ -157,12 +160,14 @@ fn everything_in_a_directory_of_an_earlier_format_is_read_from_its_journal_alone
     // But that a request is watched for at most 7 days, which a checkpoint of format 1 does not say.
     reads_all_from_the_journal(1);
     reads_all_from_the_journal(2);
+    reads_all_from_the_journal(3);
 }
 
 #[test]
 fn a_directory_of_an_earlier_format_that_a_kill_left_is_read() {
     reads_what_a_kill_left(1);
     reads_what_a_kill_left(2);
+    reads_what_a_kill_left(3);
 }
 
 /// The bytes of a listing such as `docs/specs/journal-records.txt`: each block's title, and its bytes.
@@ -185,12 +190,14 @@ fn blocks(listing: &str) -> Vec<(&str, Vec<u8>)> {
 fn the_bytes_of_each_record_of_an_earlier_format_are_read() {
     reads_the_bytes_of_each_record(1, include_str!("../../tests/data/format-1-records.hex"));
     reads_the_bytes_of_each_record(2, include_str!("../../tests/data/format-2-records.hex"));
+    reads_the_bytes_of_each_record(3, include_str!("../../tests/data/format-3-records.hex"));
 }
 
 #[test]
 fn the_bytes_of_each_part_of_an_earlier_format_are_read() {
     reads_the_bytes_of_each_part(1, include_str!("../../tests/data/format-1-parts.hex"));
     reads_the_bytes_of_each_part(2, include_str!("../../tests/data/format-2-parts.hex"));
+    reads_the_bytes_of_each_part(3, include_str!("../../tests/data/format-3-parts.hex"));
 }
 
 #[test]

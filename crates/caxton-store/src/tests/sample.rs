@@ -33,6 +33,7 @@ pub(super) fn spec(id: u64, durability: Durability) -> Arc<AgentSpec> {
         supervision: Supervision::default(),
         limits: Limits::for_kind(Kind::Agent),
         grants: Grants::default(),
+        requested: None,
         profile: EngineProfile::Hardened,
         declared: vec!["sums".to_owned()],
         config: vec![("colour".to_owned(), "blue".to_owned())],

@@ -12,7 +12,7 @@ cd "$WORK"
 for name in answers quiet trap nap; do
   wat2wasm "$GUESTS/wat/$name.wat" -o "$name.wasm"
 done
-for name in counter timer subscriber capability broadcaster; do
+for name in counter timer subscriber capability broadcaster reverse-bytes upper-extension; do
   cp "$GUESTS/prebuilt/$name-c.wasm" "$name.wasm"
 done
 # An agent whose second version has a `migrate`.
@@ -133,6 +133,13 @@ fill() {
     cx grant counter 'http:read=api.example.com/**' --reason 'reads'
     cx grant counter 'http:write=api.example.com/**'
     cx revoke counter 'http:write=api.example.com/**'
+  fi
+  # Processors, one of which was removed.
+  if [ "$FORMAT" -ge 3 ]; then
+    cx processor deploy reverse-bytes.wasm --name acme/reverse --set k=v --limit cpu=50ms
+    cx processor deploy upper-extension.wasm --name upper
+    cx processor deploy reverse-bytes.wasm --name gone
+    cx processor remove gone
   fi
   cx dead-letters resend "$(sed -n 's/.*"id": "\(.*\)",/\1/p' letters | sed -n '$p')"
   sleep 2

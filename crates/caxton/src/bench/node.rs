@@ -202,6 +202,7 @@ pub(super) fn agent(name: &str, module: &[u8], durability: Durability) -> Result
         supervision: Supervision::default(),
         grants: Grants::default(),
         granted: Default::default(),
+        requested: None,
         declared: Vec::new(),
         config: Vec::new(),
         profile: EngineProfile::Hardened,

@@ -30,6 +30,7 @@ pub(super) fn of_agents() -> Result<Vec<Arc<Entry>>, caxton_model::NameError> {
             supervision: Supervision::default(),
             limits: Limits::for_kind(Kind::Agent),
             grants: Grants::default(),
+            requested: None,
             profile: EngineProfile::Hardened,
             declared: Vec::new(),
             config: Vec::new(),

@@ -7,17 +7,18 @@ use std::{
 };
 
 use caxton_client::{
-    AgentConfig, AgentFilter, DeployAgentRequest, Durability, LogEvent,
-    api::{AgentSummary, AskedValue, GrantPattern, Registration},
+    AgentConfig, AgentFilter, DeployAgentRequest, Deployment, Durability, LogEvent,
+    api::{AskedValue, GrantPattern, Registration},
 };
-use caxton_model::{LimitName, Micros};
+use caxton_model::{LimitName, Micros, RequestedRule};
 use caxton_package::Manifest;
 use clap::Subcommand;
 
 use crate::{
     commands::{
         agent_text::{
-            acts_table, agents_table, detail_text, log_line, lost_lines, status_line, word,
+            acts_table, agents_table, detail_text, log_line, lost_lines, not_granted, status_line,
+            word,
         },
         follow::Followed,
         guest_options::GuestOptions,
@@ -214,13 +215,13 @@ pub(crate) async fn run(
             let client = args.connection.client(environment).await?;
             let request = request(args, output, true)?;
             let deployed = client.deploy_agent(request).await?;
-            show_deployed(&deployed.agent, &deployed.warnings, "deployed", output)
+            show_deployed(&deployed, "deployed", output)
         }
         Command::Update(args) => {
             let client = args.deploy.connection.client(environment).await?;
             let request = request(args.deploy, output, false)?;
             let updated = client.update_agent(&args.agent, request).await?;
-            show_deployed(&updated.agent, &updated.warnings, "updated", output)
+            show_deployed(&updated, "updated", output)
         }
         Command::List(args) => list(args, output, environment).await,
         Command::Inspect(args) => {
@@ -402,16 +403,29 @@ pub(crate) fn name_of_file(path: &std::path::Path) -> Result<String, Failure> {
     }
 }
 
-fn show_deployed(
-    agent: &AgentSummary,
-    warnings: &[String],
-    verb: &str,
-    output: &Output,
-) -> Result<(), Failure> {
-    for warning in warnings {
+/// What a manifest asks for.
+///
+/// Errors: patterns that are none.
+pub(crate) fn requested(manifest: &Manifest) -> Result<Vec<RequestedRule>, Failure> {
+    caxton_node::requested_rules(manifest).map_err(|problems| {
+        Failure::usage(
+            problems.join("\n"),
+            "correct the patterns in [permissions]; docs/permissions.md has their forms",
+        )
+    })
+}
+
+fn show_deployed(deployed: &Deployment, verb: &str, output: &Output) -> Result<(), Failure> {
+    for warning in &deployed.warnings {
         output.note(warning);
     }
-    output.value(agent, |agent| {
+    for change in &deployed.permission_changes {
+        output.note(&format!("permissions {}", one_line(&change.text)));
+    }
+    for missing in &deployed.not_granted {
+        output.note(&not_granted(missing));
+    }
+    output.value(&deployed.agent, |agent| {
         format!(
             "{verb} {} ({}), version {}, {}",
             one_line(&agent.name),

@@ -1,7 +1,8 @@
 //! What is said about agents to people.
 
 use caxton_client::api::{
-    AccessEntry, AgentDetail, AgentFault, AgentSummary, LimitUse, LogEntry, StreamGap,
+    AccessEntry, AgentDetail, AgentFault, AgentSummary, GrantEntry, LimitUse, LogEntry, NotGranted,
+    RequestedEntry, StreamGap,
 };
 use caxton_model::{ByteSize, LimitName, Micros};
 use owo_colors::Style;
@@ -97,11 +98,64 @@ pub(super) fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
 
 /// Everything about an agent, for people.
 pub(super) fn detail_text(detail: &AgentDetail) -> String {
-    format!(
-        "{}\n{}",
-        pairs(&detail_lines(detail)),
-        limits_table(&detail.limits)
+    let lines = pairs(&detail_lines(detail));
+    let mut parts = vec![lines, limits_table(&detail.limits)];
+    if let Some(requested) = detail.requested.as_ref().filter(|all| !all.is_empty()) {
+        parts.push(format!("\n{}", requested_table(requested)));
+    }
+    if !detail.grants.is_empty() {
+        parts.push(format!("\n{}", grants_table(&detail.grants)));
+    }
+    parts.join("\n")
+}
+
+fn requested_table(requested: &[RequestedEntry]) -> String {
+    let rows = requested.iter().map(|entry| {
+        let reason = entry.reason.clone().unwrap_or_default();
+        [entry.rule.clone(), reason]
+    });
+    table(["asked for", "reason"], rows)
+}
+
+/// The rules that an agent is granted.
+pub(super) fn grants_table(granted: &[GrantEntry]) -> String {
+    let rows = granted.iter().map(|entry| {
+        let requested = match entry.requested {
+            Some(true) => "yes",
+            Some(false) => "no: it gives nothing",
+            None => "",
+        };
+        [
+            entry.rule.clone(),
+            entry
+                .expires
+                .clone()
+                .unwrap_or_else(|| "revoked".to_owned()),
+            entry.by.clone(),
+            entry.at.clone(),
+            requested.to_owned(),
+            entry.reason.clone().unwrap_or_default(),
+        ]
+    });
+    table(
+        ["granted", "until", "by", "at", "asked for", "reason"],
+        rows,
     )
+}
+
+/// What is said of a rule that is asked for and not granted.
+pub(super) fn not_granted(missing: &NotGranted) -> String {
+    let reason = match &missing.reason {
+        Some(reason) => format!(" ({})", one_line(reason)),
+        None => String::new(),
+    };
+    let rule = one_line(&missing.rule);
+    let next = match (&missing.command, &missing.forbidden_by) {
+        (_, Some(line)) => format!("{} forbids it", one_line(line)),
+        (Some(command), None) => format!("to allow it: {}", one_line(command)),
+        (None, None) => "no grant would allow it".to_owned(),
+    };
+    format!("it asks for `{rule}`{reason}, and is not granted that; {next}")
 }
 
 fn detail_lines(detail: &AgentDetail) -> Vec<(&'static str, String)> {

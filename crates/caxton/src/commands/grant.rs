@@ -4,10 +4,8 @@ use caxton_client::api::{GrantChange, GrantEntry};
 use caxton_model::Micros;
 
 use crate::{
-    connection::Connection,
-    environment::Environment,
-    failure::Failure,
-    output::{Output, table},
+    commands::agent_text::grants_table, connection::Connection, environment::Environment,
+    failure::Failure, output::Output,
 };
 
 /// What to grant, and to whom.
@@ -80,19 +78,5 @@ fn list(agent: &str, granted: &[GrantEntry]) -> String {
     if granted.is_empty() {
         return format!("{agent} is granted nothing beside messages within its namespace");
     }
-    table(
-        ["rule", "until", "by", "at", "reason"],
-        granted.iter().map(|entry| {
-            [
-                entry.rule.clone(),
-                entry
-                    .expires
-                    .clone()
-                    .unwrap_or_else(|| "revoked".to_owned()),
-                entry.by.clone(),
-                entry.at.clone(),
-                entry.reason.clone().unwrap_or_default(),
-            ]
-        }),
-    )
+    grants_table(granted)
 }

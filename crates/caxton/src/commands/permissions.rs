@@ -42,7 +42,10 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let found = Found {
         needs: report.permissions_needed(),
         table: report.permissions_table(),
-        manifest: manifest.map(|(manifest, _)| report.compare_permissions(&manifest)),
+        manifest: manifest.map(|(manifest, _)| {
+            let asked = manifest.permissions.into_keys().collect();
+            report.compare_permissions(&asked)
+        }),
     };
     output.value(&found, |found| found.table.clone())?;
     let Some(compared) = &found.manifest else {

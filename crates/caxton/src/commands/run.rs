@@ -67,6 +67,10 @@ pub(crate) struct Args {
     /// For agents: write the guest's sampled stacks as JSON for the Firefox profiler
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+    /// For agents: write the lines of a manifest that would allow what the agent was refused. It is
+    /// still refused what it is not granted
+    #[arg(long, conflicts_with = "profile")]
+    learn: bool,
     /// Write a map with which `perf record` shows guest functions
     #[arg(long)]
     perf: bool,
@@ -114,7 +118,7 @@ pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Res
         message_send: receivers.or_else(|| manifest.as_ref().and_then(|(m, _)| m.message_send())),
     };
     let granted = rules(granted)?;
-    let outside = Outside::open(&args.resources, &granted, environment)?;
+    let outside = Outside::open(&args.resources, &granted, environment, args.learn)?;
     match form {
         Some(Form::AgentCore) => {
             if let Some(file) = &args.profile {
@@ -136,15 +140,30 @@ pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Res
             // What Ctrl-C cut short it says itself, and then it stops its node.
             on_runtime(agent::run(&args, deploy, output))
         }
-        _ if args.profile.is_some() => Err(Failure::usage(
-            "--profile samples agents only",
-            "use --perf with `perf record`, which shows every guest's functions",
-        )),
         _ => block_on(async {
+            refuse_agent_options(&args)?;
             let ready = ready(verified, profile, limits, &granted, outside, &args).await?;
             processor::run(&args, ready, output).await
         }),
     }
+}
+
+/// Refuses what only agents have: options that observe them.
+fn refuse_agent_options(args: &Args) -> Result<(), Failure> {
+    let (what, help) = if args.learn {
+        (
+            "--learn observes agents only",
+            "use `caxton permissions FILE` for what the imports of a module need",
+        )
+    } else if args.profile.is_some() {
+        (
+            "--profile samples agents only",
+            "use --perf with `perf record`, which shows every guest's functions",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(what, help))
 }
 
 /// Refuses what only WASI commands have: arguments and an exit code of their own.

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// The file with the vault's key; it is made if it is absent and the vault is empty
     #[arg(long, value_name = "FILE")]
     vault_key: Option<PathBuf>,
+    /// The site's policy, which forbids and allows whatever agents are granted
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// What turns guest code into action: cranelift or pulley
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
@@ -58,6 +61,7 @@ impl Args {
             file("tls.cert", "--tls-cert", &self.tls_cert),
             file("tls.key", "--tls-key", &self.tls_key),
             file("vault.key", "--vault-key", &self.vault_key),
+            file("policy", "--policy", &self.policy),
             flag("engine.kind", "--engine", &self.engine),
             flag("log.filter", "--log", &self.log),
             flag("log.format", "--log-format", &self.log_format),

@@ -57,7 +57,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 21] = [
+const SETTINGS: [Setting; 22] = [
     setting(
         "data",
         SettingKind::Path,
@@ -69,6 +69,12 @@ const SETTINGS: [Setting; 21] = [
         SettingKind::Count(1, 1024),
         "",
         "Threads that run guests. Default: one per core.",
+    ),
+    setting(
+        "policy",
+        SettingKind::Path,
+        "",
+        "The site's policy: what it allows without asking, and forbids whatever is granted. Read at the start. Default: none.",
     ),
     setting(
         "shutdown_grace",

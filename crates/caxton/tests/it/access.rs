@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Outside {
     pub(crate) address: SocketAddr,
     /// Each request: its idempotency key, and where to say that it is to be answered.
-    requests: Receiver<(Option<String>, Sender<()>)>,
+    pub(crate) requests: Receiver<(Option<String>, Sender<()>)>,
 }
 
 impl Outside {

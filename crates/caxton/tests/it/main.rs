@@ -32,6 +32,7 @@ mod node;
 mod offline;
 mod old_data;
 mod online;
+mod permissions;
 mod power;
 mod preload;
 mod process;

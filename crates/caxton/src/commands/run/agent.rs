@@ -17,7 +17,10 @@ use caxton_package::{Manifest, Verified};
 
 use super::{Args, Outside, fault_failure, messages::Messages};
 use crate::{
-    commands::{agent::name_of_file, interrupted},
+    commands::{
+        agent::{name_of_file, requested},
+        interrupted,
+    },
     failure::{Exit, Failure},
     output::{Output, count, json_line, write_guest_log},
 };
@@ -53,6 +56,7 @@ pub(super) async fn run(
         perf_map: args.perf,
         directories: Arc::clone(&deployment.outside.directories),
         environment: Arc::clone(&deployment.outside.environment),
+        learn: args.learn,
         ..NodeOptions::default()
     };
     let node = Node::start(options)
@@ -81,6 +85,10 @@ pub(super) async fn run(
         },
     };
     session.print_logs();
+    let result = match args.learn {
+        true => session.print_learned().await.and(result),
+        false => result,
+    };
     node.shutdown(Duration::from_secs(1)).await;
     result
 }
@@ -98,6 +106,12 @@ struct Session<'a> {
     /// Messages that the agent's node took.
     accepted: u64,
     last_fault: Option<Fault>,
+}
+
+/// The rows of `[permissions]` that would allow what an agent was refused.
+#[derive(serde::Serialize)]
+struct Learned {
+    permissions: Vec<String>,
 }
 
 /// The events since the last look: messages that were delivered, and keys of those that were not.
@@ -132,6 +146,7 @@ impl Session<'_> {
 
     fn deploy(&self, args: &Args, name: &str, deployment: Deployment) -> Result<Deploy, Failure> {
         let manifest = deployment.manifest.map(|(manifest, _)| manifest);
+        let requested = manifest.as_ref().map(requested).transpose()?;
         Ok(Deploy {
             name: name.parse().map_err(|error: caxton_model::NameError| {
                 Failure::usage(error.to_string(), "rename the package or the file")
@@ -145,6 +160,7 @@ impl Session<'_> {
             supervision: manifest.map(|m| m.agent.supervision).unwrap_or_default(),
             grants: deployment.grants,
             granted: deployment.granted.into(),
+            requested,
             declared: Vec::new(),
             config: args.guest.config.clone(),
             profile: deployment.profile,
@@ -251,6 +267,19 @@ impl Session<'_> {
         Ok(detail.state.turns > before && waiting.is_empty() && detail.state.timers.is_empty())
     }
 
+    /// Prints the lines of a manifest that would allow what the agent was refused.
+    async fn print_learned(&self) -> Result<(), Failure> {
+        let Ok(permissions) = self.node.learned(&self.name).await else {
+            // It was never deployed; why not is said.
+            return Ok(());
+        };
+        let learned = Learned { permissions };
+        self.output
+            .value(&learned, |learned| match learned.permissions.as_slice() {
+                [] => "# it was refused nothing".to_owned(),
+                lines => format!("[permissions]\n{}", lines.join("\n")),
+            })
+    }
     fn print_logs(&mut self) {
         for line in self.node.logs(None, self.lines, usize::MAX) {
             self.lines = line.number;

@@ -64,13 +64,17 @@ impl Outside {
         options: &ResourceOptions,
         granted: &[GrantedRule],
         environment: &Environment,
+        learns: bool,
     ) -> Result<Self, Failure> {
         let rules = granted
             .iter()
             .filter_map(|granted| granted.rule.parse().ok());
         let rules: Vec<PermissionRule> = rules.collect();
         let directories = directories::open("--dir", &options.directories)?;
-        check_directories(&directories, &rules)?;
+        // In learn mode a directory is mapped before it is known what of it is needed.
+        if !learns {
+            check_directories(&directories, &rules)?;
+        }
         Ok(Self {
             directories: directories.into(),
             environment: variables(&options.variables, &rules, environment)?.into(),
@@ -190,7 +194,7 @@ mod tests {
                 .collect(),
             variables: env.iter().map(pair).collect(),
         };
-        Outside::open(&options, &granted, &Environment::default())
+        Outside::open(&options, &granted, &Environment::default(), false)
     }
 
     #[test]
