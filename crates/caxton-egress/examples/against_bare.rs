@@ -9,11 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_egress::{
-    Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, Secrets, TokenBucket,
-};
+use caxton_egress::{Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, Secrets};
 use caxton_gate::{Allowed, AuditEntry, AuditSink, Gate, Grants, Rights, SecretUse};
-use caxton_model::Timestamp;
+use caxton_model::{Limits, Timestamp};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Response, service::service_fn};
 use hyper_util::{
@@ -119,14 +117,14 @@ async fn main() -> Result<(), Failure> {
     let rights = Rights::granted(Grants::from_rules([rule], "operator", Timestamp(0)));
     let gate = Gate::new("guest", &rights, Arc::new(Nothing));
     let egress = Arc::new(Egress::new(EgressOptions::default())?);
-    let net = Arc::new(TokenBucket::per_minute(u64::MAX));
-    let budgets = Arc::new(Budgets::new(u64::MAX, u64::MAX, net));
+    let budgets = Arc::new(Budgets::default());
+    let limits = Arc::new(Limits::unlimited());
     let brokered = move || {
         let (egress, budgets, url) = (Arc::clone(&egress), Arc::clone(&budgets), url.clone());
-        let gate = gate.clone();
+        let (gate, limits) = (gate.clone(), Arc::clone(&limits));
         async move {
             let bounds = Bounds {
-                body_bytes: 10 << 20,
+                limits: &limits,
                 field_bytes: 64 << 10,
                 total: Duration::from_secs(30),
                 budgets: &budgets,

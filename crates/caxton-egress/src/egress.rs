@@ -92,8 +92,7 @@ impl Egress {
         for _ in 0..=REDIRECTS_MAX {
             let permitted = request.permitted(caller)?;
             let bytes = request_bytes(&permitted);
-            bounds.budgets.take_request()?;
-            bounds.budgets.take_bytes(bytes)?;
+            bounds.take_request(bytes)?;
             let _permit = self.in_flight.acquire().await.map_err(|_| self.busy())?;
             let response = self.exchange(&permitted, caller, bounds).await?;
             sent = sent.saturating_add(bytes);
@@ -155,8 +154,8 @@ fn first_request(
 
 fn check_body(body: &Bytes, bounds: &Bounds<'_>) -> Result<(), HttpFailure> {
     let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    if size > bounds.body_bytes {
-        let limit = bounds.body_bytes;
+    let limit = bounds.body_bytes();
+    if size > limit {
         return Err(HttpFailure::RequestBodyTooLarge { size, limit });
     }
     if secret::is_in(body) {

@@ -59,7 +59,7 @@ impl Egress {
         let (mut head, body) = response.into_parts();
         let head_bytes = headers::bytes(&head.headers);
         check_head(origin, &head, head_bytes, bounds)?;
-        bounds.budgets.take_bytes(head_bytes)?;
+        bounds.take_received(head_bytes)?;
         let body = self.read_body(&mut link, body, origin, bounds).await?;
         // An HTTP/2 connection is in the pool from its beginning.
         if link.shared().is_none() && link.is_ready().await {
@@ -114,12 +114,13 @@ impl Egress {
         origin: &Origin,
         bounds: &Bounds<'_>,
     ) -> Result<Bytes, HttpFailure> {
+        let limit = bounds.body_bytes();
         let too_large = || HttpFailure::ResponseBodyTooLarge {
             host: origin.to_string(),
-            limit: bounds.body_bytes,
+            limit,
         };
         let announced = body.size_hint().lower();
-        if announced > bounds.body_bytes {
+        if announced > limit {
             return Err(too_large());
         }
         let mut held = Held::new(&self.buffered, self.options.buffered_bytes_max);
@@ -147,10 +148,10 @@ impl Egress {
             };
             let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
             received = received.saturating_add(bytes);
-            if received > bounds.body_bytes {
+            if received > limit {
                 return Err(too_large());
             }
-            bounds.budgets.take_bytes(bytes)?;
+            bounds.take_received(bytes)?;
             held.add(bytes)?;
             whole = whole.with(data, announced);
         }
@@ -182,8 +183,8 @@ fn without_secrets(
             limit,
         });
     }
-    if u64::try_from(body.len()).unwrap_or(u64::MAX) > bounds.body_bytes {
-        let limit = bounds.body_bytes;
+    let limit = bounds.body_bytes();
+    if u64::try_from(body.len()).unwrap_or(u64::MAX) > limit {
         return Err(HttpFailure::ResponseBodyTooLarge {
             host: host(),
             limit,

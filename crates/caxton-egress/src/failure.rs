@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caxton_model::HostCode;
+use caxton_model::{ErrorCode, HostCode, LimitName};
 
 /// A request that failed. The text names the host or the limit, and what to do; it holds nothing of
 /// bodies, header values or secrets.
@@ -70,7 +70,8 @@ pub enum HttpFailure {
     },
     /// The request's body is over the limit.
     #[error(
-        "the request's body has {size} bytes, over `http_body_bytes` = {limit}; send less, or raise the limit in [limits]"
+        "the request's body has {size} bytes, over `http_body_bytes` = {}; send less, or raise the limit in [limits]",
+        LimitName::HttpBodyBytes.show(*.limit)
     )]
     RequestBodyTooLarge {
         /// The body's bytes.
@@ -79,16 +80,15 @@ pub enum HttpFailure {
         limit: u64,
     },
     /// The request's headers are over the limit.
-    #[error(
-        "the request's headers are over {limit}; send fewer or shorter ones, or raise `http_field_bytes` in [limits]"
-    )]
+    #[error("the request's headers are over {limit}; send fewer or shorter ones")]
     RequestHeadersTooLarge {
         /// The limit with its unit.
         limit: String,
     },
     /// The response's body is over the limit.
     #[error(
-        "the response of {host} is over `http_body_bytes` = {limit}; ask for less, or raise the limit in [limits]"
+        "the response of {host} is over `http_body_bytes` = {}; ask for less, or raise the limit in [limits]",
+        LimitName::HttpBodyBytes.show(*.limit)
     )]
     ResponseBodyTooLarge {
         /// The host and port.
@@ -98,7 +98,7 @@ pub enum HttpFailure {
     },
     /// The response's head is over the limit.
     #[error(
-        "the headers of the response of {host} are over `http_field_bytes` = {limit} or over 100 headers; ask its operator, or raise the limit in [limits]"
+        "the headers of the response of {host} are over {limit} bytes or over 100 headers; ask its operator to send fewer"
     )]
     ResponseHeadersTooLarge {
         /// The host and port.
@@ -106,21 +106,15 @@ pub enum HttpFailure {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The guest sent as many requests as it may in a minute.
-    #[error("over `http_per_minute` = {limit}; send less often, or raise the limit in [limits]")]
-    RequestRate {
-        /// Requests a minute.
+    /// The guest sent as many requests, or moved as many bytes, as it may in a minute.
+    #[error("over `{name}` = {}: {}", .name.show(*.limit), when(*.wait))]
+    Rate {
+        /// Which limit.
+        name: LimitName,
+        /// The limit.
         limit: u64,
-    },
-    /// The guest moved as many bytes as it may in a minute.
-    #[error(
-        "over `{name}` = {limit} bytes a minute, sent and received; move less, or raise the limit in [limits]"
-    )]
-    ByteRate {
-        /// The limit's name.
-        name: &'static str,
-        /// Bytes a minute.
-        limit: u64,
+        /// The time until the same is within the limit; `None`: it never is.
+        wait: Option<Duration>,
     },
     /// The node holds as much for requests of all guests as it may.
     #[error("the node's limit of {limit} for outgoing requests is reached; try again later")]
@@ -239,12 +233,12 @@ impl HttpFailure {
             Self::RequestDenied { .. } => "request-denied",
             Self::AddressDenied { .. } => "address-denied",
             Self::SecretDenied { .. } => "secret-denied",
-            Self::RequestBodyTooLarge { .. } => "request-body-too-large",
+            Self::RequestBodyTooLarge { .. } | Self::ResponseBodyTooLarge { .. } => {
+                ErrorCode::HttpBodyTooLarge.as_str()
+            }
             Self::RequestHeadersTooLarge { .. } => "request-headers-too-large",
-            Self::ResponseBodyTooLarge { .. } => "response-body-too-large",
             Self::ResponseHeadersTooLarge { .. } => "response-headers-too-large",
-            Self::RequestRate { .. } => "http-rate-limit",
-            Self::ByteRate { .. } => "http-byte-rate-limit",
+            Self::Rate { name, .. } => name.code().as_str(),
             Self::Busy { .. } => "egress-busy",
             Self::NameLookupFailed { .. } => "name-lookup-failed",
             Self::ConnectFailed { .. } => "connect-failed",
@@ -257,6 +251,18 @@ impl HttpFailure {
             Self::UnreadableBody { .. } => "unreadable-body",
             Self::ConnectionClosed { .. } => "connection-closed",
             Self::TooManyRedirects { .. } => "too-many-redirects",
+        }
+    }
+
+    /// The limit of the guest that refused the request or ended it.
+    #[must_use]
+    pub const fn limit(&self) -> Option<LimitName> {
+        match self {
+            Self::Rate { name, .. } => Some(*name),
+            Self::RequestBodyTooLarge { .. } | Self::ResponseBodyTooLarge { .. } => {
+                Some(LimitName::HttpBodyBytes)
+            }
+            _ => None,
         }
     }
 
@@ -276,7 +282,7 @@ impl HttpFailure {
             | Self::RequestHeadersTooLarge { .. }
             | Self::ResponseBodyTooLarge { .. }
             | Self::ResponseHeadersTooLarge { .. } => HostCode::TooLarge,
-            Self::RequestRate { .. } | Self::ByteRate { .. } => HostCode::RateLimited,
+            Self::Rate { .. } => HostCode::RateLimited,
             Self::Busy { .. } => HostCode::QuotaReached,
             Self::NameLookupFailed { .. }
             | Self::ConnectFailed { .. }
@@ -289,6 +295,20 @@ impl HttpFailure {
             | Self::UnreadableBody { .. }
             | Self::ConnectionClosed { .. }
             | Self::TooManyRedirects { .. } => HostCode::Unavailable,
+        }
+    }
+}
+
+/// What to do about a rate.
+fn when(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => {
+            let seconds = wait.as_millis().div_ceil(1_000).max(1);
+            format!("try again in {seconds} s, or raise the limit in [limits]")
+        }
+        None => {
+            "this alone is more than a minute may have; send less, or raise the limit in [limits]"
+                .to_owned()
         }
     }
 }

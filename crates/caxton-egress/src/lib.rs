@@ -52,7 +52,7 @@ mod tasks;
 mod tls;
 
 pub use address::{Resolve, Resolved};
-pub use bounds::{Bounds, Budgets, TokenBucket};
+pub use bounds::{Bounds, Budgets};
 pub use call::{HttpCall, HttpReply};
 pub use caller::{Caller, Secrets};
 pub use egress::Egress;

@@ -19,9 +19,9 @@ type Answer = Result<i32, Stop>;
 
 /// One log line. Unit: bytes.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 8 << 10;
-/// A request to the outside, as JSON: the longest body that a request may have, in base64, and what
-/// stands around it. Unit: bytes.
-const HTTP_REQUEST_BYTES_MAX: usize = 14 << 20;
+/// A request to the outside, as JSON: a body of 16 MiB in base64, and what stands around it. Smaller
+/// bodies are `http_body_bytes`' to judge. Unit: bytes.
+const HTTP_REQUEST_BYTES_MAX: usize = 24 << 20;
 /// A metric's name. Unit: bytes.
 const METRIC_NAME_BYTES_MAX: usize = 128;
 /// Characters of an AssemblyScript `abort` message that are kept.

@@ -77,6 +77,10 @@ errors! {
     SubscriptionLimit "CX1018" "subscription-limit" Guest 422 Some(HostCode::QuotaReached), None, "unsubscribe what is no longer needed, or raise `subscriptions` in [limits]";
     HostBytesLimit "CX1019" "host-bytes-limit" Guest 429 Some(HostCode::QuotaReached), None, "wait for answers to open requests, end subscriptions or shorten the descriptor, or raise `host_bytes` in [limits]";
     FileLimit "CX1020" "file-limit" Guest 422 None, None, "delete or shorten files, or raise the limit that the error names, `file_bytes`, `fs_bytes` or `fs_entries`, in [limits]";
+    HttpRateLimit "CX1021" "http-rate-limit" Guest 429 Some(HostCode::RateLimited), None, "send requests less often, or raise `http_per_minute` in [limits]";
+    HttpBodyTooLarge "CX1022" "http-body-too-large" Guest 413 Some(HostCode::TooLarge), None, "send or ask for less at a time, or raise `http_body_bytes` in [limits]";
+    HttpByteRateLimit "CX1023" "http-byte-rate-limit" Guest 429 Some(HostCode::RateLimited), None, "send and ask for less, or raise `http_bytes_per_minute` in [limits]";
+    NetByteRateLimit "CX1024" "net-byte-rate-limit" Guest 429 Some(HostCode::RateLimited), None, "send and ask for less, or raise `net_bytes_per_minute` in [limits]";
     // 2xxx: faults of a guest that are no limits.
     Trap "CX2001" "trap" Guest 422 None, None, "read the backtrace: the guest executed an invalid operation";
     BadPointer "CX2002" "bad-pointer" Guest 422 None, None, "pass pointers and lengths that lie inside the guest's memory";

@@ -119,6 +119,10 @@ limits! {
     FileBytes "file_bytes" Bytes [10 * MIB, 64 * MIB, 10 * MIB] FileLimit "One file, where the guest makes it longer."
     FsBytes "fs_bytes" Bytes [64 * MIB, 256 * MIB, 64 * MIB] FileLimit "What the guest wrote to files and did not delete."
     FsEntries "fs_entries" Count [10_000, 100_000, 10_000] FileLimit "Files, directories and links that the guest created and did not delete."
+    HttpPerMinute "http_per_minute" Count [100, 100, 500] HttpRateLimit "HTTP requests a minute, redirects included: a token bucket that holds the requests of one minute and is filled evenly."
+    HttpBodyBytes "http_body_bytes" Bytes [10 * MIB, 10 * MIB, 10 * MIB] HttpBodyTooLarge "The body of one HTTP request, or of one response; never more than 16 MiB."
+    HttpBytesPerMinute "http_bytes_per_minute" Bytes [100 * MIB, 100 * MIB, 100 * MIB] HttpByteRateLimit "Bytes of HTTP a minute, sent and received, heads and bodies: a token bucket as for `http_per_minute`."
+    NetBytesPerMinute "net_bytes_per_minute" Bytes [100 * MIB, 100 * MIB, 100 * MIB] NetByteRateLimit "Bytes of everything that the guest sends to the network and receives a minute, HTTP included: a token bucket as for `http_per_minute`."
 }
 
 impl LimitName {

@@ -185,10 +185,7 @@ impl TurnHost {
 
     /// What sends a request, on the I/O side.
     fn http_performer(&self, call: HttpCall, shown: String, gate: Gate) -> Perform {
-        let budgets = {
-            let mut memory = self.memory();
-            Arc::clone(memory.http.get_or_insert_with(http::budgets))
-        };
+        let budgets = self.shared.meters.budgets(self.spec.id);
         let (shared, spec) = (Arc::clone(&*self.shared), Arc::clone(&self.spec));
         Box::new(move |key| {
             let io = shared.io.clone();
@@ -197,17 +194,27 @@ impl TurnHost {
                 let Some(broker) = broker(&shared).await else {
                     return join_outcome(Err(HostCode::Unavailable), &[]);
                 };
-                let method = call.method.clone();
+                let (method, body_bytes) = (call.method.clone(), call.body.len());
                 let ended = |sent: &Result<HttpReply, HttpFailure>| {
-                    if let Err(failure) = sent {
-                        let (now, text) = (clock::now(), failure.to_string());
-                        push_line(&shared, &spec, now, LogLevel::Warn, &text);
-                    }
+                    let body_bytes = match sent {
+                        Ok(reply) => body_bytes.max(reply.body.len()),
+                        Err(failure) => {
+                            let (now, text) = (clock::now(), failure.to_string());
+                            if let Some(name) = failure.limit() {
+                                shared.meters.breach(spec.id, name, 0, now);
+                            }
+                            push_line(&shared, &spec, now, LogLevel::Warn, &text);
+                            0
+                        }
+                    };
+                    let (limits, meters) = (&spec.limits, &shared.meters);
+                    meters.request(spec.id, limits, &budgets, body_bytes as u64);
                     let agent = (&spec.name, spec.id);
                     let record = audit::outbound_record(agent, &method, shown, sent);
                     shared.audit.note(record);
                 };
-                http::perform(broker, call, gate, &secrets, budgets, key, ended).await
+                let within = (&spec.limits, &*budgets);
+                http::perform(broker, call, gate, &secrets, within, key, ended).await
             });
             Box::pin(async move {
                 let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);

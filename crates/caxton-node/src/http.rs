@@ -8,30 +8,20 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use caxton_egress::{
     Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, HttpFailure, HttpReply, OptionsError,
-    Secrets, TokenBucket,
+    Secrets,
 };
 use caxton_gate::Gate;
-use caxton_model::{HostCode, join_outcome};
+use caxton_model::{HostCode, LimitName, Limits, OUTCOME_BYTES_OF_TURN_MAX, join_outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{access::Outcome, clock};
 
-/// Requests of one guest in a minute.
-const REQUESTS_A_MINUTE: u64 = 100;
-/// Bytes of a body, of a request and of a response. Unit: 10 MiB.
-const BODY_BYTES: u64 = 10 << 20;
-/// Bytes of one guest in a minute, both ways. Unit: 100 MiB.
-const BYTES_A_MINUTE: u64 = 100 << 20;
+/// Bytes of a body, whatever the guest's limit is: a response is recorded until the turn ends.
+const BODY_BYTES_MAX: u64 = OUTCOME_BYTES_OF_TURN_MAX as u64;
 /// Bytes of headers, of a request and of a response. Unit: 64 KiB.
 const FIELD_BYTES: u64 = 64 << 10;
 /// The longest time of a request whose guest waits for less.
 const TOTAL: Duration = Duration::from_secs(60);
-
-/// The rates of one guest.
-pub(crate) fn budgets() -> Arc<Budgets> {
-    let net_bytes = Arc::new(TokenBucket::per_minute(BYTES_A_MINUTE));
-    Arc::new(Budgets::new(REQUESTS_A_MINUTE, BYTES_A_MINUTE, net_bytes))
-}
 
 /// The broker of a node. It is made with the first request: most nodes never send one.
 #[derive(Default)]
@@ -107,14 +97,14 @@ pub(crate) fn read(json: &[u8]) -> Result<HttpCall, HostCode> {
     })
 }
 
-/// Sends a request that the gate allowed and answers what the guest is given. `ended` is told what
-/// came of it.
+/// Sends a request that the gate allowed, within the guest's limits, and answers what the guest is
+/// given. `ended` is told what came of it.
 pub(crate) async fn perform(
     broker: Arc<Egress>,
     call: HttpCall,
     gate: Gate,
     secrets: &dyn Secrets,
-    budgets: Arc<Budgets>,
+    (limits, budgets): (&Limits, &Budgets),
     key: Option<String>,
     ended: impl FnOnce(&Result<HttpReply, HttpFailure>) + Send,
 ) -> Outcome {
@@ -123,11 +113,14 @@ pub(crate) async fn perform(
         now: &clock::wall,
         secrets,
     };
+    let mut limits = limits.clone();
+    let body_bytes = limits.get(LimitName::HttpBodyBytes).min(BODY_BYTES_MAX);
+    limits.set(LimitName::HttpBodyBytes, body_bytes);
     let bounds = Bounds {
-        body_bytes: BODY_BYTES,
+        limits: &limits,
         field_bytes: FIELD_BYTES,
         total: TOTAL,
-        budgets: &budgets,
+        budgets,
     };
     let sent = broker.send(call, caller, bounds, key.as_deref()).await;
     ended(&sent);

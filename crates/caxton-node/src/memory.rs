@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use caxton_egress::Budgets;
 use caxton_engine::{FileUsage, LogRate};
 use caxton_model::{LimitName, Limits, StateWrite, Timestamp};
 
@@ -18,8 +17,6 @@ pub(crate) struct AgentMemory {
     pub(crate) guest_bytes: u64,
     /// Its gate, once it was needed.
     pub(crate) gate: Option<AgentGate>,
-    /// The rates of its HTTP requests, once it made one.
-    pub(crate) http: Option<Arc<Budgets>>,
     /// What it wrote to files, once it was granted any.
     pub(crate) files: Option<Arc<FileUsage>>,
     /// The access that its turn waits for.
@@ -40,7 +37,6 @@ impl AgentMemory {
             log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
             guest_bytes: 0,
             gate: None,
-            http: None,
             files: None,
             access: None,
         }

@@ -3,12 +3,13 @@
 //! The families' names are a golden file of the server's; see `docs/api/metrics.txt`.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
+use caxton_egress::Budgets;
 use caxton_engine::{MetricKind, Usage};
-use caxton_model::{AgentId, ById, Fault, HostCode, LimitName, Timestamp};
+use caxton_model::{AgentId, ById, Fault, HostCode, LimitName, Limits, Timestamp};
 use crossbeam_utils::CachePadded;
 
 use crate::{activity::Activity, guest_metrics::GuestMetrics};
@@ -31,6 +32,9 @@ struct AgentMeters {
     /// Limits that were reached, and when last: few ever are.
     breaches: Vec<(LimitName, Timestamp)>,
     guest_metrics: GuestMetrics,
+    /// What it has used of its limits a minute, once it sent a request. It outlives the instance, so
+    /// that no restart fills the buckets.
+    budgets: Option<Arc<Budgets>>,
 }
 
 impl AgentMeters {
@@ -188,6 +192,30 @@ impl Meters {
         {
             self.breach(guest, name, 0, at);
         }
+    }
+    /// What a guest has used of its limits a minute.
+    pub(crate) fn budgets(&self, guest: AgentId) -> Arc<Budgets> {
+        let mut known = self.known(guest);
+        let meters = known.agents.entry(guest).or_default();
+        Arc::clone(meters.budgets.get_or_insert_default())
+    }
+    /// Notes what a request has used: of the limits a minute, and the larger of its two bodies.
+    pub(crate) fn request(
+        &self,
+        guest: AgentId,
+        limits: &Limits,
+        budgets: &Budgets,
+        body_bytes: u64,
+    ) {
+        let mut known = self.known(guest);
+        // One that was removed meanwhile stays forgotten.
+        let Some(meters) = known.agents.get_mut(&guest) else {
+            return;
+        };
+        for (name, used) in budgets.used(limits) {
+            meters.used(name, used, used);
+        }
+        meters.used(LimitName::HttpBodyBytes, body_bytes, body_bytes);
     }
     /// Notes a log line that was over the rate.
     pub(crate) fn log_line_dropped(&self, guest: AgentId, at: Timestamp) {

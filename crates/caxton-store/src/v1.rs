@@ -262,6 +262,10 @@ const LIMITS: [LimitName; LimitName::ALL.len()] = [
     LimitName::FileBytes,
     LimitName::FsBytes,
     LimitName::FsEntries,
+    LimitName::HttpPerMinute,
+    LimitName::HttpBodyBytes,
+    LimitName::HttpBytesPerMinute,
+    LimitName::NetBytesPerMinute,
 ];
 impl Form for Limits {
     type Value = model::Limits;

@@ -173,7 +173,13 @@ fn golden_table_of_permissions() {
          recorded.\n\n\
          Each decision is in the [audit log](operating.md#the-audit-log) before the access, and what came \
          of a request is there as well: method, host, status and bytes. Where the log can't take the \
-         decision, the access is answered with -8.\n",
+         decision, the access is answered with -8.\n\n\
+         `http_per_minute`, `http_body_bytes`, `http_bytes_per_minute` and `net_bytes_per_minute` \
+         ([limits](limits.md)) bound what an agent sends and receives. A request over one of them is \
+         answered at once, with -5, or with -4 for a body; the agent's log names the limit and the time \
+         until there is room again. A minute's worth may be used at once and comes in again evenly, so that \
+         no time of `t` minutes sees more than `1 + t` times the limit. It is counted from the node's start: a \
+         request that a crash repeats is counted again, in a minute that is new.\n",
     );
     page.push_str(FILES_PAGE);
     page.push_str(PERMISSIONS_TUTORIAL);

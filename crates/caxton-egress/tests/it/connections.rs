@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use caxton_egress::{Egress, EgressOptions};
+use caxton_egress::{Budgets, Egress, EgressOptions};
 use caxton_model::HostCode;
 
 use crate::harness::{
-    Answer, Guest, Server, ample, background, bounds, call, egress, get, ok, options, send, with,
+    Answer, Guest, Server, background, bounds, call, egress, get, ok, options, send, with,
 };
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn dropping_the_request_closes_it() {
     ];
     for head in heads {
         let server = Server::start(move |_, _| Answer::Stall(head.to_vec())).await;
-        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
+        let (egress, budgets, guest) = (egress(), Budgets::default(), Guest::default());
         let limits = bounds(&budgets);
         let sending = egress.send(get(&server.url("/")), guest.caller(), limits, None);
         tokio::select! {

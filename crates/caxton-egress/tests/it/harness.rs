@@ -16,10 +16,10 @@ use std::{
 use bytes::Bytes;
 use caxton_egress::{
     Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, HttpFailure, HttpReply, Resolve,
-    Resolved, Secrets, TokenBucket,
+    Resolved, Secrets,
 };
 use caxton_gate::{Allowed, AuditEntry, AuditSink, Gate, Grants, Rights, SecretUse};
-use caxton_model::Timestamp;
+use caxton_model::{LimitName, Limits, Timestamp};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
@@ -132,15 +132,20 @@ impl Guest {
     }
 }
 
-/// Budgets that no test reaches.
-pub(crate) fn ample() -> Budgets {
-    let net = Arc::new(TokenBucket::per_minute(1 << 40));
-    Budgets::new(1 << 40, 1 << 40, net)
+/// No limit but these.
+pub(crate) fn limits(set: &[(LimitName, u64)]) -> &'static Limits {
+    let mut limits = Limits::unlimited();
+    for (name, value) in set {
+        limits.set(*name, *value);
+    }
+    // A few for each test.
+    Box::leak(Box::new(limits))
 }
 
+/// Bounds that no test reaches.
 pub(crate) fn bounds(budgets: &Budgets) -> Bounds<'_> {
     Bounds {
-        body_bytes: 1 << 20,
+        limits: limits(&[(LimitName::HttpBodyBytes, 1 << 20)]),
         field_bytes: 64 << 10,
         total: Duration::from_secs(60),
         budgets,
@@ -181,7 +186,7 @@ pub(crate) fn with(mut call: HttpCall, headers: &[(&str, &str)]) -> HttpCall {
 
 /// Sends as a guest that may ask loopback and ample bounds.
 pub(crate) async fn send(egress: &Egress, call: HttpCall) -> Result<HttpReply, HttpFailure> {
-    let budgets = ample();
+    let budgets = Budgets::default();
     let guest = Guest::default();
     let caller = guest.caller();
     egress.send(call, caller, bounds(&budgets), None).await
@@ -193,7 +198,7 @@ pub(crate) async fn send_as(
     guest: &Guest,
     call: HttpCall,
 ) -> Result<HttpReply, HttpFailure> {
-    let budgets = ample();
+    let budgets = Budgets::default();
     let caller = guest.caller();
     egress.send(call, caller, bounds(&budgets), None).await
 }

@@ -1,13 +1,12 @@
 //! What of a request reaches the wire, and what is refused before.
 
-use std::{sync::Arc, time::Duration};
-
 use bytes::Bytes;
-use caxton_egress::{Bounds, Budgets, Egress, EgressOptions, TokenBucket};
-use caxton_model::HostCode;
+use caxton_egress::{Bounds, Budgets, Egress, EgressOptions};
+use caxton_model::{HostCode, LimitName};
 
 use crate::harness::{
-    Guest, Server, TestResolver, ample, bounds, call, egress, get, ok, options, send, send_as, with,
+    Guest, Server, TestResolver, bounds, call, egress, get, limits, ok, options, send, send_as,
+    with,
 };
 
 #[tokio::test]
@@ -197,7 +196,7 @@ async fn headers_that_repeat_what_the_broker_sends_are_dropped() {
 #[tokio::test]
 async fn a_key_for_retries_is_added_unless_the_guest_has_its_own() {
     let server = Server::start(|_, _| ok("")).await;
-    let (egress, guest, budgets) = (egress(), Guest::default(), ample());
+    let (egress, guest, budgets) = (egress(), Guest::default(), Budgets::default());
     let url = server.url("/");
     let plain = call("POST", &url, "");
     let own = with(plain.clone(), &[("Idempotency-Key", "own")]);
@@ -215,9 +214,9 @@ async fn a_key_for_retries_is_added_unless_the_guest_has_its_own() {
 #[tokio::test]
 async fn a_request_over_its_limits_is_not_sent() {
     let server = Server::start(|_, _| ok("")).await;
-    let (egress, guest, budgets) = (egress(), Guest::default(), ample());
+    let (egress, guest, budgets) = (egress(), Guest::default(), Budgets::default());
     let small = Bounds {
-        body_bytes: 10,
+        limits: limits(&[(LimitName::HttpBodyBytes, 10)]),
         field_bytes: 100,
         ..bounds(&budgets)
     };
@@ -242,9 +241,9 @@ async fn a_request_over_its_limits_is_not_sent() {
     let body = body.unwrap_err();
     assert_eq!(
         (body.word(), body.code()),
-        ("request-body-too-large", HostCode::TooLarge)
+        ("http-body-too-large", HostCode::TooLarge)
     );
-    assert!(body.to_string().contains("11 bytes") && body.to_string().contains("= 10"));
+    assert!(body.to_string().contains("11 bytes") && body.to_string().contains("= 10 bytes"));
     let long = with(get(&url), &[("x", &"v".repeat(100))]);
     let long = egress
         .send(long, guest.caller(), small, None)
@@ -265,61 +264,92 @@ async fn a_request_over_its_limits_is_not_sent() {
 async fn requests_and_bytes_a_minute_are_the_guests_own() {
     let server = Server::start(|_, _| ok(&"b".repeat(1000))).await;
     let (egress, guest) = (egress(), Guest::default());
-    let net = || Arc::new(TokenBucket::per_minute(1 << 30));
     let url = server.url("/");
-    let few = Budgets::new(1, 1 << 30, net());
-    egress
-        .send(get(&url), guest.caller(), bounds(&few), None)
-        .await
-        .unwrap();
-    let over = egress
-        .send(get(&url), guest.caller(), bounds(&few), None)
-        .await
-        .unwrap_err();
+    let ask = async |limits, budgets: &Budgets| {
+        let bounds = Bounds {
+            limits,
+            ..bounds(budgets)
+        };
+        egress.send(get(&url), guest.caller(), bounds, None).await
+    };
+    let (few, budgets) = (limits(&[(LimitName::HttpPerMinute, 2)]), Budgets::default());
+    for _ in 0..2 {
+        ask(few, &budgets).await.unwrap();
+    }
+    let over = ask(few, &budgets).await.unwrap_err();
     assert_eq!(
-        (over.word(), over.code()),
-        ("http-rate-limit", HostCode::RateLimited)
+        (over.word(), over.code(), over.limit()),
+        (
+            "http-rate-limit",
+            HostCode::RateLimited,
+            Some(LimitName::HttpPerMinute)
+        )
     );
-    let small = Budgets::new(100, 500, net());
-    let over = egress
-        .send(get(&url), guest.caller(), bounds(&small), None)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (over.word(), over.code()),
-        ("http-byte-rate-limit", HostCode::RateLimited)
-    );
+    let text = over.to_string();
     assert!(
-        over.to_string().contains("`http_bytes_per_minute` = 500"),
-        "{over}"
+        text.contains("`http_per_minute` = 2: try again in "),
+        "{text}"
     );
-    let shared = Budgets::new(100, 1 << 30, Arc::new(TokenBucket::per_minute(500)));
-    let over = egress
-        .send(get(&url), guest.caller(), bounds(&shared), None)
-        .await
-        .unwrap_err();
-    assert!(
-        over.to_string().contains("`net_bytes_per_minute` = 500"),
-        "{over}"
-    );
-    let neighbour = ample();
-    egress
-        .send(get(&url), guest.caller(), bounds(&neighbour), None)
-        .await
-        .unwrap();
+    assert_eq!(server.seen().len(), 2, "what is refused is not sent");
+    for (name, word) in [
+        (LimitName::HttpBytesPerMinute, "http-byte-rate-limit"),
+        (LimitName::NetBytesPerMinute, "net-byte-rate-limit"),
+    ] {
+        let (small, budgets) = (limits(&[(name, 500)]), Budgets::default());
+        let over = ask(small, &budgets).await.unwrap_err();
+        assert_eq!((over.word(), over.code()), (word, HostCode::RateLimited));
+        let text = over.to_string();
+        let says = format!("`{name}` = 500 bytes: try again in ");
+        assert!(text.contains(&says), "{text}");
+        // The next one is refused before it is sent: it has to wait for what arrived too much.
+        let seen = server.seen().len();
+        assert_eq!(ask(small, &budgets).await.unwrap_err().word(), word);
+        assert_eq!(server.seen().len(), seen);
+    }
+    ask(few, &Budgets::default()).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_bucket_fills_with_time_to_a_minutes_worth() {
-    let bucket = TokenBucket::per_minute(60);
-    assert!(bucket.take(60) && !bucket.take(1));
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(bucket.take(2) && !bucket.take(1));
-    tokio::time::advance(Duration::from_secs(600)).await;
-    assert!(!bucket.take(61) && bucket.take(60));
-    assert!(!bucket.take_up_to(5));
-    tokio::time::advance(Duration::from_secs(10)).await;
-    assert!(!bucket.take_up_to(11) && !bucket.take(1));
+#[tokio::test]
+async fn a_request_that_no_minute_can_take_says_so_and_uses_nothing() {
+    let server = Server::start(|_, _| ok("")).await;
+    let (egress, guest, budgets) = (egress(), Guest::default(), Budgets::default());
+    let limits = limits(&[
+        (LimitName::HttpPerMinute, 1),
+        (LimitName::HttpBytesPerMinute, 500),
+        (LimitName::NetBytesPerMinute, 500),
+    ]);
+    let bounds = Bounds {
+        limits,
+        ..bounds(&budgets)
+    };
+    let large = call("POST", &server.url("/"), &"x".repeat(500));
+    let over = egress.send(large, guest.caller(), bounds, None).await;
+    let text = over.unwrap_err().to_string();
+    assert!(text.contains("more than a minute may have"), "{text}");
+    assert!(budgets.used(limits).iter().all(|(_, used)| *used == 0));
+    let small = egress.send(get(&server.url("/")), guest.caller(), bounds, None);
+    small.await.unwrap();
+    let used = budgets.used(limits);
+    assert_eq!(used[0], (LimitName::HttpPerMinute, 1));
+    assert!(used[1].1 > 50 && used[1].1 == used[2].1, "{used:?}");
+}
+
+#[tokio::test]
+async fn each_redirect_is_a_request_of_its_own() {
+    let server = Server::start(|_, _| {
+        crate::harness::write("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+    })
+    .await;
+    let (guest, budgets) = (Guest::default(), Budgets::default());
+    let bounds = Bounds {
+        limits: limits(&[(LimitName::HttpPerMinute, 3)]),
+        ..bounds(&budgets)
+    };
+    let sent = egress()
+        .send(get(&server.url("/")), guest.caller(), bounds, None)
+        .await;
+    assert_eq!(sent.unwrap_err().word(), "http-rate-limit");
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[tokio::test]

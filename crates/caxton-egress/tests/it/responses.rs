@@ -1,12 +1,12 @@
 //! Servers that misbehave: each is met by a limit of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use caxton_egress::{Bounds, Budgets, Egress, EgressOptions, TokenBucket};
-use caxton_model::HostCode;
+use caxton_egress::{Bounds, Budgets, Egress, EgressOptions};
+use caxton_model::{HostCode, LimitName};
 
 use crate::harness::{
-    Answer, Guest, Server, ample, bounds, call, egress, get, ok, options, send, write,
+    Answer, Guest, Server, bounds, call, egress, get, limits, ok, options, send, write,
 };
 
 async fn word_for(answer: &'static str) -> &'static str {
@@ -100,7 +100,7 @@ async fn compressed_bytes_are_passed_as_they_are() {
 
 fn small(budgets: &Budgets) -> Bounds<'_> {
     Bounds {
-        body_bytes: 10_000,
+        limits: limits(&[(LimitName::HttpBodyBytes, 10_000)]),
         field_bytes: 1_000,
         ..bounds(budgets)
     }
@@ -119,17 +119,17 @@ async fn a_body_over_the_limit_ends_the_request_however_it_comes() {
     ];
     for kind in kinds {
         let server = Server::start(move |_, _| kind()).await;
-        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
+        let (egress, budgets, guest) = (egress(), Budgets::default(), Guest::default());
         let failure = egress
             .send(get(&server.url("/")), guest.caller(), small(&budgets), None)
             .await;
         let failure = failure.unwrap_err();
-        assert_eq!(failure.word(), "response-body-too-large", "{failure}");
+        assert_eq!(failure.word(), "http-body-too-large", "{failure}");
         assert_eq!(failure.code(), HostCode::TooLarge);
-        assert!(failure.to_string().contains("`http_body_bytes` = 10000"));
+        assert!(failure.to_string().contains("`http_body_bytes` = 9.8 KiB"));
     }
     let exact = Server::start(|_, _| ok(&"x".repeat(10_000))).await;
-    let (budgets, guest) = (ample(), Guest::default());
+    let (budgets, guest) = (Budgets::default(), Guest::default());
     let reply = egress()
         .send(get(&exact.url("/")), guest.caller(), small(&budgets), None)
         .await;
@@ -162,7 +162,7 @@ async fn a_head_over_the_limit_ends_the_request_however_it_comes() {
     ];
     for kind in kinds {
         let server = Server::start(move |_, _| kind()).await;
-        let (egress, budgets, guest) = (egress(), ample(), Guest::default());
+        let (egress, budgets, guest) = (egress(), Budgets::default(), Guest::default());
         let failure = egress
             .send(get(&server.url("/")), guest.caller(), small(&budgets), None)
             .await;
@@ -175,7 +175,7 @@ async fn a_head_over_the_limit_ends_the_request_however_it_comes() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_left_at_the_guests_time_or_the_hosts() {
     let server = Server::start(|_, _| Answer::Stall(Vec::new())).await;
-    let (egress, budgets, guest) = (egress(), ample(), Guest::default());
+    let (egress, budgets, guest) = (egress(), Budgets::default(), Guest::default());
     let short = Duration::from_millis(20);
     let own = caxton_egress::HttpCall {
         timeout: Some(short),
@@ -212,9 +212,9 @@ async fn a_body_that_comes_too_slowly_ends_the_request() {
         ..options()
     };
     let egress = Egress::new(options).unwrap();
-    let (budgets, guest) = (ample(), Guest::default());
+    let (budgets, guest) = (Budgets::default(), Guest::default());
     let wide = Bounds {
-        body_bytes: u64::MAX,
+        limits: limits(&[(LimitName::HttpBodyBytes, u64::MAX)]),
         ..bounds(&budgets)
     };
     for server in [stalled, dripping] {
@@ -235,12 +235,14 @@ async fn bytes_are_counted_while_they_pass() {
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let server =
         Server::start(|_, _| Answer::Endless(head.to_vec(), b"3\r\nabc\r\n".to_vec())).await;
-    let net = Arc::new(TokenBucket::per_minute(1 << 40));
-    let budgets = Budgets::new(10, 10_000, net);
-    let guest = Guest::default();
+    let (guest, budgets) = (Guest::default(), Budgets::default());
     let url = server.url("/");
+    let bounds = Bounds {
+        limits: limits(&[(LimitName::HttpBytesPerMinute, 10_000)]),
+        ..bounds(&budgets)
+    };
     let failure = egress()
-        .send(get(&url), guest.caller(), bounds(&budgets), None)
+        .send(get(&url), guest.caller(), bounds, None)
         .await
         .unwrap_err();
     assert_eq!(failure.word(), "http-byte-rate-limit");

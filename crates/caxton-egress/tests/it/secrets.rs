@@ -1,11 +1,11 @@
 //! Secrets go into the header and host that they are for, and nowhere else.
 
 use bytes::Bytes;
-use caxton_egress::Bounds;
-use caxton_model::HostCode;
+use caxton_egress::{Bounds, Budgets};
+use caxton_model::{HostCode, LimitName};
 
 use crate::harness::{
-    Guest, Server, ample, bounds, call, egress, get, ok, send, send_as, with, write,
+    Guest, Server, bounds, call, egress, get, limits, ok, send, send_as, with, write,
 };
 
 const TOKEN: &str = "s3cr3t-t0ken";
@@ -233,11 +233,11 @@ async fn a_response_that_placeholders_make_too_large_is_refused() {
     let server = Server::start(move |_, _| ok(&body)).await;
     let headers = [("Authorization", "Bearer {{secret:github-token}}")];
     let given = with(get(&server.url("/")), &headers);
-    let (guest, budgets) = (guest(server.address.port()), ample());
+    let (guest, budgets) = (guest(server.address.port()), Budgets::default());
     let bounds = Bounds {
-        body_bytes: 1_000 * TOKEN.len() as u64,
+        limits: limits(&[(LimitName::HttpBodyBytes, 1_000 * TOKEN.len() as u64)]),
         ..bounds(&budgets)
     };
     let refused = egress().send(given, guest.caller(), bounds, None).await;
-    assert_eq!(refused.unwrap_err().word(), "response-body-too-large");
+    assert_eq!(refused.unwrap_err().word(), "http-body-too-large");
 }

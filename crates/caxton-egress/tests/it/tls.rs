@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_egress::{Egress, EgressOptions, OptionsError};
+use caxton_egress::{Budgets, Egress, EgressOptions, OptionsError};
 use caxton_model::HostCode;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
@@ -21,7 +21,7 @@ use tokio_rustls::{
 };
 
 use crate::harness::{
-    Guest, TestResolver, ample, background, bounds, call, get, local, options, send, send_as, with,
+    Guest, TestResolver, background, bounds, call, get, local, options, send, send_as, with,
 };
 
 struct Tls {
@@ -211,7 +211,7 @@ async fn a_certificate_must_be_trusted_and_for_the_name_that_was_asked() {
 async fn dropping_a_request_resets_its_stream_and_leaves_the_others() {
     let mut tls = serve(&[b"h2"]).await;
     let egress = trusting(&tls);
-    let (budgets, guest) = (ample(), Guest::default());
+    let (budgets, guest) = (Budgets::default(), Guest::default());
     let limits = bounds(&budgets);
     let url = tls.url("tls.example", "/");
     send(&egress, get(&url)).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use caxton_model::{GrantedRule, Timestamp};
 use caxton_node::Directory;
 
 use super::*;
@@ -31,16 +30,6 @@ const WRITER: &str = r#"(module
 
 const RULE: &str = "fs:write=/data/out/**";
 
-fn granted() -> GrantedRule {
-    GrantedRule {
-        rule: RULE.to_owned(),
-        expires: None,
-        reason: None,
-        by: "operator".to_owned(),
-        at: Timestamp(0),
-    }
-}
-
 async fn node_with(directory: &Path) -> Node {
     let directory = Directory::open("/data/out", directory).expect("it is there");
     Node::start(NodeOptions {
@@ -58,7 +47,7 @@ async fn an_agent_writes_where_it_was_granted_until_that_is_revoked() {
     let node = node_with(dir.path()).await;
     let note = || std::fs::read_to_string(dir.path().join("note")).unwrap_or_default();
     let mut writer = agent("writer", WRITER);
-    writer.granted = Arc::new(vec![granted()]);
+    writer.granted = Arc::new(vec![granted(RULE)]);
     node.deploy(writer).await.unwrap();
     node.deploy(agent("other", WRITER)).await.unwrap();
     for written in ["n", "nn"] {

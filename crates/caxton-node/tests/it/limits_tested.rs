@@ -3,7 +3,7 @@
 //!
 //! What is found is the page `docs/limits-tested.md`.
 
-use std::{any::Any, fmt::Write as _, time::Duration};
+use std::{any::Any, fmt::Write as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use caxton_engine::{Engine, EngineOptions, Fetch, HostCalls, LogLevel, MetricKind, Processed};
@@ -48,6 +48,8 @@ enum By {
     Places,
     /// A guest that is answered by this number.
     Code(Attack),
+    /// A guest that asks a server on loopback until it is answered by the limit's number.
+    Http(&'static [(LimitName, u64)]),
     /// Log lines over the rate.
     Logs,
     /// More mail than the mailbox holds.
@@ -123,7 +125,11 @@ fn by_engine(name: LimitName) -> Option<Attack> {
         | L::HostBytes
         | L::FileBytes
         | L::FsBytes
-        | L::FsEntries => return None,
+        | L::FsEntries
+        | L::HttpPerMinute
+        | L::HttpBodyBytes
+        | L::HttpBytesPerMinute
+        | L::NetBytesPerMinute => return None,
     })
 }
 
@@ -179,6 +185,10 @@ fn by_agent(name: LimitName) -> By {
         L::FileBytes | L::FsBytes | L::FsEntries => {
             By::Alone("answered by WASI's `fbig` or `dquot`")
         }
+        L::HttpPerMinute => By::Http(&[(L::HttpPerMinute, 3)]),
+        L::HttpBodyBytes => By::Http(&[(L::HttpBodyBytes, 500)]),
+        L::HttpBytesPerMinute => By::Http(&[(L::HttpBytesPerMinute, 5_000)]),
+        L::NetBytesPerMinute => By::Http(&[(L::NetBytesPerMinute, 5_000)]),
         // Ended by the engine: never asked here.
         L::Memory
         | L::TableElements
@@ -213,6 +223,9 @@ fn by_called(name: LimitName, kind: Kind) -> By {
         L::LogLinesPerSecond => By::Alone("dropped, counted and said"),
         L::FileBytes | L::FsBytes | L::FsEntries => {
             By::Alone("answered by WASI's `fbig` or `dquot`")
+        }
+        L::HttpPerMinute | L::HttpBodyBytes | L::HttpBytesPerMinute | L::NetBytesPerMinute => {
+            By::NoMeaning("only agents are granted HTTP requests")
         }
         L::MessagesPerSecond
         | L::Mailbox
@@ -260,6 +273,10 @@ fn module(kind: Kind, fields: &str, body: &str) -> String {
 
 /// Calls again and again until the answer is below 0, then logs it as a digit after `code -`.
 fn until_refused(kind: Kind, attack: &Attack) -> String {
+    until_refused_with(kind, attack.fields, attack.body)
+}
+
+fn until_refused_with(kind: Kind, fields: &str, body: &str) -> String {
     let body = format!(
         r#"(local $code i32)
         (loop $more
@@ -270,10 +287,10 @@ fn until_refused(kind: Kind, attack: &Attack) -> String {
             (call $log (i32.const 256) (i32.const 7)) (return (i32.const 0))))
           (br_if $more (i32.lt_s (local.get $n) (i32.const 400))))
         (i32.const 0)"#,
-        attack.body
+        body
     );
     let log = r#"(import "caxton" "console_log" (func $log (param i32 i32)))"#;
-    module(kind, &format!("{} {log}", attack.fields), &body)
+    module(kind, &format!("{fields} {log}"), &body)
 }
 
 /// Time enough for the interpreter to reach what is meant, and what the attack changes.
@@ -408,6 +425,25 @@ async fn agents_cell(node: &Node, limit: LimitName) -> String {
                 .unwrap();
             node.post(post(&name, "{}"), None).await.unwrap();
             answered(limit, &line(node, &name, "code -").await)
+        }
+        By::Http(changed) => {
+            let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            let fields = format!(
+                r#"(import "caxton" "http_request" (func $f (param i32 i32) (result i32)))
+                (data (i32.const 2000) "{{\"url\":\"http://{address}/\"}}")"#
+            );
+            let length = format!(r#"{{"url":"http://{address}/"}}"#).len();
+            let body = format!("(call $f (i32.const 2000) (i32.const {length}))");
+            let text = until_refused_with(Kind::Agent, &fields, &body);
+            let mut deploy = deploy(&name, &text, changed);
+            deploy.granted = Arc::new(vec![crate::granted(&format!("http:read={address}/**"))]);
+            node.deploy(deploy).await.unwrap();
+            node.post(post(&name, "{}"), None).await.unwrap();
+            tokio::select! {
+                line = line(node, &name, "code -") => answered(limit, &line),
+                () = crate::http::serve(&server) => unreachable!("it serves for ever"),
+            }
         }
         By::Logs => {
             let log = r#"(import "caxton" "console_log" (func $f (param i32 i32)))"#;
@@ -617,7 +653,7 @@ async fn called_cell(engine: &Engine, kind: Kind, limit: LimitName) -> String {
         }
         By::NoMeaning(why) => format!("no meaning: {why}"),
         By::Alone(found) => format!("{found} (`caxton run`)"),
-        By::Logs | By::Mail | By::SideBySide => panic!("no attack of a {kind}"),
+        By::Http(_) | By::Logs | By::Mail | By::SideBySide => panic!("no attack of a {kind}"),
     }
 }
 

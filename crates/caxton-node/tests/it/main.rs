@@ -12,6 +12,7 @@ mod budgets;
 mod files;
 mod guests;
 mod hostile;
+mod http;
 mod languages;
 mod life;
 mod limits_tested;
@@ -21,7 +22,9 @@ mod scenarios;
 use std::{sync::Arc, time::Duration};
 
 use caxton_kernel::{Post, Refusal};
-use caxton_model::{Durability, EngineProfile, Fields, Grants, Supervision};
+use caxton_model::{
+    Durability, EngineProfile, Fields, GrantedRule, Grants, Supervision, Timestamp,
+};
 use caxton_node::{Deploy, Node, NodeOptions, Posted};
 
 /// Long enough for a busy machine; reaching it is a failure, not a measurement.
@@ -62,6 +65,17 @@ fn agent(name: &str, wat: &str) -> Deploy {
         config: vec![],
         profile: EngineProfile::Hardened,
         passivate_after: None,
+    }
+}
+
+/// A rule that an operator granted.
+fn granted(rule: &str) -> GrantedRule {
+    GrantedRule {
+        rule: rule.to_owned(),
+        expires: None,
+        reason: None,
+        by: "operator".to_owned(),
+        at: Timestamp(0),
     }
 }
 

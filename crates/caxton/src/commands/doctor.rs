@@ -24,6 +24,7 @@ mod guests;
 mod local;
 mod neighbour;
 mod node;
+mod outside;
 mod row;
 mod ward;
 
@@ -76,13 +77,19 @@ fn own(engine: Option<String>, output: &Output) -> Result<(), Failure> {
         .tempdir()?;
     let mut flags = vec![
         ("http.listen", "--listen", "127.0.0.1:0".into()),
-        ("data", "--data", folder.path().into()),
+        ("data", "--data", folder.path().join("data").into()),
         ("log.filter", "--log", "error".into()),
     ];
     flags.extend(engine.map(|engine| ("engine.kind", "--engine", engine.into())));
     let layers = Layers::read(None, &Environment::default(), &flags)
         .map_err(|error| Failure::usage(error.to_string().trim_end(), "give another --engine"))?;
-    let config = NodeConfig::from_layers(&layers, folder.path().to_owned());
+    let mut config = NodeConfig::from_layers(&layers, folder.path().to_owned());
+    // Beside the data directory, which is for the node alone.
+    let written = folder.path().join("written-by-guests");
+    std::fs::create_dir(&written)?;
+    config
+        .directories
+        .push((outside::DIRECTORY.to_owned(), written));
     let _logging = crate::logging::start(&config.log, &Environment::default())?;
     let examined = serving::runtime()?.block_on(async {
         let stop = serving::stop_signal(Some(&config.data))?;

@@ -67,6 +67,10 @@ fn serve(mut stream: TcpStream, tell: &Sender<(Option<String>, Sender<()>)>) {
 }
 
 pub(crate) fn deploy(node: &NodeProcess, outside: &Outside, grants: &[&str]) {
+    deploy_within(node, outside, grants, &[]);
+}
+
+fn deploy_within(node: &NodeProcess, outside: &Outside, grants: &[&str], limits: &[&str]) {
     let module = node.data.join("fetch.wasm");
     std::fs::write(&module, wat::parse_str(include_str!("fetch.wat")).unwrap()).unwrap();
     let url = format!("url=http://{}/things?token=hidden", outside.address);
@@ -80,6 +84,9 @@ pub(crate) fn deploy(node: &NodeProcess, outside: &Outside, grants: &[&str]) {
     args.extend(["--set", &url, "--limit", "wall=60s"]);
     for grant in grants {
         args.extend(["--grant", grant]);
+    }
+    for limit in limits {
+        args.extend(["--limit", limit]);
     }
     node.caxton(&args).ok();
 }
@@ -206,4 +213,58 @@ fn a_turn_killed_between_intent_and_outcome_asks_the_same_with_the_same_key() {
     answer.send(()).unwrap();
     assert_eq!(replies(&node, 2).len(), 2);
     assert_eq!(node.terminate(), 0);
+}
+
+/// What `caxton agent inspect` says of one limit of the agent.
+fn limit_of(node: &NodeProcess, limit: &str) -> serde_json::Value {
+    let shown = node
+        .caxton(&["agent", "inspect", "fetch", "--output", "json"])
+        .ok()
+        .json();
+    let mut rows = shown["limits"].as_array().unwrap().iter();
+    rows.find(|row| row["name"] == limit).unwrap().clone()
+}
+
+#[test]
+fn a_request_over_the_rate_is_refused_at_once_and_one_that_a_crash_repeats_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let outside = Outside::start();
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let grant = format!("http:read={}/**", outside.address);
+    deploy_within(&node, &outside, &[&grant], &["http_per_minute=1"]);
+    ask(&node);
+    let (key, unanswered) = outside.next();
+    node.kill();
+    drop(unanswered);
+
+    // The repetition is the one request that this minute has.
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let (again, answer) = outside.next();
+    assert_eq!(again, key);
+    answer.send(()).unwrap();
+    assert!(replies(&node, 1)[0].to_string().contains("granted"));
+
+    ask(&node);
+    let log = log_says(&node, "over `http_per_minute` = 1: try again in ");
+    assert!(log.contains(" s, or raise the limit in [limits]"), "{log}");
+    assert!(outside.requests.try_recv().is_err(), "a request left");
+    let row = limit_of(&node, "http_per_minute");
+    assert_eq!((&row["limit"], &row["peak"]), (&1.into(), &1.into()));
+    assert!(row["last_breach"].is_string(), "{row}");
+    let found = node
+        .caxton(&["audit", "search", "--text", "http-rate-limit"])
+        .ok();
+    assert!(found.stdout.contains("fetch"), "{found:#?}");
+    assert_eq!(node.terminate(), 0);
+}
+
+#[test]
+fn a_response_over_the_limit_is_refused_by_its_name() {
+    let (node, outside) = (NodeProcess::start(), Outside::start());
+    let grant = format!("http:read={}/**", outside.address);
+    deploy_within(&node, &outside, &[&grant], &["http_body_bytes=3"]);
+    ask(&node);
+    outside.next().1.send(()).unwrap();
+    log_says(&node, "is over `http_body_bytes` = 3 bytes");
+    assert!(limit_of(&node, "http_body_bytes")["last_breach"].is_string());
 }

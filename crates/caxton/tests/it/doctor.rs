@@ -16,13 +16,13 @@ use crate::{
 const NOT_ON_THE_NODE: [&str; 2] = ["payload_bytes", "concurrent_calls"];
 
 /// Limits that need a directory of the operator's, which no client of the API can map.
-const NOT_ATTACKED: [&str; 3] = ["file_bytes", "fs_bytes", "fs_entries"];
+const OF_FILES: [&str; 3] = ["file_bytes", "fs_bytes", "fs_entries"];
 
 fn rows(report: &Value) -> &Vec<Value> {
     report["rows"].as_array().unwrap()
 }
 
-fn every_limit_holds(node: &NodeProcess, engine: &str) -> Value {
+fn every_limit_holds(node: &NodeProcess, engine: &str, not_attacked: &[&str]) -> Value {
     let report = node.caxton(&["doctor", "--output", "json"]).ok().json();
     assert_eq!(report["held"], true, "{report:#}");
     assert_eq!(report["version"]["engine"], engine);
@@ -31,7 +31,7 @@ fn every_limit_holds(node: &NodeProcess, engine: &str) -> Value {
             .iter()
             .find(|row| row["check"] == limit.as_str())
             .unwrap_or_else(|| panic!("`{limit}` has no row: {report:#}"));
-        if NOT_ATTACKED.contains(&limit.as_str()) {
+        if not_attacked.contains(&limit.as_str()) {
             let reached = row["reached"].as_str().unwrap();
             assert!(
                 row["held"].is_null() && reached.starts_with("not attacked"),
@@ -58,8 +58,12 @@ fn is_clean(node: &NodeProcess) {
 
 #[test]
 fn every_limit_of_a_node_holds_and_nothing_of_the_attacks_stays() {
-    let node = NodeProcess::start();
-    let report = every_limit_holds(&node, "cranelift");
+    let home = tempfile::tempdir().unwrap();
+    let written = tempfile::tempdir().unwrap();
+    let settings = format!("[directories]\n\"/data/doctor\" = {:?}\n", written.path());
+    std::fs::write(home.path().join("node.toml"), settings).unwrap();
+    let node = NodeProcess::start_in(home.path(), &[]);
+    let report = every_limit_holds(&node, "cranelift", &[]);
     for (check, word) in [
         (
             "namespaces",
@@ -75,6 +79,8 @@ fn every_limit_of_a_node_holds_and_nothing_of_the_attacks_stays() {
         assert!(reached.contains(word), "{check}: {reached}");
     }
     is_clean(&node);
+    let left = std::fs::read_dir(written.path()).unwrap().count();
+    assert_eq!(left, 0, "files of guests");
     assert_eq!(node.terminate(), 0);
 }
 
@@ -82,7 +88,7 @@ fn every_limit_of_a_node_holds_and_nothing_of_the_attacks_stays() {
 fn every_limit_holds_on_the_interpreter_too() {
     let home = tempfile::tempdir().unwrap();
     let node = NodeProcess::start_in(home.path(), &["--engine", "pulley"]);
-    every_limit_holds(&node, "pulley");
+    every_limit_holds(&node, "pulley", &OF_FILES);
     is_clean(&node);
 }
 
@@ -159,6 +165,11 @@ fn a_token_that_ends_at_a_namespace_is_enough() {
         .args(["doctor", "--output", "json"]);
     let report = run(&mut command, b"").ok().json();
     assert_eq!(report["held"], true, "{report:#}");
+    let row = rows(&report)
+        .iter()
+        .find(|row| row["check"] == "http_per_minute");
+    let reached = row.unwrap()["reached"].as_str().unwrap();
+    assert!(reached.contains("scope `admin`"), "{reached}");
     is_clean(&node);
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use caxton_client::{AgentConfig, EngineProfile};
+use caxton_client::{AgentConfig, Deployment, EngineProfile};
 use caxton_model::{EngineKind, ErrorCode, HostCode, LimitName};
 use serde_json::{Value, json};
 
 use super::{
-    guests, local,
+    guests, local, outside,
     row::Found,
     ward::{BEYOND, Turn, Ward, limited, memory, message},
 };
@@ -38,6 +38,8 @@ pub(super) const fn set_to(limit: LimitName) -> u64 {
         LimitName::StateBytes => 8 << 10,
         LimitName::ModuleBytes | LimitName::HostBytes => 16 << 10,
         LimitName::FileBytes | LimitName::FsBytes => 4 << 10,
+        LimitName::HttpBodyBytes => 512,
+        LimitName::HttpBytesPerMinute | LimitName::NetBytesPerMinute => 8 << 10,
         LimitName::ConcurrentCalls => 2,
         LimitName::MessagesPerSecond
         | LimitName::Mailbox
@@ -45,7 +47,8 @@ pub(super) const fn set_to(limit: LimitName) -> u64 {
         | LimitName::StateKeys
         | LimitName::LogLinesPerSecond
         | LimitName::Subscriptions
-        | LimitName::FsEntries => 5,
+        | LimitName::FsEntries
+        | LimitName::HttpPerMinute => 5,
     }
 }
 
@@ -85,9 +88,10 @@ pub(super) async fn attack(
         L::StateBytes | L::StateKeys => state(ward, limit).await,
         L::LogLinesPerSecond => log_lines(ward).await,
         L::ModuleBytes => module_bytes(ward).await,
-        L::FileBytes | L::FsBytes | L::FsEntries => Ok(Found::said(
-            "not attacked: a guest has files only in directories that the operator maps and grants",
-        )),
+        L::FileBytes | L::FsBytes | L::FsEntries => outside::files(ward, limit).await,
+        L::HttpPerMinute | L::HttpBodyBytes | L::HttpBytesPerMinute | L::NetBytesPerMinute => {
+            outside::http(ward, limit).await
+        }
         L::PayloadBytes | L::ConcurrentCalls => match engine {
             Some(engine) => local::attack(limit, engine).await,
             None => Ok(Found::said(
@@ -97,7 +101,7 @@ pub(super) async fn attack(
     }
 }
 
-fn limited_to(limit: LimitName) -> AgentConfig {
+pub(super) fn limited_to(limit: LimitName) -> AgentConfig {
     limited(limit, set_to(limit))
 }
 
@@ -136,14 +140,14 @@ async fn fault(ward: &mut Ward, limit: LimitName, guest: &str) -> Result<Found, 
 }
 
 /// What a guest says it saw.
-struct Report {
-    turn: Turn,
+pub(super) struct Report {
+    pub(super) turn: Turn,
     /// How often the host's function worked.
-    count: u64,
+    pub(super) count: u64,
     /// The first code below 0 that it answered, else 0.
-    code: i32,
+    pub(super) code: i32,
     /// Time around all of it.
-    secs: f64,
+    pub(super) secs: f64,
 }
 
 impl Report {
@@ -151,7 +155,13 @@ impl Report {
     fn judge(&self, limit: LimitName, code: HostCode, counted: u64) -> Found {
         self.judge_within(set_to(limit), set_to(limit), code, counted <= set_to(limit))
     }
-    fn judge_within(&self, least: u64, most: u64, code: HostCode, counted: bool) -> Found {
+    pub(super) fn judge_within(
+        &self,
+        least: u64,
+        most: u64,
+        code: HostCode,
+        counted: bool,
+    ) -> Found {
         let held = self.code == code.as_i32() && (least..=most).contains(&self.count) && counted;
         let text = match self.code {
             0 => format!("{} times, and no end", self.count),
@@ -180,6 +190,15 @@ async fn report_as(
 ) -> Result<Report, Failure> {
     let begun = Instant::now();
     let placed = ward.place(name, guests::module(guest)?, config).await?;
+    report_of(ward, &placed, begun).await
+}
+
+/// The same of a guest that was deployed already.
+pub(super) async fn report_of(
+    ward: &mut Ward,
+    placed: &Deployment,
+    begun: Instant,
+) -> Result<Report, Failure> {
     let turn = ward.turn(&placed.agent, "inform").await?;
     let secs = begun.elapsed().as_secs_f64();
     let bytes = ward.client.agent_state_value(&placed.name, "report").await;

@@ -14,9 +14,12 @@ macro_rules! guests {
 
 guests! {
     ANSWERS "answers"
+    FILE_FLOOD "file-flood"
+    FILE_GROWTH "file-growth"
     GROW_OFTEN "grow-often"
     GROW_TRAP "grow-trap"
     HOST_CALL_FLOOD "host-call-flood"
+    HTTP_FLOOD "http-flood"
     LOG_FLOOD "log-flood"
     LOOP_MESSAGE "loop-message"
     MESSAGE_FLOOD "message-flood"

@@ -76,6 +76,18 @@ impl Ward {
         self.sink = placed.name;
         Ok(())
     }
+    /// The word that no other run has.
+    pub(super) fn run(&self) -> &str {
+        &self.run
+    }
+    /// Whether the node reaches servers on this machine's loopback, as far as its address says.
+    pub(super) fn is_on_this_machine(&self) -> bool {
+        let url = self.client.url();
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .any(|local| host.starts_with(local))
+    }
     /// A name for an agent of this run.
     fn name(&self, agent: &str) -> String {
         format!("{}{agent}-{}", self.prefix, self.run)
