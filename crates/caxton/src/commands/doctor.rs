@@ -75,15 +75,16 @@ fn own(engine: Option<String>, output: &Output) -> Result<(), Failure> {
     let folder = tempfile::Builder::new()
         .prefix("caxton-doctor-")
         .tempdir()?;
+    let data = folder.path().join("data");
     let mut flags = vec![
         ("http.listen", "--listen", "127.0.0.1:0".into()),
-        ("data", "--data", folder.path().join("data").into()),
+        ("data", "--data", data.clone().into()),
         ("log.filter", "--log", "error".into()),
     ];
     flags.extend(engine.map(|engine| ("engine.kind", "--engine", engine.into())));
     let layers = Layers::read(None, &Environment::default(), &flags)
         .map_err(|error| Failure::usage(error.to_string().trim_end(), "give another --engine"))?;
-    let mut config = NodeConfig::from_layers(&layers, folder.path().to_owned());
+    let mut config = NodeConfig::from_layers(&layers, data);
     // Beside the data directory, which is for the node alone.
     let written = folder.path().join("written-by-guests");
     std::fs::create_dir(&written)?;
