@@ -299,13 +299,7 @@ impl World {
             Effect::Forward {
                 shard: to,
                 delivery,
-            } => {
-                let seen = self.audit.leaves(&delivery);
-                self.hold(seen);
-                let wire = (shard, usize::from(to));
-                let parcel = Parcel::Delivery(delivery);
-                self.wires.entry(wire).or_default().push_back(parcel);
-            }
+            } => self.forward((shard, usize::from(to)), delivery),
             Effect::DirectoryChanged { services } => {
                 for to in (0..self.shards.len()).filter(|to| *to != shard) {
                     let parcel = Parcel::Changed(services.clone());
@@ -326,6 +320,13 @@ impl World {
                 }
             }
         }
+    }
+
+    fn forward(&mut self, wire: (usize, usize), delivery: Delivery) {
+        let seen = self.audit.leaves(&delivery);
+        self.hold(seen);
+        let parcel = Parcel::Delivery(delivery);
+        self.wires.entry(wire).or_default().push_back(parcel);
     }
 
     fn begin(&mut self, shard: usize, run: RunTurn) {

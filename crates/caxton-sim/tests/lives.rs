@@ -61,6 +61,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["7e4e36cad1d7fef5cd981fa0181fe0167119feae7fe913f087122d752f96494a"]
+    expect_test::expect!["2bf40b3c300f68f31591263709db56a957b3a3f91c5bba8eba24d5faf7941db4"]
         .assert_eq(&hash);
 }

@@ -71,13 +71,13 @@ impl Outside {
             .filter_map(|granted| granted.rule.parse().ok());
         let rules: Vec<PermissionRule> = rules.collect();
         let directories = directories::open("--dir", &options.directories)?;
-        // In learn mode a directory is mapped before it is known what of it is needed.
+        // In learn mode things are given before it is known which of them are needed.
         if !learns {
             check_directories(&directories, &rules)?;
         }
         Ok(Self {
             directories: directories.into(),
-            environment: variables(&options.variables, &rules, environment)?.into(),
+            environment: variables(&options.variables, &rules, environment, learns)?.into(),
             rules,
         })
     }
@@ -134,6 +134,7 @@ fn variables(
     given: &[(String, String)],
     rules: &[PermissionRule],
     environment: &Environment,
+    learns: bool,
 ) -> Result<Vec<(String, String)>, Failure> {
     let allows =
         |rule: &&PermissionRule| rule.permission == Permission::EnvRead && !rule.rule.forbids;
@@ -156,7 +157,7 @@ fn variables(
                 "name a variable, such as TZ",
             )
         })?;
-        if !granted.iter().any(|pattern| pattern.includes(&asked)) {
+        if !learns && !granted.iter().any(|pattern| pattern.includes(&asked)) {
             return Err(Failure::usage(
                 format!("--env {name} is given, and the guest is not granted to read it"),
                 format!("add --grant env:read={name}, or leave --env out"),
