@@ -267,9 +267,11 @@ fn golden_table_of_settings() {
         "\nA key with a dot stands in a section:\n\n\
          ```toml\nshutdown_grace = \"10s\"\n\n[http]\nlisten = \"127.0.0.1:8080\"\n\n\
          [ceilings]\nmemory = \"256MiB\"\n\n\
-         [directories]\n\"/data/in\" = \"/srv/in\"\n```\n\n\
+         [directories]\n\"/data/in\" = \"/srv/in\"\n\n\
+         [environment]\nTZ = \"Europe/Vienna\"\n```\n\n\
          `[directories]` maps directories of this machine to the names by which agents see them; what of \
-         them an agent may reach is granted: [permissions](permissions.md).\n\n\
+         them an agent may reach is granted: [permissions](permissions.md). `[environment]` has the variables \
+         that an agent sees once it is granted `env:read` for them; secrets belong into the [vault](vault.md).\n\n\
          Clients read `CAXTON_URL` and `CAXTON_TOKEN`.\n\
          Traces are exported when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.\n",
     );

@@ -27,6 +27,8 @@ pub(crate) struct NodeConfig {
     pub(crate) ceilings: Limits,
     /// `[directories]`: the names by which guests see them, and where they are.
     pub(crate) directories: Vec<(String, PathBuf)>,
+    /// `[environment]`: the variables that guests may be granted.
+    pub(crate) environment: Vec<(String, String)>,
     pub(crate) log: LogConfig,
 }
 
@@ -121,6 +123,7 @@ impl NodeConfig {
             },
             ceilings,
             directories: layers.directories(),
+            environment: layers.variables(),
             log: LogConfig {
                 filter: text("log.filter").to_owned(),
                 json: text("log.format") == "json",

@@ -133,6 +133,7 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
         directories: directories::open("[directories]", &config.directories)?.into(),
+        environment: config.environment.clone().into(),
         vault_key: config.vault_key.clone(),
         ..NodeOptions::default()
     })

@@ -134,18 +134,21 @@ impl Layers {
                 source,
             });
         }
-        let directories = said_by_file.range(format!("{DIRECTORIES}.")..);
-        let directories = directories.take_while(|(path, _)| path.starts_with(DIRECTORIES));
-        resolved.extend(directories.map(|(path, (value, place))| Resolved {
-            setting: Setting {
-                path: path.clone().into(),
-                kind: SettingKind::Path,
-                default: "".into(),
-                what: "".into(),
-            },
-            value: value.into(),
-            source: Source::File(place.clone()),
-        }));
+        for section in [DIRECTORIES, ENVIRONMENT] {
+            let prefix = format!("{section}.");
+            let named = said_by_file.range(prefix.clone()..);
+            let named = named.take_while(|(path, _)| path.starts_with(&prefix));
+            resolved.extend(named.map(|(path, (value, place))| Resolved {
+                setting: Setting {
+                    path: path.clone().into(),
+                    kind: SettingKind::Path,
+                    default: "".into(),
+                    what: "".into(),
+                },
+                value: value.into(),
+                source: Source::File(place.clone()),
+            }));
+        }
         let layers = Self {
             notes: notes(&settings, environment),
             resolved,
@@ -175,11 +178,20 @@ impl Layers {
     }
     /// The directories that guests see, by their names.
     pub(crate) fn directories(&self) -> Vec<(String, PathBuf)> {
-        let named = self.resolved.iter().filter_map(|resolved| {
-            let name = resolved.setting.path.strip_prefix(DIRECTORIES)?;
-            Some((name.strip_prefix('.')?.to_owned(), (&resolved.value).into()))
-        });
-        named.collect()
+        let named = self.named(DIRECTORIES);
+        named.map(|(name, value)| (name, value.into())).collect()
+    }
+    /// The variables that guests may be granted, by their names.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let named = self.named(ENVIRONMENT);
+        let text = |value: &OsString| value.to_str().unwrap_or_default().to_owned();
+        named.map(|(name, value)| (name, text(value))).collect()
+    }
+    fn named(&self, section: &str) -> impl Iterator<Item = (String, &OsString)> {
+        self.resolved.iter().filter_map(move |resolved| {
+            let name = resolved.setting.path.strip_prefix(section)?;
+            Some((name.strip_prefix('.')?.to_owned(), &resolved.value))
+        })
     }
     fn source(&self, path: &str) -> Source {
         self.find(path)
@@ -243,9 +255,14 @@ fn read_file(name: &str, text: &str, settings: &[Setting]) -> Result<SaidByFile,
             table.finish();
         }
     }
-    if let Some(mut table) = root.table(DIRECTORIES) {
-        take_directories(&mut table, name, text, &mut said);
-        table.finish();
+    for (section, check) in [
+        (DIRECTORIES, check_directory as CheckNamed),
+        (ENVIRONMENT, check_variable),
+    ] {
+        if let Some(mut table) = root.table(section) {
+            take_named(&mut table, section, check, (name, text), &mut said);
+            table.finish();
+        }
     }
     root.finish();
     document.finish()?;
@@ -292,19 +309,47 @@ fn take(
 /// The section whose keys are names of directories.
 const DIRECTORIES: &str = "directories";
 
-fn take_directories(table: &mut TableReader<'_>, name: &str, text: &str, said: &mut SaidByFile) {
+/// The section whose keys are names of variables.
+const ENVIRONMENT: &str = "environment";
+
+/// What is wrong with a name and its value, and how to write them.
+type CheckNamed = fn(&str, &str) -> Option<(String, &'static str)>;
+
+fn check_directory(name: &str, _: &str) -> Option<(String, &'static str)> {
+    let problem = caxton_gate::GuestPath::parse(name).err()?;
+    let what = format!("the name `{name}` of a directory {problem}");
+    Some((what, "name it as guests see it: \"/data/in\""))
+}
+
+fn check_variable(name: &str, value: &str) -> Option<(String, &'static str)> {
+    if let Err(problem) = caxton_gate::EnvRead::new(name) {
+        let what = format!("the name `{name}` of a variable can't be granted: {problem}");
+        return Some((what, "name it as guests read it: TZ"));
+    }
+    value.contains('\0').then(|| {
+        let what = format!("the variable `{name}` holds a zero byte");
+        (what, "leave the byte out; no variable holds one")
+    })
+}
+
+fn take_named(
+    table: &mut TableReader<'_>,
+    section: &str,
+    check: CheckNamed,
+    (name, text): (&str, &str),
+    said: &mut SaidByFile,
+) {
     let keys: Vec<_> = table.keys().collect();
     for (key, span) in keys {
         let Some(value) = table.text(key) else {
             continue;
         };
-        if let Err(problem) = caxton_gate::GuestPath::parse(key) {
-            let what = format!("the name `{key}` of a directory {problem}");
-            table.complain(span.clone(), what, "name it as guests see it: \"/data/in\"");
+        if let Some((what, help)) = check(key, value) {
+            table.complain(span.clone(), what, help);
         }
         let line = line_of(text, span.start);
         said.insert(
-            format!("{DIRECTORIES}.{key}"),
+            format!("{section}.{key}"),
             (value.to_owned(), format!("{name}:{line}")),
         );
     }

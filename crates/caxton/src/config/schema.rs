@@ -37,6 +37,15 @@ pub(crate) fn schema() -> Value {
             "examples": [{ "/data/in": "/srv/in" }],
         }),
     );
+    root.insert(
+        "environment".to_owned(),
+        json!({
+            "type": "object",
+            "description": "Variables by their names, each for those guests that are granted env:read for it. Secrets belong into the vault.",
+            "additionalProperties": { "type": "string" },
+            "examples": [{ "TZ": "Europe/Vienna" }],
+        }),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "node.toml: a Caxton node",

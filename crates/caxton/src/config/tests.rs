@@ -164,6 +164,23 @@ fn a_variable_that_sets_nothing_is_noted_with_its_neighbour() {
 }
 
 #[test]
+fn variables_for_guests_are_named_in_the_file() {
+    let file = "[directories]\n\"/d\" = \"d\"\n[environment]\nTZ = \"Europe/Vienna\"\nB = \"\"\n";
+    let layers = read(file, &Environment::default(), &Vec::new()).unwrap();
+    let config = NodeConfig::from_layers(&layers, "d".into());
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        config.environment,
+        [pair("B", ""), pair("TZ", "Europe/Vienna")]
+    );
+    assert_eq!(config.directories.len(), 1);
+    let text = complaints("[environment]\n\"A*\" = \"x\"\nB = \"\\u0000\"\nC = 1\n");
+    for part in ["`A*`", "zero byte", "a text"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
 fn directories_are_named_as_guests_see_them() {
     let file = "[directories]\n\"/data/in\" = \"/srv/in\"\n\"/data/out\" = \"out\"\n";
     let layers = read(file, &Environment::default(), &Vec::new()).unwrap();

@@ -43,5 +43,6 @@ mod shares;
 mod signals;
 mod telemetry;
 mod top;
+mod variables;
 mod vault;
 mod verdict;
