@@ -32,7 +32,7 @@ struct AgentMeters {
     /// Limits that were reached, and when last: few ever are.
     breaches: Vec<(LimitName, Timestamp)>,
     guest_metrics: GuestMetrics,
-    /// What it has used of its limits a minute, once it sent a request. It outlives the instance, so
+    /// The agent's buckets for limits a minute, once it sent a request. They outlive the instance, so
     /// that no restart fills the buckets.
     budgets: Option<Arc<Budgets>>,
 }

@@ -49,7 +49,7 @@ pub struct Deployed {
     pub warnings: Vec<String>,
     /// What its manifest asks for, and what it is not granted as a whole.
     pub not_granted: Vec<NotGranted>,
-    /// What it asks for otherwise than the version before; none for a new agent.
+    /// How the requested permissions differ from those of the version before; empty for a new agent.
     pub changes: Diff,
 }
 

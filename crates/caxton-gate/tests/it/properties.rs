@@ -190,7 +190,7 @@ proptest! {
             namespace: "main",
             profile: caxton_model::EngineProfile::Hardened,
         };
-        // What it grants by itself shrinks as well.
+        // What the policy grants by itself shrinks as well.
         let rights = |policy: &Policy| {
             let allowed = lines.iter().chain(&given).filter(|text| {
                 let PermissionRule { permission, rule } = text.parse().unwrap();

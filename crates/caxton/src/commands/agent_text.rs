@@ -143,7 +143,7 @@ pub(super) fn grants_table(granted: &[GrantEntry]) -> String {
     )
 }
 
-/// What is said of a rule that is asked for and not granted.
+/// The line that tells of a rule that is asked for and not granted.
 pub(super) fn not_granted(missing: &NotGranted) -> String {
     let reason = match &missing.reason {
         Some(reason) => format!(" ({})", one_line(reason)),

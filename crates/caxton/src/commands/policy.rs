@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Test(TestArgs),
 }
 
-/// Which policy, and what it is asked.
+/// The arguments of `policy check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
     /// The policy
@@ -47,7 +47,7 @@ pub(crate) struct CheckArgs {
     publisher: Option<String>,
 }
 
-/// Which policy.
+/// The arguments of `policy test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {
     /// The policy

@@ -193,7 +193,7 @@ async fn report_as(
     report_of(ward, &placed, begun).await
 }
 
-/// The same of a guest that was deployed already.
+/// The report of a guest that was deployed already.
 pub(super) async fn report_of(
     ward: &mut Ward,
     placed: &Deployment,

@@ -270,7 +270,7 @@ impl Session<'_> {
     /// Prints the lines of a manifest that would allow what the agent was refused.
     async fn print_learned(&self) -> Result<(), Failure> {
         let Ok(permissions) = self.node.learned(&self.name).await else {
-            // It was never deployed; why not is said.
+            // The agent was never deployed, and the error says why.
             return Ok(());
         };
         let learned = Learned { permissions };
