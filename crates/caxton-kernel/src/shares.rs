@@ -33,8 +33,18 @@ struct Inner {
     spaces: HashMap<Box<str>, SpaceUse>,
     /// All namespaces together. Unit: bytes.
     total: u64,
-    /// Mail that waits for agents, by namespace, when it was counted last. Unit: bytes.
-    mail: HashMap<Box<str>, u64>,
+    mail: Mail,
+}
+
+/// Mail that waits for agents, when it was counted last.
+#[derive(Debug, Default)]
+struct Mail {
+    /// By namespace. Unit: bytes.
+    spaces: HashMap<Box<str>, u64>,
+    /// All of it. Unit: bytes.
+    total: u64,
+    /// Namespaces that have mail and nothing else.
+    alone: u64,
 }
 
 /// What is kept for one namespace.
@@ -119,10 +129,13 @@ impl Shares {
         let mut used = inner.spaces.get(space).copied().unwrap_or_default();
         used.bytes = changed(used.bytes);
         used.owners = (used.owners + u64::from(has)).saturating_sub(u64::from(had));
-        if used.owners == 0 {
-            inner.spaces.remove(space);
-        } else {
-            inner.spaces.insert(space.into(), used);
+        let known = match used.owners {
+            0 => inner.spaces.remove(space),
+            _ => inner.spaces.insert(space.into(), used),
+        };
+        if inner.mail.spaces.contains_key(space) {
+            let alone = inner.mail.alone + u64::from(used.owners == 0);
+            inner.mail.alone = alone.saturating_sub(u64::from(known.is_none()));
         }
     }
     /// Whether all namespaces together have more than they may.
@@ -147,7 +160,14 @@ impl Shares {
     /// Mailboxes have limits of their own and nothing of them goes; whoever has many full ones is
     /// held to be heavy.
     pub fn set_mail(&self, mail: HashMap<Box<str>, u64>) {
-        self.lock().mail = mail;
+        let mut inner = self.lock();
+        let alone = mail.keys().filter(|name| !inner.spaces.contains_key(*name));
+        let alone = alone.count() as u64;
+        inner.mail = Mail {
+            total: mail.values().sum(),
+            spaces: mail,
+            alone,
+        };
     }
     /// Whether an owner's namespace is one of those with most, mail included: not less than the mean
     /// of all that have something, and not next to nothing.
@@ -160,14 +180,45 @@ impl Shares {
         let inner = self.lock();
         let space = space(owner);
         let kept = inner.spaces.get(space).map_or(0, |used| used.bytes);
-        let used = kept + inner.mail.get(space).copied().unwrap_or_default();
-        let total = inner.total + inner.mail.values().sum::<u64>();
-        let more = inner
-            .mail
-            .keys()
-            .filter(|name| !inner.spaces.contains_key(*name));
-        let spaces = (inner.spaces.len() + more.count()) as u64;
+        let used = kept + inner.mail.spaces.get(space).copied().unwrap_or_default();
+        let total = inner.total + inner.mail.total;
+        let spaces = inner.spaces.len() as u64 + inner.mail.alone;
         // Where all together have little, it is not what the host keeps that takes the memory.
         total > share / 2 && used > share / LIGHT_PARTS && used >= total / spaces.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_that_have_mail_alone_are_known_however_accounts_change() {
+        let shares = Shares::default();
+        let mail = |names: &[&str]| names.iter().map(|name| (Box::from(*name), 1)).collect();
+        let alone = |shares: &Shares| {
+            let inner = shares.lock();
+            let names = inner.mail.spaces.keys();
+            let alone = names.filter(|name| !inner.spaces.contains_key(*name));
+            assert_eq!(inner.mail.alone, alone.count() as u64);
+            inner.mail.alone
+        };
+        shares.set_mail(mail(&["a", "b"]));
+        assert_eq!(alone(&shares), 2);
+        for (owner, before, after, left) in [
+            ("a/x", 0, 5, 1),
+            ("a/y", 0, 5, 1),
+            ("c/x", 0, 5, 1),
+            ("a/x", 5, 0, 1),
+            ("a/y", 5, 9, 1),
+            ("a/y", 9, 0, 2),
+            ("c/x", 5, 0, 2),
+        ] {
+            shares.change(&owner.into(), before, after);
+            assert_eq!(alone(&shares), left, "{owner} {before} {after}");
+        }
+        shares.change(&"b/x".into(), 0, 5);
+        shares.set_mail(mail(&["a"]));
+        assert_eq!(alone(&shares), 1);
     }
 }

@@ -47,7 +47,7 @@ const SPARE_PERCENT: u64 = 10;
 const NEAR_SPARE_PERCENT: u64 = 26;
 
 /// Looks at the memory between two at the mailboxes: one a second.
-const LOOKS_OF_MAIL: u32 = 20;
+const LOOKS_OF_MAIL: u64 = 20;
 
 /// Instances with less are small: they free little and would all have to be made again.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -232,7 +232,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
 
 fn watch(gauge: &Gauge, node: &Weak<Shared>) {
     let mut refused_before = 0;
-    for number in 0_u32.. {
+    for number in 0_u64.. {
         std::thread::park_timeout(LOOK);
         let Some(shared) = node.upgrade() else { return };
         if shared.closing.load(Relaxed) {
