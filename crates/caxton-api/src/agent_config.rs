@@ -80,7 +80,9 @@ pub struct AgentConfig {
 }
 
 /// Reads what is granted. Serde alone would take a list for a pattern, field by field.
-fn asked_grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AskedGrants, D::Error> {
+pub(crate) fn asked_grants<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<AskedGrants, D::Error> {
     BTreeMap::<String, Map<String, Value>>::deserialize(deserializer)?
         .into_iter()
         .map(|(name, fields)| Ok((name, object::<_, D::Error>(fields)?)))
@@ -152,7 +154,7 @@ pub enum ConfigError {
     Permission(PermissionError),
     /// A permission this node has no way to serve.
     #[error(
-        "this version of the node can't grant `{permission}`; it grants `message:send`, `http:read` and `http:write`"
+        "this version of the node can't grant `{permission}`; docs/permissions.md says what it grants"
     )]
     NotGrantable {
         /// Which.
@@ -166,6 +168,11 @@ pub enum ConfigError {
         /// Which.
         permission: Permission,
     },
+    /// A grant of `message:send` to a processor.
+    #[error(
+        "a processor sends no messages, so `message:send` would grant it nothing; leave it out"
+    )]
+    SendsNothing,
 }
 
 impl ConfigError {
@@ -177,7 +184,9 @@ impl ConfigError {
                 ErrorCode::UnknownField
             }
             Self::Limit(_) => ErrorCode::InvalidLimit,
-            Self::NotGrantable { .. } | Self::EmptyGrant { .. } => ErrorCode::InvalidConfig,
+            Self::NotGrantable { .. } | Self::EmptyGrant { .. } | Self::SendsNothing => {
+                ErrorCode::InvalidConfig
+            }
         }
     }
     /// The nearest valid name, for a name that is none.

@@ -6,7 +6,10 @@ use caxton_model::{AskedLimits, EngineProfile, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AskedLimitMap, ConfigError, LimitUse, asked::read_limits};
+use crate::{
+    AskedGrants, AskedLimitMap, ConfigError, GrantEntry, LimitUse,
+    asked::{read_grants, read_limits, read_rules},
+};
 
 /// Everything about a processor's deployment but the module itself. Only the name is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -28,11 +31,20 @@ pub struct ProcessorConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(schema_with = crate::schema::limits)]
     pub limits: AskedLimitMap,
+    /// What it may do beyond the default, by permission, beside what the version before was granted. Needs
+    /// scope admin.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::agent_config::asked_grants"
+    )]
+    #[schema(schema_with = crate::schema::grants)]
+    pub grants: AskedGrants,
     /// Its own configuration, as the guest reads it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
     /// The engine profile. Default: `deterministic`, so that the same input has the same output;
-    /// `hardened` for a WASI command.
+    /// `hardened` for a WASI command, and for a module that imports a right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::schema::profile)]
     pub profile: Option<EngineProfile>,
@@ -44,6 +56,16 @@ impl ProcessorConfig {
     /// Errors: [`ConfigError::Limit`].
     pub fn asked_limits(&self) -> Result<AskedLimits, ConfigError> {
         read_limits([&self.limits, &AskedLimitMap::new()])
+    }
+    /// The rules that are granted, each with its reason.
+    ///
+    /// Errors: as [`AgentConfig::asked_grants`](crate::AgentConfig::asked_grants), and for
+    /// `message:send`: a processor sends no messages.
+    pub fn asked_rules(&self) -> Result<Vec<(String, Option<String>)>, ConfigError> {
+        if read_grants(&self.grants)?.message_send.is_some() {
+            return Err(ConfigError::SendsNothing);
+        }
+        Ok(read_rules(&self.grants))
     }
 }
 
@@ -89,6 +111,8 @@ pub struct ProcessorDetail {
     pub processor: ProcessorSummary,
     /// Each limit, and how much of it the last call used.
     pub limits: Vec<LimitUse>,
+    /// What it is granted, rule by rule.
+    pub grants: Vec<GrantEntry>,
     /// Names of its own configuration; values may be secret.
     pub config_keys: Vec<String>,
     /// What its calls did since the node's start.

@@ -70,6 +70,8 @@ route_ids! {
     ListProcessors "listProcessors"
     GetProcessor "getProcessor"
     RemoveProcessor "removeProcessor"
+    ProcessorGrants "processorGrants"
+    ChangeProcessorGrants "changeProcessorGrants"
     CallProcessor "callProcessor"
     ProcessorLogs "processorLogs"
     SendMessage "sendMessage"

@@ -248,6 +248,8 @@ pub const ROUTES: &[Route] = &[
     ROUTES_OF_PROCESSORS[3],
     ROUTES_OF_PROCESSORS[4],
     ROUTES_OF_PROCESSORS[5],
+    ROUTES_OF_PROCESSORS[6],
+    ROUTES_OF_PROCESSORS[7],
     Route {
         id: RouteId::SendMessage,
         method: Post,

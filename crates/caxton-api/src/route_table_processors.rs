@@ -70,7 +70,7 @@ const PROCESSORS: Route = Route {
 };
 
 /// The routes of processors.
-pub(crate) const ROUTES_OF_PROCESSORS: [Route; 6] = [
+pub(crate) const ROUTES_OF_PROCESSORS: [Route; 8] = [
     Route {
         id: RouteId::DeployProcessor,
         method: Post,
@@ -121,6 +121,26 @@ pub(crate) const ROUTES_OF_PROCESSORS: [Route; 6] = [
         params: &[PROCESSOR],
         answers: &[(204, Answer::Empty)],
         errors: &[E::NotFound, E::DiskFull],
+        ..PROCESSORS
+    },
+    Route {
+        id: RouteId::ProcessorGrants,
+        path: "/api/v1/processors/{name}/grants",
+        summary: "What the processor is granted, rule by rule.",
+        params: &[PROCESSOR],
+        answers: &[(200, Answer::Json("Page_GrantEntry"))],
+        ..PROCESSORS
+    },
+    Route {
+        id: RouteId::ChangeProcessorGrants,
+        method: Post,
+        path: "/api/v1/processors/{name}/grants",
+        scope: Some(Scope::Admin),
+        summary: "Grants a processor rules and takes others back; the next access of its calls sees it.",
+        params: &[PROCESSOR],
+        body: Body::Json("GrantChange"),
+        answers: &[(200, Answer::Json("Page_GrantEntry"))],
+        errors: &[E::NotFound, E::InvalidConfig, E::InvalidLimit, E::DiskFull],
         ..PROCESSORS
     },
     Route {

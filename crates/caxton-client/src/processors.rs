@@ -1,8 +1,8 @@
 //! Processors: deploy, list, call, remove.
 
 use caxton_api::{
-    CallMeasures, DeployedProcessor, LogEntry, Page, ProcessorConfig, ProcessorDetail,
-    ProcessorSummary,
+    CallMeasures, DeployedProcessor, GrantChange, GrantEntry, LogEntry, Page, ProcessorConfig,
+    ProcessorDetail, ProcessorSummary,
 };
 use reqwest::{Method, header, multipart};
 
@@ -69,6 +69,24 @@ impl CaxtonClient {
     pub async fn processor(&self, name: &str) -> Result<ProcessorDetail, ClientError> {
         let url = self.api(&["processors", name], &[]);
         self.json(self.request(Method::GET, url)).await
+    }
+
+    /// What a processor is granted.
+    pub async fn processor_grants(&self, name: &str) -> Result<Vec<GrantEntry>, ClientError> {
+        let url = self.api(&["processors", name, "grants"], &[]);
+        let page: Page<GrantEntry> = self.json(self.request(Method::GET, url)).await?;
+        Ok(page.items)
+    }
+
+    /// Grants a processor rules and takes others back; answers all that it is granted then.
+    pub async fn change_processor_grants(
+        &self,
+        name: &str,
+        change: &GrantChange,
+    ) -> Result<Vec<GrantEntry>, ClientError> {
+        let url = self.api(&["processors", name, "grants"], &[]);
+        let page: Page<GrantEntry> = self.json(self.post(url, change)).await?;
+        Ok(page.items)
     }
 
     /// Removes a processor.

@@ -31,7 +31,8 @@ pub enum Event {
         /// What it is granted.
         granted: GrantedRules,
     },
-    /// What an agent is granted is to change.
+    /// What an agent is granted is to change, or a processor: that is a matter of
+    /// [`crate::SHARD_OF_PROCESSORS`].
     ChangeGrants {
         /// Who waits.
         ticket: Ticket,
@@ -49,6 +50,8 @@ pub enum Event {
         ticket: Ticket,
         /// What.
         spec: Arc<ProcessorSpec>,
+        /// What it is granted, beside what the version before was.
+        granted: Vec<GrantedRule>,
     },
     /// A processor is to go.
     RemoveProcessor {

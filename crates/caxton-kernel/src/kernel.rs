@@ -144,7 +144,11 @@ impl Kernel {
                 grant,
                 revoke,
             } => self.change_grants(ticket, agent, grant, &revoke),
-            Event::DeployProcessor { ticket, spec } => self.deploy_processor(ticket, spec),
+            Event::DeployProcessor {
+                ticket,
+                spec,
+                granted,
+            } => self.deploy_processor(ticket, spec, granted),
             Event::RemoveProcessor { ticket, name } => self.remove_processor(ticket, name),
             Event::Update { ticket, spec } => self.update(ticket, spec),
             Event::Rollback { ticket, agent } => self.rollback(ticket, agent),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use caxton_model::{ErrorCode, ProcessorSpec, Record};
+use caxton_model::{ErrorCode, GrantedRule, ProcessorSpec, Record};
 
 use crate::{Done, Effect, Kernel, Refusal, Ticket, deploy::shutting_down};
 
@@ -11,8 +11,14 @@ use crate::{Done, Effect, Kernel, Refusal, Ticket, deploy::shutting_down};
 pub const SHARD_OF_PROCESSORS: u16 = 0;
 
 impl Kernel {
-    /// Enters a processor, or another version of one. It keeps its id.
-    pub(crate) fn deploy_processor(&mut self, ticket: Ticket, mut spec: Arc<ProcessorSpec>) {
+    /// Enters a processor with what it is granted, or another version of one. That keeps its id, and is
+    /// granted what the version before was, and `granted` beside it.
+    pub(crate) fn deploy_processor(
+        &mut self,
+        ticket: Ticket,
+        mut spec: Arc<ProcessorSpec>,
+        granted: Vec<GrantedRule>,
+    ) {
         if self.quiesced {
             return self.answer(ticket, Err(shutting_down()));
         }
@@ -21,13 +27,20 @@ impl Kernel {
             Arc::make_mut(&mut spec).id = id;
         }
         let replaced = known.is_some();
-        let name = spec.name.shared();
+        let (name, id) = (spec.name.shared(), spec.id);
+        let rules = match self.rules_after(id, &name, granted, &[]) {
+            Ok(rules) => rules,
+            Err(refusal) => return self.answer(ticket, Err(refusal)),
+        };
         let record = Record::ProcessorDeployed {
             spec: Arc::clone(&spec),
         };
         self.commit(record, true);
         let spec = Some(spec);
         self.effects.push(Effect::ProcessorChanged { name, spec });
+        if !rules.is_empty() {
+            self.set_grants(id, rules);
+        }
         self.answer(ticket, Ok(Done::Processor { replaced }));
     }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentStatus, DeadLetter, Destination, ErrorCode, MessageKey, PostSeen, ProcessorSpec,
-    REPLY_BY_MAX, SpentIds, State, destination_text, hashed_client, stable_hash,
+    AgentId, AgentStatus, DeadLetter, Destination, ErrorCode, MessageKey, PostSeen, REPLY_BY_MAX,
+    SpentIds, State, destination_text, hashed_client, stable_hash,
 };
 
 use crate::{
@@ -102,6 +102,7 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
             part.take_beside(*id, &state);
         }
     }
+    split_processors(&state, &mut parts);
     for (name, client) in state.clients {
         if let Some(part) = parts.get_mut(at(shard_of_client(&name, shards))) {
             part.clients.insert(name, client);
@@ -126,7 +127,6 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
             part.held.push_back((id, mail));
         }
     }
-    split_processors(state.processors, &mut parts);
     for part in &mut parts {
         part.seqs.clone_from(&state.seqs);
         part.recount();
@@ -135,9 +135,12 @@ fn split_state(state: State, directory: &Directory) -> Vec<State> {
 }
 
 /// All processors are the first shard's.
-fn split_processors(processors: BTreeMap<Arc<str>, Arc<ProcessorSpec>>, parts: &mut [State]) {
+fn split_processors(state: &State, parts: &mut [State]) {
     if let Some(part) = parts.get_mut(usize::from(SHARD_OF_PROCESSORS)) {
-        part.processors = processors;
+        part.processors.clone_from(&state.processors);
+        for spec in state.processors.values() {
+            part.take_beside(spec.id, state);
+        }
     }
 }
 

@@ -36,9 +36,11 @@ impl State {
         self.touch(Part::Processor(Arc::clone(&name)));
         self.processors.insert(name, Arc::clone(spec));
     }
-    /// Takes a processor out.
+    /// Takes a processor out, with what it was granted.
     pub(crate) fn remove_processor(&mut self, name: &Arc<str>) {
         self.touch(Part::Processor(Arc::clone(name)));
-        self.processors.remove(name);
+        if let Some(spec) = self.processors.remove(name) {
+            self.drop_rights(spec.id);
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     modules::{self, Module, Serves},
     node::Node,
     request::{AgentDetail, Deploy, Deployed, LimitUsage, StateKey},
-    rights,
+    rights::{self, Holder},
     shared::{Shared, shutting_down},
 };
 
@@ -95,7 +95,10 @@ impl Node {
         let whom = rights::subject(&spec.name, spec.profile);
         self.shared
             .check_policy_grants(whom, rule_texts(&granted))?;
-        granted.extend(self.shared.granted_by_policy(&spec, &granted));
+        granted.extend(
+            self.shared
+                .granted_by_policy(Holder::from(&*spec), &granted),
+        );
         let granted: GrantedRules = granted.into();
         let shard = self.shared.directory.shard_of(&spec);
         let sent = Arc::clone(&spec);
@@ -129,7 +132,9 @@ impl Node {
             node.ask(listing.shard, |ticket| Event::Update { ticket, spec: sent })
                 .await?;
             let mut granted = node.granted(&id).await?;
-            let by_policy = node.shared.granted_by_policy(&spec, &granted);
+            let by_policy = node
+                .shared
+                .granted_by_policy(Holder::from(&*spec), &granted);
             if !by_policy.is_empty() {
                 granted = node.change_grants(&id, by_policy, Vec::new()).await?;
             }
@@ -262,7 +267,7 @@ impl Node {
                 passivate_after_micros: deploy.passivate_after,
                 deployed_at: clock::now(),
             };
-            modules::check_link(&shared, &module, &spec, &deploy.granted)?;
+            modules::check_link(&shared, &module, Holder::from(&spec), &deploy.granted)?;
             let stored = shared.store.blobs().put(module.verified.bytes());
             stored.map_err(|error| {
                 Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
@@ -317,7 +322,7 @@ impl Node {
         Ok(Deployed {
             listing,
             warnings,
-            not_granted: self.shared.not_granted(spec, granted),
+            not_granted: self.shared.not_granted(Holder::from(spec), granted),
             changes: Diff::default(),
         })
     }

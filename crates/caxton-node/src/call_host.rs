@@ -1,16 +1,18 @@
-//! Answers the host calls of one call of a processor: time, random numbers, log, configuration and
-//! metrics. It has no state, no mail and no timers.
+//! Answers the host calls of one call of a processor: time, random numbers, log, configuration,
+//! metrics, and what it is granted. It has no state, no mail and no timers.
 
 use std::{
     any::Any,
     sync::{Arc, PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
 };
 
-use caxton_engine::{HostCalls, LogLevel, LogVerdict, MetricKind};
+use caxton_engine::{
+    AccessOutcome, AccessRefused, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
+};
 use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Timestamp};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use crate::{clock, host::push_line_of, processors::Processor, shared::Shared};
+use crate::{clock, host::push_line_of, http, processors::Processor, shared::Shared};
 
 /// One call's host.
 pub(crate) struct CallHost {
@@ -102,6 +104,30 @@ impl HostCalls for CallHost {
         };
         let meters = &self.shared.meters;
         meters.guest_metric(spec.id, kind, name, value, charge)
+    }
+    fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        let call = http::read(json).map_err(AccessRefused::Code)?;
+        let gate = self.processor.gate.clone();
+        let allowed = http::check(&gate, &call).map_err(|(code, denied)| {
+            self.log(LogLevel::Warn, &denied.to_string());
+            AccessRefused::Code(code)
+        })?;
+        let (spec, shown) = (
+            Arc::clone(&self.processor.spec),
+            allowed.access().to_string(),
+        );
+        // Nothing of a call is recorded, so nothing repeats it.
+        Ok(http::performer(&self.shared, spec, call, shown, gate)(None))
+    }
+    fn resources(&mut self) -> Option<HostResources> {
+        let options = &self.shared.options;
+        Some(HostResources {
+            gate: self.processor.gate.clone(),
+            now: clock::wall,
+            directories: Arc::clone(&options.directories),
+            environment: Arc::clone(&options.environment),
+            usage: Arc::clone(&self.processor.counters.files),
+        })
     }
     fn memory_is(&mut self, bytes: u64) {
         self.bytes.store(bytes, Relaxed);

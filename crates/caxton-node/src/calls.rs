@@ -11,8 +11,8 @@ use bytes::Bytes;
 use caxton_engine::{Linked, LogLevel, Usage};
 use caxton_kernel::{Done, Event, NodeEvent, Refusal, SHARD_OF_PROCESSORS};
 use caxton_model::{
-    AgentId, AgentName, AskedLimits, EngineProfile, ErrorClass, ErrorCode, Fault, JSON_DEPTH_MAX,
-    Kind, LimitName, Limits, Permissions, ProcessorSpec, json_depth_exceeds,
+    AgentId, AgentName, AskedLimits, EngineProfile, ErrorClass, ErrorCode, Fault, GrantedRule,
+    GrantedRules, JSON_DEPTH_MAX, Kind, LimitName, Limits, ProcessorSpec, json_depth_exceeds,
 };
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
@@ -21,10 +21,12 @@ use crate::{
     budget,
     call_host::{self, CallHost},
     clock,
+    grants::rule_texts,
     modules::{self, Module, Serves},
     node::Node,
     processors::{Processor, Processors, is_shown},
     request::{LimitUsage, NumberedEvent},
+    rights::Holder,
     shared::{Shared, shutting_down},
 };
 
@@ -41,7 +43,10 @@ pub struct DeployProcessor {
     pub limits: AskedLimits,
     /// Its own configuration.
     pub config: Vec<(String, String)>,
-    /// The engine profile; `None`: deterministic, or hardened for a WASI command.
+    /// What it is granted, beside what the version before was.
+    pub granted: Vec<GrantedRule>,
+    /// The engine profile; `None`: deterministic, or hardened for a WASI command and for a module that
+    /// imports a right.
     pub profile: Option<EngineProfile>,
 }
 
@@ -63,6 +68,8 @@ pub struct ProcessorDetail {
     pub spec: Arc<ProcessorSpec>,
     /// Each limit that it has: used in the last call, the most so far, when it was last reached.
     pub usage: Vec<LimitUsage>,
+    /// All that it is granted.
+    pub granted: GrantedRules,
     /// Calls that run now.
     pub running: u64,
     /// Calls that ended, in this process.
@@ -146,10 +153,21 @@ impl Node {
             );
             return Err(Refusal::new(ErrorCode::NodeBudget, text));
         }
-        let id = known.map_or_else(|| self.new_id(), |known| known.spec.id);
-        let (spec, module) = self.prepare_processor(id, deploy).await?;
+        let id = known
+            .as_ref()
+            .map_or_else(|| self.new_id(), |known| known.spec.id);
+        let mut granted = deploy.granted.clone();
+        let before = known.map(|known| Arc::clone(&known.granted));
+        let prepared = self.prepare_processor(id, deploy, before.unwrap_or_default());
+        let (spec, module) = prepared.await?;
+        let holder = Holder::from(&*spec);
+        granted.extend(self.shared.granted_by_policy(holder, &granted));
         let name = spec.name.clone();
-        let event = |ticket| Event::DeployProcessor { ticket, spec };
+        let event = |ticket| Event::DeployProcessor {
+            ticket,
+            spec,
+            granted,
+        };
         let replaced = match self.ask(SHARD_OF_PROCESSORS, event).await? {
             Done::Processor { replaced } => replaced,
             _ => false,
@@ -167,6 +185,7 @@ impl Node {
         &self,
         id: AgentId,
         deploy: DeployProcessor,
+        before: GrantedRules,
     ) -> Result<(Arc<ProcessorSpec>, Module), Refusal> {
         let ceilings = self.shared.options.ceilings.clone();
         let asked = deploy.limits;
@@ -181,35 +200,35 @@ impl Node {
         let closed = |_| shutting_down();
         let _permit = self.shared.compiles.acquire().await.map_err(closed)?;
         let (shared, profile, bytes) = (Arc::clone(&self.shared), deploy.profile, deploy.module);
-        let name = deploy.name.clone();
         let admitted = self.shared.clone().blocking(move || {
             let serves = Serves::Processor;
             let module = modules::admit(&shared, bytes, limits_of_kind, profile, serves)?;
-            let linked = shared.engine.link(&module.compiled, &Permissions::new());
-            linked.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
             let profile = profile.unwrap_or_else(|| serves.default_profile(&module.verified));
-            shared.check_policy_run(&name, profile)?;
+            shared.check_policy_run(&deploy.name, profile)?;
+            let kind = module.verified.report().form.map(|form| form.kind());
+            let kind = kind.unwrap_or(Kind::Processor);
+            let spec = ProcessorSpec {
+                id,
+                name: deploy.name,
+                kind,
+                module: module.verified.digest(),
+                version: deploy.version,
+                limits: limits_for(kind)?,
+                profile,
+                config: deploy.config,
+                deployed_at: clock::now(),
+            };
+            let holder = Holder::from(&spec);
+            shared.check_policy_grants(holder.subject(), rule_texts(&deploy.granted))?;
+            let granted: Vec<GrantedRule> = before.iter().chain(&deploy.granted).cloned().collect();
+            modules::check_link(&shared, &module, holder, &granted)?;
             let stored = shared.store.blobs().put(module.verified.bytes());
             stored.map_err(|error| {
                 Refusal::new(ErrorCode::Internal, format!("storing the module: {error}"))
             })?;
-            Ok::<_, Refusal>((module, profile))
+            Ok::<_, Refusal>((Arc::new(spec), module))
         });
-        let (module, profile) = admitted.await.ok_or_else(shutting_down)??;
-        let kind = module.verified.report().form.map(|form| form.kind());
-        let kind = kind.unwrap_or(Kind::Processor);
-        let spec = Arc::new(ProcessorSpec {
-            id,
-            name: deploy.name,
-            kind,
-            module: module.verified.digest(),
-            version: deploy.version,
-            limits: limits_for(kind)?,
-            profile,
-            config: deploy.config,
-            deployed_at: clock::now(),
-        });
-        Ok((spec, module))
+        admitted.await.ok_or_else(shutting_down)?
     }
 
     /// Removes a processor, by its full name. Its calls that run go on to their end.
@@ -264,6 +283,7 @@ impl Node {
             usage: usage
                 .filter(|use_| is_shown(use_.limit, use_.peak))
                 .collect(),
+            granted: Arc::clone(&processor.granted),
             running,
             calls: counters.calls.load(Relaxed),
             errors: counters.errors.load(Relaxed),

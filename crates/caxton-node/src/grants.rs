@@ -1,17 +1,22 @@
-//! What agents are granted: by whoever deploys or grants, and by the site's policy, which may forbid it.
+//! What agents and processors are granted: by whoever deploys or grants, and by the site's policy, which may forbid it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use caxton_gate::{
     Decision, PermissionRule, Policy, PolicyQuestion, PolicySubject, Verdict, grant_command,
 };
-use caxton_kernel::{Event, Refusal};
+use caxton_kernel::{Event, Refusal, SHARD_OF_PROCESSORS};
 use caxton_model::{
-    AgentId, AgentName, AgentSpec, EngineProfile, ErrorCode, GrantedRule, GrantedRules,
-    TurnAccesses,
+    AgentId, AgentName, EngineProfile, ErrorCode, GrantedRule, GrantedRules, TurnAccesses,
 };
 
-use crate::{clock, node::Node, request::NotGranted, rights, shared::Shared};
+use crate::{
+    clock,
+    node::Node,
+    request::NotGranted,
+    rights::{self, Holder},
+    shared::Shared,
+};
 
 impl Node {
     /// What an agent is granted.
@@ -47,6 +52,29 @@ impl Node {
         })
         .await?;
         self.granted(&agent.to_string()).await
+    }
+    /// As [`Self::change_grants`], for a processor, by its full name. Calls that run see it at their next
+    /// access.
+    pub async fn change_grants_of_processor(
+        &self,
+        name: &str,
+        grant: Vec<GrantedRule>,
+        revoke: Vec<String>,
+    ) -> Result<GrantedRules, Refusal> {
+        let processor = self.shared.processors.find(name)?;
+        let holder = Holder::from(&*processor.spec);
+        let agent = holder.id;
+        let whom = holder.subject();
+        self.shared.check_policy_grants(whom, rule_texts(&grant))?;
+        self.ask(SHARD_OF_PROCESSORS, |ticket| Event::ChangeGrants {
+            ticket,
+            agent,
+            grant,
+            revoke,
+        })
+        .await?;
+        let changed = self.shared.processors.find(name)?;
+        Ok(Arc::clone(&changed.granted))
     }
     /// The recorded accesses of the turn that an agent has begun and not ended.
     pub async fn accesses(&self, agent: &str) -> Result<Option<(AgentId, TurnAccesses)>, Refusal> {
@@ -118,15 +146,15 @@ impl Shared {
         }
         Ok(())
     }
-    /// What an agent asks for, is not granted, and is granted by a line of the site's policy.
+    /// What a guest asks for, is not granted, and is granted by a line of the site's policy.
     pub(crate) fn granted_by_policy(
         &self,
-        spec: &AgentSpec,
+        holder: Holder<'_>,
         granted: &[GrantedRule],
     ) -> Vec<GrantedRule> {
         let now = clock::wall();
-        let whom = rights::subject(&spec.name, spec.profile);
-        let missing = rights::missing(spec, granted, now).into_iter();
+        let whom = holder.subject();
+        let missing = rights::missing(holder, granted, now).into_iter();
         let allowed = missing.filter_map(|(rule, reason)| {
             let rule = rule.to_string();
             let decision = decide(&self.options.policy, whom, &rule)?;
@@ -143,17 +171,21 @@ impl Shared {
         });
         allowed.collect()
     }
-    /// What an agent asks for and is not granted as a whole, and what to do about it.
-    pub(crate) fn not_granted(&self, spec: &AgentSpec, granted: &[GrantedRule]) -> Vec<NotGranted> {
-        let whom = rights::subject(&spec.name, spec.profile);
-        let missing = rights::missing(spec, granted, clock::wall()).into_iter();
+    /// What a guest asks for and is not granted as a whole, and what to do about it.
+    pub(crate) fn not_granted(
+        &self,
+        holder: Holder<'_>,
+        granted: &[GrantedRule],
+    ) -> Vec<NotGranted> {
+        let whom = holder.subject();
+        let missing = rights::missing(holder, granted, clock::wall()).into_iter();
         let not_granted = missing.map(|(rule, reason)| {
             let rule = rule.to_string();
             let decision = decide(&self.options.policy, whom, &rule);
             let forbidden_by = decision
                 .filter(|decision| decision.verdict == Verdict::Forbid)
                 .and_then(|decision| decision.line);
-            let command = grant_command(spec.name.as_str(), &rule);
+            let command = grant_command(&holder.guest(), &rule);
             NotGranted {
                 command: forbidden_by.is_none().then_some(command),
                 rule,

@@ -8,24 +8,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use caxton_egress::{Egress, HttpCall, HttpFailure, HttpReply};
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
-use caxton_gate::{Allowed, Gate, HttpRequest};
+use caxton_gate::Gate;
 use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
 use caxton_model::{
-    AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
+    AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp,
 };
 
 use crate::{
-    access::{self, Perform},
-    audit, clock, http,
+    access, clock, http,
     memory::AgentMemory,
     request::LogLine,
     rights::AgentGate,
     shared::{ShardShared, Shared},
-    vault::AgentSecrets,
 };
 
 /// Bytes of one key of an agent's state.
@@ -162,67 +159,6 @@ impl TurnHost {
         gate.of(&self.shared, &self.spec)
     }
 
-    /// Checks a request at the gate. The guest's log says why one is refused.
-    fn check_request(
-        &mut self,
-        gate: &Gate,
-        call: &HttpCall,
-    ) -> Result<Allowed<HttpRequest>, AccessRefused> {
-        let now = clock::wall();
-        let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
-            Ok(request) => match gate.check(request, now) {
-                Ok(allowed) => return Ok(allowed),
-                Err(denied) => {
-                    let code = denied.code().host_code().unwrap_or(HostCode::Denied);
-                    (denied, code)
-                }
-            },
-            Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
-        };
-        self.log(LogLevel::Warn, &denied.to_string());
-        Err(AccessRefused::Code(code))
-    }
-
-    /// What sends a request, on the I/O side.
-    fn http_performer(&self, call: HttpCall, shown: String, gate: Gate) -> Perform {
-        let budgets = self.shared.meters.budgets(self.spec.id);
-        let (shared, spec) = (Arc::clone(&*self.shared), Arc::clone(&self.spec));
-        Box::new(move |key| {
-            let io = shared.io.clone();
-            let secrets = AgentSecrets::new(&shared, spec.name.namespace());
-            let performing = io.spawn(async move {
-                let Some(broker) = broker(&shared).await else {
-                    return join_outcome(Err(HostCode::Unavailable), &[]);
-                };
-                let (method, body_bytes) = (call.method.clone(), call.body.len());
-                let ended = |sent: &Result<HttpReply, HttpFailure>| {
-                    let body_bytes = match sent {
-                        Ok(reply) => body_bytes.max(reply.body.len()),
-                        Err(failure) => {
-                            let (now, text) = (clock::now(), failure.to_string());
-                            if let Some(name) = failure.limit() {
-                                shared.meters.breach(spec.id, name, 0, now);
-                            }
-                            push_line(&shared, &spec, now, LogLevel::Warn, &text);
-                            0
-                        }
-                    };
-                    let (limits, meters) = (&spec.limits, &shared.meters);
-                    meters.request(spec.id, limits, &budgets, body_bytes as u64);
-                    let agent = (&spec.name, spec.id);
-                    let record = audit::outbound_record(agent, &method, shown, sent);
-                    shared.audit.note(record);
-                };
-                let within = (&spec.limits, &*budgets);
-                http::perform(broker, call, gate, &secrets, within, key, ended).await
-            });
-            Box::pin(async move {
-                let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);
-                performing.await.unwrap_or_else(lost)
-            })
-        })
-    }
-
     /// What the guest reads from a clock is in the turn's record.
     fn read_clock(&mut self, shown: Timestamp) -> Timestamp {
         self.ctx
@@ -301,12 +237,15 @@ impl HostCalls for TurnHost {
     fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         let call = http::read(json).map_err(AccessRefused::Code)?;
         let gate = self.gate();
-        let allowed = self.check_request(&gate, &call)?;
+        let allowed = http::check(&gate, &call).map_err(|(code, denied)| {
+            self.log(LogLevel::Warn, &denied.to_string());
+            AccessRefused::Code(code)
+        })?;
         let digest = Digest::of(json);
         let next = self.ctx().map_err(AccessRefused::Code)?;
         let shown = allowed.access().to_string();
         let next = next.next_access(digest, &shown);
-        let perform = self.http_performer(call, shown, gate);
+        let perform = http::performer(&self.shared, Arc::clone(&self.spec), call, shown, gate);
         match next.map_err(AccessRefused::Fault)? {
             NextAccess::Known(outcome) => Ok(Box::pin(std::future::ready(outcome))),
             NextAccess::Perform => Ok(perform(None)),
@@ -415,19 +354,6 @@ pub(crate) fn push_line_of(
         level: level_text(level),
         text: text.to_owned(),
     });
-}
-
-/// The node's broker for outgoing requests; its first use reads files.
-async fn broker(shared: &Arc<Shared>) -> Option<Arc<Egress>> {
-    if let Some(broker) = shared.http.ready() {
-        return Some(broker);
-    }
-    let inner = Arc::clone(shared);
-    let made = shared.clone().blocking(move || inner.http.broker()).await?;
-    made.inspect_err(|error| {
-        tracing::error!(%error, "the broker for outgoing requests can't start");
-    })
-    .ok()
 }
 
 const fn level_text(level: LogLevel) -> &'static str {

@@ -6,15 +6,24 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use caxton_egress::{
     Bounds, Budgets, Caller, Egress, EgressOptions, HttpCall, HttpFailure, HttpReply, OptionsError,
     Secrets,
 };
-use caxton_gate::Gate;
+use caxton_engine::{AccessOutcome, LogLevel};
+use caxton_gate::{Allowed, Denied, Gate, HttpRequest, SecretUse};
 use caxton_model::{HostCode, LimitName, Limits, OUTCOME_BYTES_OF_TURN_MAX, join_outcome};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::Outcome, clock};
+use crate::{
+    access::{Outcome, Perform},
+    audit, clock,
+    host::push_line_of,
+    rights::Holder,
+    shared::Shared,
+    vault::AgentSecrets,
+};
 
 /// Bytes of a body, whatever the guest's limit is: a response is recorded until the turn ends.
 const BODY_BYTES_MAX: u64 = OUTCOME_BYTES_OF_TURN_MAX as u64;
@@ -97,9 +106,166 @@ pub(crate) fn read(json: &[u8]) -> Result<HttpCall, HostCode> {
     })
 }
 
+/// Checks a request at a guest's gate.
+///
+/// Errors: what the guest is answered, and why.
+pub(crate) fn check(
+    gate: &Gate,
+    call: &HttpCall,
+) -> Result<Allowed<HttpRequest>, (HostCode, Box<Denied>)> {
+    let now = clock::wall();
+    let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
+        Ok(request) => match gate.check(request, now) {
+            Ok(allowed) => return Ok(allowed),
+            Err(denied) => {
+                let code = denied.code().host_code().unwrap_or(HostCode::Denied);
+                (denied, code)
+            }
+        },
+        Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
+    };
+    Err((code, denied))
+}
+
+/// What sends a request that was checked, on the I/O side. `shown` is the request as the audit log has it.
+pub(crate) fn performer<S>(
+    shared: &Arc<Shared>,
+    spec: Arc<S>,
+    call: HttpCall,
+    shown: String,
+    gate: Gate,
+) -> Perform
+where
+    S: Send + Sync + 'static,
+    for<'a> Holder<'a>: From<&'a S>,
+{
+    let budgets = shared.meters.budgets(Holder::from(&*spec).id);
+    let shared = Arc::clone(shared);
+    Box::new(move |key| {
+        let io = shared.io.clone();
+        let performing = io.spawn(async move {
+            let Some(broker) = broker(&shared).await else {
+                return join_outcome(Err(HostCode::Unavailable), &[]);
+            };
+            let sender = Holder::from(&*spec);
+            let secrets = AgentSecrets::new(&shared, sender.name.namespace());
+            let (method, body_bytes) = (call.method.clone(), call.body.len());
+            let ended = |sent: &Result<HttpReply, HttpFailure>| {
+                let body_bytes = match sent {
+                    Ok(reply) => body_bytes.max(reply.body.len()),
+                    Err(failure) => {
+                        tell(&shared, sender, failure);
+                        0
+                    }
+                };
+                let (id, limits) = (sender.id, sender.limits);
+                shared
+                    .meters
+                    .request(id, limits, &budgets, body_bytes as u64);
+                let record = audit::outbound_record((sender.name, id), &method, shown, sent);
+                shared.audit.note(record);
+            };
+            let within = (sender.limits, &*budgets);
+            perform(broker, call, gate, &secrets, within, key, ended).await
+        });
+        Box::pin(async move {
+            let lost = |_| join_outcome(Err(HostCode::Unavailable), &[]);
+            performing.await.unwrap_or_else(lost)
+        })
+    })
+}
+
+/// Tells a guest's log and its meters why a request failed.
+fn tell(shared: &Shared, sender: Holder<'_>, failure: &HttpFailure) {
+    let now = clock::now();
+    if let Some(name) = failure.limit() {
+        shared.meters.breach(sender.id, name, 0, now);
+    }
+    let whose = (sender.id, sender.name.shared());
+    push_line_of(shared, whose, now, LogLevel::Warn, &failure.to_string());
+}
+
+/// The node's broker for outgoing requests; its first use reads files.
+async fn broker(shared: &Arc<Shared>) -> Option<Arc<Egress>> {
+    if let Some(broker) = shared.http.ready() {
+        return Some(broker);
+    }
+    let inner = Arc::clone(shared);
+    let made = shared.clone().blocking(move || inner.http.broker()).await?;
+    made.inspect_err(|error| {
+        tracing::error!(%error, "the broker for outgoing requests can't start");
+    })
+    .ok()
+}
+
+/// Outgoing HTTP of a guest that runs without a node. It has the guest's limits, and no vault.
+#[derive(Clone, Default)]
+pub struct LoneHttp {
+    broker: Arc<Http>,
+    budgets: Arc<Budgets>,
+}
+
+impl LoneHttp {
+    /// Sends a request of a guest, written as JSON, and answers what the guest is given. `tell` hears why
+    /// one fails. To be called and awaited on a runtime.
+    ///
+    /// Errors: what the guest is answered, and what the gate refused.
+    pub fn request(
+        &self,
+        json: &[u8],
+        gate: &Gate,
+        limits: &Limits,
+        tell: impl FnOnce(&str) + Send + 'static,
+    ) -> Result<AccessOutcome, (HostCode, Option<Box<Denied>>)> {
+        let call = read(json).map_err(|code| (code, None))?;
+        check(gate, &call).map_err(|(code, denied)| (code, Some(denied)))?;
+        let (broker, budgets) = (Arc::clone(&self.broker), Arc::clone(&self.budgets));
+        let (gate, limits) = (gate.clone(), limits.clone());
+        Ok(Box::pin(async move {
+            let made = tokio::task::spawn_blocking(move || broker.broker()).await;
+            let Ok(Ok(broker)) = made else {
+                tell("the certificate authorities of this machine can't be read");
+                return join_outcome(Err(HostCode::Unavailable), &[]);
+            };
+            let ended = |sent: &Result<HttpReply, HttpFailure>| {
+                if let Err(failure) = sent {
+                    tell(&failure.to_string());
+                }
+            };
+            perform(
+                broker,
+                call,
+                gate,
+                &NoSecrets,
+                (&limits, &budgets),
+                None,
+                ended,
+            )
+            .await
+        }))
+    }
+}
+
+impl std::fmt::Debug for LoneHttp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoneHttp").finish_non_exhaustive()
+    }
+}
+
+/// Without a node there is no vault.
+struct NoSecrets;
+impl Secrets for NoSecrets {
+    fn read(&self, access: Allowed<SecretUse>) -> Result<Bytes, String> {
+        let name = access.access().name();
+        Err(format!(
+            "there is no secret `{name}`: a run without a node has no vault"
+        ))
+    }
+}
+
 /// Sends a request that the gate allowed, within the guest's limits, and answers what the guest is
 /// given. `ended` is told what came of it.
-pub(crate) async fn perform(
+async fn perform(
     broker: Arc<Egress>,
     call: HttpCall,
     gate: Gate,

@@ -47,6 +47,7 @@ pub use caxton_store::{
 };
 pub use clock::shown;
 pub use guest_metrics::{GuestHistogram, GuestMetric, GuestMetrics};
+pub use http::LoneHttp;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use request::{

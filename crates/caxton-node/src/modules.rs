@@ -13,7 +13,7 @@ use caxton_model::{
 use caxton_package::{Form, Verified};
 
 use crate::{
-    rights::{self, EffectiveRights},
+    rights::{self, EffectiveRights, Holder},
     shared::Shared,
 };
 
@@ -83,10 +83,14 @@ pub(crate) enum Serves {
 
 impl Serves {
     /// The engine profile where none was asked for: what is called with bytes answers the same for the
-    /// same bytes, unless it is a program like any other, with the machine's clock.
+    /// same bytes, unless it is a program like any other, with the machine's clock, or imports a right.
     pub(crate) fn default_profile(self, verified: &Verified) -> EngineProfile {
         match (self, verified.report().form) {
             (Self::Agent, _) | (_, Some(Form::WasiCommand)) => EngineProfile::Hardened,
+            // What comes from outside is not the same for the same bytes.
+            (Self::Processor, _) if !verified.report().permissions_needed().is_empty() => {
+                EngineProfile::Hardened
+            }
             (Self::Processor, _) => EngineProfile::Deterministic,
         }
     }
@@ -150,16 +154,16 @@ pub(crate) fn admit(
     Ok(module)
 }
 
-/// Checks that a module links with what its agent asks for and is granted. Blocking; for the I/O side.
+/// Checks that a module links with what its guest asks for and is granted. Blocking; for the I/O side.
 ///
 /// Errors: an import that only serves a right for which there is no permission.
 pub(crate) fn check_link(
     shared: &Shared,
     module: &Module,
-    spec: &AgentSpec,
+    holder: Holder<'_>,
     granted: &[GrantedRule],
 ) -> Result<(), Refusal> {
-    if let Some(asked) = &spec.requested {
+    if let Some(asked) = holder.requested {
         let (errors, _) = rights::compare(&module.verified, asked);
         if !errors.is_empty() && !shared.options.learn {
             metrics::counter!("caxton_permission_violations_total").increment(1);
@@ -167,7 +171,7 @@ pub(crate) fn check_link(
             return Err(Refusal::new(ErrorCode::PermissionRequired, text));
         }
     }
-    let effective = EffectiveRights::new(shared, spec, granted);
+    let effective = EffectiveRights::new(shared, holder, granted);
     let linked = shared.engine.link(&module.compiled, effective.imports());
     linked
         .map(drop)

@@ -101,7 +101,7 @@ impl Node {
             vault,
             directory: directory.clone(),
             modules: Modules::default(),
-            processors: Processors::of(&state),
+            processors: Processors::default(),
             shards: handles,
             tickets: Tickets::default(),
             waiters: Waiters::default(),
@@ -119,6 +119,7 @@ impl Node {
             started: Instant::now(),
             options,
         });
+        shared.processors.recover(&shared, &state);
         state.forget_memory_agents();
         let kernels = kernels(state, &directory, shared.durable());
         let mut threads = Vec::new();

@@ -9,10 +9,11 @@ use std::{
     },
 };
 
-use caxton_engine::{Linked, LogRate};
+use caxton_engine::{FileUsage, Linked, LogRate};
+use caxton_gate::Gate;
 use caxton_kernel::Refusal;
 use caxton_model::{
-    ErrorCode, Fault, LimitName, Permissions, ProcessorSpec, State, UNLIMITED, nearest,
+    AgentId, ErrorCode, Fault, GrantedRules, LimitName, ProcessorSpec, State, UNLIMITED, nearest,
 };
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -22,6 +23,7 @@ use tokio::{
 use crate::{
     clock,
     modules::{self, Serves, Stored},
+    rights::{EffectiveRights, Holder},
     shared::{Shared, shutting_down},
 };
 
@@ -39,6 +41,8 @@ pub(crate) struct Counters {
     pub(crate) cpu_micros: AtomicU64,
     /// How many log lines are still within the rate.
     pub(crate) log: Mutex<LogRate>,
+    /// What its calls have written into files since the node's start.
+    pub(crate) files: Arc<FileUsage>,
 }
 
 impl Counters {
@@ -52,6 +56,7 @@ impl Counters {
             faults: AtomicU64::new(0),
             cpu_micros: AtomicU64::new(0),
             log: Mutex::new(LogRate::new(per_second, clock::now())),
+            files: Arc::default(),
         }
     }
     /// Calls that run now, and the most there were.
@@ -68,10 +73,36 @@ impl Counters {
 pub(crate) struct Processor {
     pub(crate) spec: Arc<ProcessorSpec>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) granted: GrantedRules,
+    /// The gate of all its versions: calls that run are held to what counts now, whatever counted when
+    /// they began.
+    pub(crate) gate: Gate,
     linked: OnceCell<Linked>,
 }
 
 impl Processor {
+    /// A processor in place of another version of it, or of itself with other grants.
+    fn new(
+        shared: &Shared,
+        spec: Arc<ProcessorSpec>,
+        granted: GrantedRules,
+        before: Option<&Self>,
+    ) -> Arc<Self> {
+        let holder = Holder::from(&*spec);
+        let rights = EffectiveRights::new(shared, holder, &granted);
+        let gate = before.map(|before| before.gate.clone());
+        if let Some(gate) = &gate {
+            rights.enforce(gate);
+        }
+        let counters = before.map(|before| Arc::clone(&before.counters));
+        Arc::new(Self {
+            counters: counters.unwrap_or_else(|| Arc::new(Counters::new(&spec))),
+            gate: gate.unwrap_or_else(|| rights.gate(shared, holder)),
+            granted,
+            spec,
+            linked: OnceCell::new(),
+        })
+    }
     /// Its module, linked; loaded where this process has not called it yet.
     pub(crate) async fn linked(&self, shared: &Arc<Shared>) -> Result<&Linked, Fault> {
         let link = || async {
@@ -84,7 +115,8 @@ impl Processor {
                 of: spec.name.shared(),
             };
             let module = modules::ready(shared, stored).await?;
-            let linked = shared.engine.link(&module.compiled, &Permissions::new());
+            let rights = EffectiveRights::new(shared, Holder::from(&**spec), &self.granted);
+            let linked = shared.engine.link(&module.compiled, rights.imports());
             linked.map_err(|error| Fault::new(error.code(), error.to_string()))
         };
         self.linked.get_or_try_init(link).await
@@ -133,13 +165,14 @@ pub(crate) struct Processors {
 }
 
 impl Processors {
-    /// Those that were recovered.
-    pub(crate) fn of(state: &State) -> Self {
-        let processors = Self::default();
+    /// Enters those that were recovered.
+    pub(crate) fn recover(&self, shared: &Shared, state: &State) {
         for (name, spec) in &state.processors {
-            processors.set(Arc::clone(name), Some(Arc::clone(spec)));
+            self.set(shared, Arc::clone(name), Some(Arc::clone(spec)));
+            if let Some(granted) = state.granted.get(&spec.id) {
+                self.grant(shared, spec.id, granted);
+            }
         }
-        processors
     }
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,6 +182,7 @@ impl Processors {
     /// Answers what is there no more.
     pub(crate) fn set(
         &self,
+        shared: &Shared,
         name: Arc<str>,
         spec: Option<Arc<ProcessorSpec>>,
     ) -> Option<Arc<Processor>> {
@@ -156,14 +190,20 @@ impl Processors {
         let Some(spec) = spec else {
             return known.remove(&name);
         };
-        let before = known.get(&name).map(|before| Arc::clone(&before.counters));
-        let processor = Arc::new(Processor {
-            counters: before.unwrap_or_else(|| Arc::new(Counters::new(&spec))),
-            spec,
-            linked: OnceCell::new(),
-        });
+        let before = known.get(&name).map(|before| &**before);
+        let granted = before.map(|before| Arc::clone(&before.granted));
+        let processor = Processor::new(shared, spec, granted.unwrap_or_default(), before);
         known.insert(name, processor);
         None
+    }
+    /// Has other grants count for the processor of that id, if there is one: at the next access of the
+    /// calls that run, and in what the next call is linked with.
+    pub(crate) fn grant(&self, shared: &Shared, id: AgentId, granted: &GrantedRules) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.values_mut().find(|known| known.spec.id == id) {
+            let (spec, granted) = (Arc::clone(&entry.spec), Arc::clone(granted));
+            *entry = Processor::new(shared, spec, granted, Some(entry));
+        }
     }
     /// The processor of that full name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Processor>> {

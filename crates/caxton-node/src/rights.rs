@@ -1,5 +1,5 @@
-//! What each agent may do: what its manifest asks for, intersected with what it is granted, less what
-//! the site forbids; and its gate, kept as long as its place on the shard.
+//! What each agent and processor may do: what its manifest asks for, intersected with what it is
+//! granted, less what the site forbids; and its gate.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use caxton_gate::{
 };
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AuditAction, AuditOutcome, EngineProfile, GrantedRule,
-    GrantedRules, Permission, Permissions, RequestedRule, Timestamp, permissions_asked,
-    permissions_of,
+    GrantedRules, Limits, Permission, Permissions, ProcessorSpec, RequestedRule, Timestamp,
+    permissions_asked, permissions_of,
 };
 use caxton_package::{Manifest, Verified};
 
@@ -19,10 +19,64 @@ use crate::{
     shared::Shared,
 };
 
+/// Before the name of a processor where an agent could be meant as well.
+const PROCESSOR: &str = "processor:";
 /// Rules that one manifest may ask for, as many as an agent may be granted: each is compared with each.
 const REQUESTED_MAX: usize = 1_000;
 
-/// Appends the decisions of one agent's gate to the node's audit log.
+/// Who has rights: an agent or a processor, as its specification says.
+#[derive(Clone, Copy)]
+pub struct Holder<'a> {
+    pub(crate) id: AgentId,
+    pub(crate) name: &'a AgentName,
+    pub(crate) profile: EngineProfile,
+    pub(crate) limits: &'a Limits,
+    is_processor: bool,
+    /// `None`: it has no manifest, which would bound what it is granted.
+    pub(crate) requested: Option<&'a [RequestedRule]>,
+}
+
+impl<'a> From<&'a AgentSpec> for Holder<'a> {
+    fn from(spec: &'a AgentSpec) -> Self {
+        Self {
+            id: spec.id,
+            name: &spec.name,
+            profile: spec.profile,
+            limits: &spec.limits,
+            is_processor: false,
+            requested: spec.requested.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a ProcessorSpec> for Holder<'a> {
+    fn from(spec: &'a ProcessorSpec) -> Self {
+        Self {
+            id: spec.id,
+            name: &spec.name,
+            profile: spec.profile,
+            limits: &spec.limits,
+            is_processor: true,
+            requested: None,
+        }
+    }
+}
+
+impl Holder<'_> {
+    /// What denials call it and commands take: a processor and an agent may have the same name.
+    pub(crate) fn guest(&self) -> String {
+        match self.is_processor {
+            true => format!("{PROCESSOR}{}", self.name),
+            false => self.name.to_string(),
+        }
+    }
+    /// Of whom a policy is asked.
+    pub(crate) fn subject(&self) -> PolicySubject<'_> {
+        subject(self.name, self.profile)
+    }
+}
+
+/// Appends the decisions of one guest's gate to the node's audit log.
 struct GateSink {
     audit: Arc<Audit>,
     name: AgentName,
@@ -30,11 +84,11 @@ struct GateSink {
 }
 
 impl GateSink {
-    fn new(audit: &Arc<Audit>, spec: &AgentSpec) -> Arc<Self> {
+    fn new(audit: &Arc<Audit>, holder: Holder<'_>) -> Arc<Self> {
         Arc::new(Self {
             audit: Arc::clone(audit),
-            name: spec.name.clone(),
-            id: spec.id,
+            name: holder.name.clone(),
+            id: holder.id,
         })
     }
 }
@@ -143,7 +197,7 @@ pub(crate) fn subject(name: &AgentName, profile: EngineProfile) -> PolicySubject
     }
 }
 
-/// An agent's rights as they come into force: the stage between a verified module and a linked one.
+/// A guest's rights as they come into force: the stage between a verified module and a linked one.
 ///
 /// Whatever links a module or makes a gate takes this, so that none of the three can be left out:
 /// the request, the grants and the policy.
@@ -153,10 +207,10 @@ pub(crate) struct EffectiveRights {
 }
 
 impl EffectiveRights {
-    /// What an agent asks for and is granted, under the policy of its node.
-    pub(crate) fn new(shared: &Shared, spec: &AgentSpec, granted: &[GrantedRule]) -> Self {
+    /// What a guest asks for and is granted, under the policy of its node.
+    pub(crate) fn new(shared: &Shared, holder: Holder<'_>, granted: &[GrantedRule]) -> Self {
         let options = &shared.options;
-        let mut imports = match &spec.requested {
+        let mut imports = match holder.requested {
             // Each call is checked; so that a grant needs no new instance, asking opens the import.
             Some(asked) => permissions_asked(asked),
             None => permissions_of(granted),
@@ -166,20 +220,33 @@ impl EffectiveRights {
             let all = Permission::ALL.iter().copied();
             imports.extend(all.filter(|permission| *permission != Permission::RandomSecure));
         }
-        let rights = rights(&options.policy, spec, granted);
+        let rights = rights(&options.policy, holder, granted);
         Self { rights, imports }
     }
     /// The permissions whose imports are linked.
     pub(crate) const fn imports(&self) -> &Permissions {
         &self.imports
     }
+    /// A gate that lets these rights through.
+    pub(crate) fn gate(&self, shared: &Shared, holder: Holder<'_>) -> Gate {
+        let sink = GateSink::new(&shared.audit, holder);
+        let make = match shared.options.learn {
+            true => Gate::learning,
+            false => Gate::new,
+        };
+        make(&holder.guest(), &self.rights, sink)
+    }
+    /// Has a gate let these rights through from the next access on, in place of others.
+    pub(crate) fn enforce(&self, gate: &Gate) {
+        gate.replace(&self.rights);
+    }
 }
 
 /// Requested, intersected with granted, less forbidden.
-fn rights(policy: &Policy, spec: &AgentSpec, granted: &[GrantedRule]) -> Rights {
-    let forbids = policy.forbids(subject(&spec.name, spec.profile));
+fn rights(policy: &Policy, holder: Holder<'_>, granted: &[GrantedRule]) -> Rights {
+    let forbids = policy.forbids(holder.subject());
     let bounded = Rights::granted(grants_of(granted)).intersection(&Rights::forbidden(forbids));
-    match &spec.requested {
+    match holder.requested {
         Some(asked) => bounded.intersection(&Rights::asked(requested_of(asked))),
         None => bounded,
     }
@@ -195,15 +262,10 @@ pub(crate) struct AgentGate {
 
 impl AgentGate {
     pub(crate) fn new(shared: &Shared, spec: &Arc<AgentSpec>, granted: GrantedRules) -> Self {
-        let rights = EffectiveRights::new(shared, spec, &granted).rights;
-        let name = spec.name.as_str();
-        let sink = GateSink::new(&shared.audit, spec);
-        let gate = match shared.options.learn {
-            true => Gate::learning(name, &rights, sink),
-            false => Gate::new(name, &rights, sink),
-        };
+        let holder = Holder::from(&**spec);
+        let effective = EffectiveRights::new(shared, holder, &granted);
         Self {
-            gate,
+            gate: effective.gate(shared, holder),
             spec: Arc::clone(spec),
             granted,
         }
@@ -222,8 +284,8 @@ impl AgentGate {
         self.replace(shared);
     }
     fn replace(&self, shared: &Shared) {
-        let effective = EffectiveRights::new(shared, &self.spec, &self.granted);
-        self.gate.replace(&effective.rights);
+        let holder = Holder::from(&*self.spec);
+        EffectiveRights::new(shared, holder, &self.granted).enforce(&self.gate);
     }
     /// The lines of a manifest that would allow what was refused; none outside learn mode.
     pub(crate) fn learned(&self) -> Vec<String> {
@@ -251,11 +313,11 @@ pub(crate) fn diff(before: &AgentSpec, after: &AgentSpec) -> Diff {
 /// The rules that an agent asks for and that it is not granted as a whole, with their reasons: those
 /// that this version can serve, but `message:send`, which is settled when the agent is deployed.
 pub(crate) fn missing(
-    spec: &AgentSpec,
+    holder: Holder<'_>,
     granted: &[GrantedRule],
     now: Timestamp,
 ) -> Vec<(PermissionRule, Option<String>)> {
-    let requested = requested_of(spec.requested.as_deref().unwrap_or_default());
+    let requested = requested_of(holder.requested.unwrap_or_default());
     let grants = grants_of(granted);
     let missing = requested.missing_in(&grants, now).filter(|(rule, _)| {
         rule.permission.is_performed() && rule.permission != Permission::MessageSend
@@ -265,10 +327,10 @@ pub(crate) fn missing(
         .collect()
 }
 
-/// What an agent's manifest asks for; `None`: it has none.
+/// What the manifest of an agent or a processor asks for; `None`: it has none.
 #[must_use]
-pub fn request_of(spec: &AgentSpec) -> Option<Requested> {
-    spec.requested.as_deref().map(requested_of)
+pub fn request_of<'a>(spec: impl Into<Holder<'a>>) -> Option<Requested> {
+    spec.into().requested.map(requested_of)
 }
 
 /// Whether something is asked for that a grant gives. One that takes away is never in vain.
@@ -281,6 +343,7 @@ pub fn is_requested(asked: &Requested, granted: &GrantedRule) -> bool {
 /// The gate of an agent under no policy.
 #[cfg(test)]
 pub(crate) fn gate(spec: &AgentSpec, granted: &[GrantedRule], audit: &Arc<Audit>) -> Gate {
-    let rights = rights(&Policy::default(), spec, granted);
-    Gate::new(spec.name.as_str(), &rights, GateSink::new(audit, spec))
+    let holder = Holder::from(spec);
+    let rights = rights(&Policy::default(), holder, granted);
+    Gate::new(spec.name.as_str(), &rights, GateSink::new(audit, holder))
 }

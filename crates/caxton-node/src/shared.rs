@@ -93,7 +93,7 @@ impl Shared {
     }
     /// Enters a processor that was deployed, or forgets one that was removed.
     pub(crate) fn processor_changed(&self, name: Arc<str>, spec: Option<Arc<ProcessorSpec>>) {
-        if let Some(gone) = self.processors.set(name, spec) {
+        if let Some(gone) = self.processors.set(self, name, spec) {
             self.meters.forget(gone.spec.id);
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     host::TurnHost,
     memory::AgentMemory,
     modules,
-    rights::EffectiveRights,
+    rights::{EffectiveRights, Holder},
     shared::{ShardShared, Shared},
 };
 
@@ -161,7 +161,8 @@ async fn init(
     guest: &mut Guest,
 ) -> Result<i32, Fault> {
     guest.instance = None;
-    let effective = EffectiveRights::new(shared, spec, &granted.unwrap_or_default());
+    let effective =
+        EffectiveRights::new(shared, Holder::from(&**spec), &granted.unwrap_or_default());
     let linked = modules::linked(shared, spec, &effective).await?;
     let began = Instant::now();
     let host = guest.host.take().ok_or_else(no_guest)?;

@@ -36,7 +36,14 @@ pub const AUDITED: &[(RouteId, &[AuditAction])] = &[
     ),
     (RouteId::CreateToken, &[AuditAction::KeyChange]),
     (RouteId::DeleteToken, &[AuditAction::KeyChange]),
-    (RouteId::DeployProcessor, &[AuditAction::Deploy]),
+    (
+        RouteId::DeployProcessor,
+        &[AuditAction::Deploy, AuditAction::Grant],
+    ),
+    (
+        RouteId::ChangeProcessorGrants,
+        &[AuditAction::Grant, AuditAction::Revocation],
+    ),
     (RouteId::CallProcessor, &[AuditAction::ActionCall]),
     (RouteId::RemoveProcessor, &[AuditAction::Remove]),
     (RouteId::SetSecret, &[AuditAction::VaultUse]),

@@ -85,7 +85,7 @@ pub(crate) async fn read(
         Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
     })?;
     let grants = manifest::grants(&call.caller, name.namespace(), &config, manifest.as_ref())?;
-    let granted = manifest::granted(&call.caller, &config)?;
+    let granted = manifest::granted(&call.caller, config.asked_rules())?;
     let requested = match &manifest {
         Some(manifest) => Some(manifest::requested(manifest)?),
         // An update without a manifest is bounded by what the version before asked for.
@@ -141,13 +141,14 @@ pub(crate) async fn read_processor(call: &Call) -> Result<(DeployProcessor, Vec<
     let asked = config.asked_limits().map_err(|error| {
         Failure::from(Problem::new(error.code(), error.to_string()).with_nearest(error.nearest()))
     })?;
+    let rules = config
+        .asked_rules()
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    let granted = manifest::granted(&call.caller, rules)?;
     let mut notes = Vec::new();
     let (mut limits, mut version) = (Default::default(), None);
     if let Some(manifest) = manifest {
         notes = manifest.notes();
-        notes.extend(manifest.permissions.keys().map(|permission| {
-            format!("the manifest asks for `{permission}`; this version of the node grants processors nothing")
-        }));
         (limits, version) = (manifest.limits, Some(manifest.version));
     }
     limits.extend(asked.0);
@@ -160,6 +161,7 @@ pub(crate) async fn read_processor(call: &Call) -> Result<(DeployProcessor, Vec<
             .unwrap_or_else(|| "0.0.0".to_owned()),
         limits: AskedLimits(limits),
         config: config.config.into_iter().collect(),
+        granted,
         profile: config.profile,
     };
     Ok((deploy, notes))

@@ -40,6 +40,7 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::RegisterAgent
         | RouteId::AgentFaults
         | RouteId::ChangeGrants
+        | RouteId::ChangeProcessorGrants
         | RouteId::SendMessage
         | RouteId::ListMessages
         | RouteId::DropMessages
@@ -59,6 +60,7 @@ const fn growth(id: RouteId) -> Growth {
         | RouteId::CallProcessor
         | RouteId::ProcessorLogs
         | RouteId::AgentGrants
+        | RouteId::ProcessorGrants
         | RouteId::AgentActs
         | RouteId::RemoveAgent
         | RouteId::StopAgent
@@ -90,7 +92,7 @@ const fn growth(id: RouteId) -> Growth {
 /// when the tokens are there, since each request looks at all of them.
 fn stage(route: &Route) -> usize {
     match (route.id, route.method) {
-        (RouteId::ChangeGrants, _) => 2,
+        (RouteId::ChangeGrants | RouteId::ChangeProcessorGrants, _) => 2,
         (RouteId::CreateToken | RouteId::ListTokens | RouteId::DeleteToken, _) => 2,
         (_, Method::Get) => 0,
         _ => 1,
@@ -289,10 +291,10 @@ impl World {
             RouteId::AgentStateValue => vec![path("agents/a0/state/k")],
             RouteId::AgentFaults => vec![path("agents/a0/faults")],
             RouteId::AgentGrants => vec![path("agents/a0/grants")],
-            RouteId::ChangeGrants => {
-                let rules = (0..self.size).map(|i| format!("http:read=h{i}.example"));
-                let change = json!({ "grant": rules.collect::<Vec<String>>() });
-                vec![("/api/v1/agents/a0/grants".to_owned(), Some(change))]
+            RouteId::ChangeGrants => vec![with("agents/a0/grants", self.change_of_grants())],
+            RouteId::ProcessorGrants => vec![path("processors/p0/grants")],
+            RouteId::ChangeProcessorGrants => {
+                vec![with("processors/p0/grants", self.change_of_grants())]
             }
             RouteId::AgentActs => vec![path("agents/a0/acts")],
             RouteId::DeployProcessor => {
@@ -312,6 +314,11 @@ impl World {
             RouteId::ProcessorLogs => vec![path("processors/p0/logs")],
             other => self.requests_beside_agents(other),
         }
+    }
+
+    fn change_of_grants(&self) -> Value {
+        let rules = (0..self.size).map(|i| format!("http:read=h{i}.example"));
+        json!({ "grant": rules.collect::<Vec<String>>() })
     }
 
     fn requests_beside_agents(&self, id: RouteId) -> Vec<(String, Option<Value>)> {

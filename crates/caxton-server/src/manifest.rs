@@ -82,11 +82,13 @@ pub(crate) fn grants(
     }
 }
 
-/// The rules that an agent is granted with the request beside `message:send`.
+/// The rules that are granted with a deployment, beside `message:send`.
 ///
 /// Errors: `forbidden` for a caller without scope admin, `invalid-config` for what is no rule.
-pub(crate) fn granted(caller: &Caller, config: &AgentConfig) -> Result<Vec<GrantedRule>, Failure> {
-    let asked = config.asked_rules();
+pub(crate) fn granted(
+    caller: &Caller,
+    asked: Vec<(String, Option<String>)>,
+) -> Result<Vec<GrantedRule>, Failure> {
     if !asked.is_empty() && !caller.may(Scope::Admin) {
         return Err(needs_admin(caller));
     }

@@ -87,7 +87,7 @@ pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
         limits: detail.usage.iter().map(limit_use).collect(),
         message_send: spec.grants.message_send.clone(),
         requested: requested(spec),
-        grants: grants(spec, &detail.granted),
+        grants: grants(caxton_node::request_of(&**spec).as_ref(), &detail.granted),
         supervision: spec.supervision.clone(),
         config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
         descriptor: detail.listing.capabilities.as_deref().cloned(),
@@ -127,6 +127,7 @@ pub(crate) fn processor_detail(detail: &caxton_node::ProcessorDetail) -> Process
     ProcessorDetail {
         processor: processor(spec),
         limits: detail.usage.iter().map(limit_use).collect(),
+        grants: grants(caxton_node::request_of(&**spec).as_ref(), &detail.granted),
         config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
         counters: CallCounters {
             running: detail.running,
@@ -288,11 +289,9 @@ fn granted(asked: Option<&Requested>, rule: &GrantedRule) -> GrantEntry {
     }
 }
 
-/// All rules that an agent is granted.
-pub(crate) fn grants(spec: &AgentSpec, rules: &[GrantedRule]) -> Vec<GrantEntry> {
-    let asked = caxton_node::request_of(spec);
-    let entries = rules.iter().map(|rule| granted(asked.as_ref(), rule));
-    entries.collect()
+/// All rules that are granted, beside what was asked for.
+pub(crate) fn grants(asked: Option<&Requested>, rules: &[GrantedRule]) -> Vec<GrantEntry> {
+    rules.iter().map(|rule| granted(asked, rule)).collect()
 }
 
 /// An agent that was deployed or updated, with what else the operator should know.

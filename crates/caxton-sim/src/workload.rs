@@ -196,7 +196,12 @@ impl Life {
                 config: Vec::new(),
                 deployed_at: self.world.now,
             });
-            Event::DeployProcessor { ticket, spec }
+            let granted = Vec::new();
+            Event::DeployProcessor {
+                ticket,
+                spec,
+                granted,
+            }
         };
         self.world.step(usize::from(SHARD_OF_PROCESSORS), event);
     }

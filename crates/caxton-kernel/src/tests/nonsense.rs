@@ -97,6 +97,7 @@ fn any_event(rng: &mut Rng) -> Event {
         12 => Event::DeployProcessor {
             ticket,
             spec: processor(agent.0, "p", "1.0.0"),
+            granted: Vec::new(),
         },
         13 => Event::RemoveProcessor {
             ticket,

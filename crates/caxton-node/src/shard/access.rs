@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use caxton_kernel::Event;
+use caxton_kernel::{Event, SHARD_OF_PROCESSORS};
 use caxton_model::{AgentId, GrantedRules};
 
 use super::{Shard, ShardMessage};
@@ -24,8 +24,11 @@ impl Shard {
         }
     }
 
-    /// Gives an agent's gate other rights: its next access sees them.
+    /// Gives the gate of an agent or a processor other rights: its next access sees them.
     pub(super) fn set_rights(&mut self, agent: AgentId, granted: &GrantedRules) {
+        if self.number == SHARD_OF_PROCESSORS {
+            self.shared.processors.grant(&self.shared, agent, granted);
+        }
         if let Some(slot) = self.slots.get(&agent) {
             let mut memory = slot.memory.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut memory.gate {

@@ -1,14 +1,21 @@
-//! What agents are granted, and the accesses of their turns.
+//! What agents and processors are granted, and the accesses of agents' turns.
+
+use std::sync::Arc;
 
 use caxton_api::{AccessEntry, GrantChange, GrantEntry, Page};
 use caxton_gate::PermissionRule;
 use caxton_kernel::Refusal;
 use caxton_model::{
-    AgentSpec, AuditAction, AuditRecord, ErrorCode, GrantedRule, Micros, Timestamp, format_rfc3339,
+    AgentName, AgentSpec, AuditAction, AuditRecord, ErrorCode, GrantedRule, GrantedRules, Micros,
+    ProcessorSpec, Timestamp, format_rfc3339,
 };
+use caxton_node::Node;
 use http::StatusCode;
 
-use super::agents::{meant, meant_id};
+use super::{
+    agents::{meant, meant_id},
+    processors,
+};
 use crate::{
     body::read_json,
     call::Call,
@@ -20,18 +27,85 @@ use crate::{
 /// The longest time for which a grant may be given: what is longer has no end. Unit: seconds.
 const EXPIRES_MAX_S: u64 = 100 * 365 * 24 * 3_600;
 
+/// Whose grants a request is about.
+enum Whose {
+    Agent(Arc<AgentSpec>),
+    Processor(Arc<ProcessorSpec>),
+}
+
+impl Whose {
+    fn name(&self) -> &AgentName {
+        match self {
+            Self::Agent(spec) => &spec.name,
+            Self::Processor(spec) => &spec.name,
+        }
+    }
+    async fn granted(&self, node: &Node) -> Result<GrantedRules, Refusal> {
+        match self {
+            Self::Agent(spec) => node.granted(&spec.id.to_string()).await,
+            Self::Processor(spec) => Ok(node.processor(spec.name.as_str())?.granted),
+        }
+    }
+    async fn change(
+        &self,
+        node: &Node,
+        grant: Vec<GrantedRule>,
+        revoke: Vec<String>,
+    ) -> Result<GrantedRules, Refusal> {
+        match self {
+            // A name may change hands in between.
+            Self::Agent(spec) => {
+                node.change_grants(&spec.id.to_string(), grant, revoke)
+                    .await
+            }
+            Self::Processor(spec) => {
+                let name = spec.name.as_str();
+                node.change_grants_of_processor(name, grant, revoke).await
+            }
+        }
+    }
+    fn page(&self, granted: &[GrantedRule]) -> Page<GrantEntry> {
+        let asked = match self {
+            Self::Agent(spec) => caxton_node::request_of(&**spec),
+            Self::Processor(spec) => caxton_node::request_of(&**spec),
+        };
+        Page {
+            items: views::grants(asked.as_ref(), granted),
+            next_cursor: None,
+        }
+    }
+}
+
 pub(super) async fn list(call: Call) -> Answered {
-    let spec = meant(&call)?.spec;
-    let granted = call.app.node.granted(&spec.id.to_string()).await?;
-    json(StatusCode::OK, &page(&spec, &granted))
+    let whose = Whose::Agent(meant(&call)?.spec);
+    shown(&call, &whose).await
 }
 
 pub(super) async fn change(call: Call) -> Answered {
-    let spec = meant(&call)?.spec;
-    let (id, name) = (spec.id.to_string(), spec.name.to_string());
+    let whose = Whose::Agent(meant(&call)?.spec);
+    changed(&call, &whose).await
+}
+
+pub(super) async fn list_of_processor(call: Call) -> Answered {
+    let whose = Whose::Processor(processors::of(&call)?);
+    shown(&call, &whose).await
+}
+
+pub(super) async fn change_of_processor(call: Call) -> Answered {
+    let whose = Whose::Processor(processors::of(&call)?);
+    changed(&call, &whose).await
+}
+
+async fn shown(call: &Call, whose: &Whose) -> Answered {
+    let granted = whose.granted(&call.app.node).await?;
+    json(StatusCode::OK, &whose.page(&granted))
+}
+
+async fn changed(call: &Call, whose: &Whose) -> Answered {
+    let name = whose.name().as_str();
     let asked: GrantChange = read_json(&call.body)?;
     if asked.grant.is_empty() && asked.revoke.is_empty() {
-        return list(call).await;
+        return shown(call, whose).await;
     }
     let now = clock::now();
     let expires = asked
@@ -55,7 +129,7 @@ pub(super) async fn change(call: Call) -> Answered {
     let mut records = Vec::new();
     if !grant.is_empty() {
         let rules = grant.iter().map(|granted| &*granted.rule);
-        let mut granted = record(&call, AuditAction::Grant, &name, rules);
+        let mut granted = record(call, AuditAction::Grant, name, rules);
         if let Some(expires) = expires {
             granted = granted.with("expires", format_rfc3339(expires));
         }
@@ -63,7 +137,7 @@ pub(super) async fn change(call: Call) -> Answered {
     }
     if !revoke.is_empty() {
         let rules = revoke.iter().map(String::as_str);
-        records.push(record(&call, AuditAction::Revocation, &name, rules));
+        records.push(record(call, AuditAction::Revocation, name, rules));
     }
     if let Some(reason) = &asked.reason {
         let reasoned = records
@@ -71,10 +145,10 @@ pub(super) async fn change(call: Call) -> Answered {
             .map(|record| record.with("reason", reason));
         records = reasoned.collect();
     }
-    let granted = call.app.node.change_grants(&id, grant, revoke);
+    let granted = whose.change(&call.app.node, grant, revoke);
     let granted = call.audited(records, granted, |_, record| record).await?;
     call.caller.work.visit(granted.len());
-    json(StatusCode::OK, &page(&spec, &granted))
+    json(StatusCode::OK, &whose.page(&granted))
 }
 
 /// The record of rules that an agent is granted, or that are taken back.
@@ -97,13 +171,6 @@ pub(super) async fn acts(call: Call) -> Answered {
     };
     let next_cursor = None;
     json(StatusCode::OK, &Page { items, next_cursor })
-}
-
-fn page(spec: &AgentSpec, granted: &[GrantedRule]) -> Page<GrantEntry> {
-    Page {
-        items: views::grants(spec, granted),
-        next_cursor: None,
-    }
 }
 
 fn expiry(now: Timestamp, seconds: u64) -> Result<Timestamp, Failure> {

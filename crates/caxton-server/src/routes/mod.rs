@@ -49,6 +49,8 @@ pub(crate) async fn dispatch(call: Call) -> Answered {
         RouteId::ListProcessors => processors::list(&call),
         RouteId::GetProcessor => processors::get(&call),
         RouteId::RemoveProcessor => processors::remove(call).await,
+        RouteId::ProcessorGrants => grants::list_of_processor(call).await,
+        RouteId::ChangeProcessorGrants => grants::change_of_processor(call).await,
         RouteId::CallProcessor => processors::call(call).await,
         RouteId::ProcessorLogs => processors::logs(&call),
         RouteId::SendMessage => messages::send(call).await,

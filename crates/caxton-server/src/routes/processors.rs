@@ -15,7 +15,7 @@ use caxton_model::{
 use caxton_node::{Node, Usage};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::logs::read_of;
+use super::{grants, logs::read_of};
 use crate::{
     app::closed,
     auth::Caller,
@@ -27,12 +27,17 @@ use crate::{
 
 pub(super) async fn deploy(call: Call) -> Answered {
     let (wanted, notes) = deploy::read_processor(&call).await?;
-    let record = call.record_of(AuditAction::Deploy, wanted.name.as_str());
+    let name = wanted.name.to_string();
+    let mut records = vec![call.record_of(AuditAction::Deploy, &name)];
+    if !wanted.granted.is_empty() {
+        let rules = wanted.granted.iter().map(|granted| &*granted.rule);
+        records.push(grants::record(&call, AuditAction::Grant, &name, rules));
+    }
     let made = call.app.node.deploy_processor(wanted);
     let with_digest = |made: &caxton_node::DeployedProcessor, record: AuditRecord| {
         record.with("digest", made.processor.spec.module.to_string())
     };
-    let made = call.audited(vec![record], made, with_digest).await?;
+    let made = call.audited(records, made, with_digest).await?;
     let mut warnings = made.warnings;
     warnings.extend(notes);
     let status = match made.replaced {
@@ -110,7 +115,7 @@ pub(crate) fn meant(
     Err(failure)
 }
 
-fn of(call: &Call) -> Result<Arc<ProcessorSpec>, Failure> {
+pub(super) fn of(call: &Call) -> Result<Arc<ProcessorSpec>, Failure> {
     meant(&call.app.node, &call.caller, call.parameter("name")?)
 }
 

@@ -73,17 +73,17 @@ fn request(route: RouteId, token: &str, letter: &str) -> (&'static str, String, 
             post("agents/a/capabilities", services)
         }
         RouteId::DeregisterAgent => delete("agents/a/capabilities"),
-        RouteId::ChangeGrants => {
-            let change = json!({
-                "grant": ["http:write=api.example/**"], "revoke": ["http:read=api.example/**"],
-            });
-            post("agents/a/grants", change)
-        }
+        RouteId::ChangeGrants => post("agents/a/grants", change_of_grants()),
+        RouteId::ChangeProcessorGrants => post("processors/p/grants", change_of_grants()),
         RouteId::CreateToken => post("tokens", json!({ "name": "other", "scopes": ["read"] })),
         RouteId::DeleteToken => delete(&format!("tokens/{token}")),
         RouteId::DeployProcessor => {
             let module = STANDARD.encode(guest("reverse-bytes-c.wasm"));
-            post("processors", json!({ "wasm_module": module, "name": "p" }))
+            let grants = json!({ "http:read": { "to": ["api.example/**"] } });
+            post(
+                "processors",
+                json!({ "wasm_module": module, "name": "p", "grants": grants }),
+            )
         }
         RouteId::CallProcessor => post("processors/p/call", json!(SECRET)),
         RouteId::RemoveProcessor => delete("processors/p"),
@@ -96,6 +96,10 @@ fn request(route: RouteId, token: &str, letter: &str) -> (&'static str, String, 
         RouteId::DeleteDeadLetter => delete(&format!("dead-letters/{letter}")),
         other => panic!("there is no request for {}", other.as_str()),
     }
+}
+
+fn change_of_grants() -> Value {
+    json!({ "grant": ["http:write=api.example/**"], "revoke": ["http:read=api.example/**"] })
 }
 
 fn message(to: &[&str]) -> Value {

@@ -77,6 +77,7 @@ async fn calls(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, 
     let shards = caxton_node::NodeOptions::default().shards;
     let measured = Measured::start(Durability::Memory, shards, &plan.dir).await?;
     let deploy = DeployProcessor {
+        granted: Vec::new(),
         name: "echo".parse().map_err(failed)?,
         module: guests::processor()?,
         version: "0.0.0".to_owned(),

@@ -8,7 +8,7 @@ use std::{
 
 use caxton_client::{
     AgentConfig, AgentFilter, DeployAgentRequest, Deployment, Durability, LogEvent,
-    api::{AskedValue, GrantPattern, Registration},
+    api::{AskedValue, Registration},
 };
 use caxton_model::{LimitName, Micros, RequestedRule};
 use caxton_package::Manifest;
@@ -324,16 +324,7 @@ fn request(args: DeployArgs, output: &Output, is_new: bool) -> Result<DeployAgen
     if let Some(profile) = args.guest.engine_profile {
         config.profile = profile;
     }
-    for (permission, to) in args.guest.granted()? {
-        let pattern = serde_json::from_value(serde_json::json!({ "to": to }));
-        let pattern: GrantPattern = pattern.map_err(|error| {
-            Failure::usage(
-                format!("the grant can't be written: {error}"),
-                "use PERMISSION=PATTERN, such as message:send=NAME",
-            )
-        })?;
-        config.grants.insert(permission.to_string(), pattern);
-    }
+    config.grants.extend(args.guest.asked_grants()?);
     config.capabilities = args.capabilities;
     config.config = args.guest.config.into_iter().collect();
     Ok(DeployAgentRequest {

@@ -1,6 +1,9 @@
-//! `caxton grant` and `caxton revoke`: what an agent may reach beyond its own memory.
+//! `caxton grant` and `caxton revoke`: what an agent or a processor may reach beyond its own memory.
 
-use caxton_client::api::{GrantChange, GrantEntry};
+use caxton_client::{
+    CaxtonClient, ClientError,
+    api::{GrantChange, GrantEntry},
+};
 use caxton_model::Micros;
 
 use crate::{
@@ -8,11 +11,15 @@ use crate::{
     failure::Failure, output::Output,
 };
 
+/// Before the name of a processor, which may be an agent's as well.
+const PROCESSOR: &str = "processor:";
+
 /// What to grant, and to whom.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GrantArgs {
-    /// The agent, by name or id
-    agent: String,
+    /// The agent, by name or id, or a processor as `processor:NAME`
+    #[arg(value_name = "GUEST")]
+    guest: String,
     /// Rules, such as 'http:read=api.example.com/repos/**'; none: list what is granted
     #[arg(value_name = "PERMISSION=PATTERN")]
     rules: Vec<String>,
@@ -29,9 +36,10 @@ pub(crate) struct GrantArgs {
 /// What to take back, and from whom.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RevokeArgs {
-    /// The agent, by name or id
-    agent: String,
-    /// Rules, as `caxton grant AGENT` lists them
+    /// The agent, by name or id, or a processor as `processor:NAME`
+    #[arg(value_name = "GUEST")]
+    guest: String,
+    /// Rules, as `caxton grant GUEST` lists them
     #[arg(required = true, value_name = "PERMISSION=PATTERN")]
     rules: Vec<String>,
     #[command(flatten)]
@@ -46,7 +54,10 @@ pub(crate) async fn grant(
 ) -> Result<(), Failure> {
     let client = args.connection.client(environment).await?;
     let granted = if args.rules.is_empty() {
-        client.agent_grants(&args.agent).await?
+        match args.guest.strip_prefix(PROCESSOR) {
+            Some(name) => client.processor_grants(name).await?,
+            None => client.agent_grants(&args.guest).await?,
+        }
     } else {
         let change = GrantChange {
             grant: args.rules,
@@ -54,12 +65,12 @@ pub(crate) async fn grant(
             expires_s: args.lasts.map(|lasts| lasts.0.div_ceil(1_000_000)),
             ..GrantChange::default()
         };
-        client.change_grants(&args.agent, &change).await?
+        change_grants(&client, &args.guest, &change).await?
     };
-    output.value(&granted, |granted| list(&args.agent, granted))
+    output.value(&granted, |granted| list(&args.guest, granted))
 }
 
-/// Takes rules back; the agent's next access sees it.
+/// Takes rules back; the guest's next access sees it.
 pub(crate) async fn revoke(
     args: RevokeArgs,
     output: &Output,
@@ -70,13 +81,27 @@ pub(crate) async fn revoke(
         revoke: args.rules,
         ..GrantChange::default()
     };
-    let granted = client.change_grants(&args.agent, &change).await?;
-    output.value(&granted, |granted| list(&args.agent, granted))
+    let granted = change_grants(&client, &args.guest, &change).await?;
+    output.value(&granted, |granted| list(&args.guest, granted))
 }
 
-fn list(agent: &str, granted: &[GrantEntry]) -> String {
+async fn change_grants(
+    client: &CaxtonClient,
+    guest: &str,
+    change: &GrantChange,
+) -> Result<Vec<GrantEntry>, ClientError> {
+    match guest.strip_prefix(PROCESSOR) {
+        Some(name) => client.change_processor_grants(name, change).await,
+        None => client.change_grants(guest, change).await,
+    }
+}
+
+fn list(guest: &str, granted: &[GrantEntry]) -> String {
+    if granted.is_empty() && guest.starts_with(PROCESSOR) {
+        return format!("{guest} is granted nothing");
+    }
     if granted.is_empty() {
-        return format!("{agent} is granted nothing beside messages within its namespace");
+        return format!("{guest} is granted nothing beside messages within its namespace");
     }
     grants_table(granted)
 }

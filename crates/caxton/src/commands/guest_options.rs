@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use caxton_client::api::AskedGrants;
 use caxton_model::{LimitName, Permission};
 use caxton_package::Manifest;
 
@@ -62,6 +63,22 @@ impl GuestOptions {
                 .push(pattern.clone());
         }
         Ok(granted)
+    }
+    /// The same, as a request to a node writes it.
+    pub(crate) fn asked_grants(&self) -> Result<AskedGrants, Failure> {
+        let granted = self.granted()?.into_iter();
+        granted
+            .map(|(permission, to)| {
+                let pattern = serde_json::from_value(serde_json::json!({ "to": to }));
+                let pattern = pattern.map_err(|error| {
+                    Failure::usage(
+                        format!("the grant can't be written: {error}"),
+                        "use PERMISSION=PATTERN, such as message:send=NAME",
+                    )
+                })?;
+                Ok((permission.to_string(), pattern))
+            })
+            .collect()
     }
 }
 

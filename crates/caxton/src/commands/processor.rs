@@ -9,12 +9,12 @@ use clap::Subcommand;
 use crate::{
     commands::{
         agent::{asked, name_of_file, read_package},
-        agent_text::{limits_table, log_line},
+        agent_text::{grants_table, limits_table, log_line},
         guest_options::GuestOptions,
     },
     connection::Connection,
     environment::Environment,
-    failure::{Exit, Failure},
+    failure::Failure,
     output::{Output, count, one_line, pairs, table},
 };
 
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// List processors
     #[command(visible_alias = "ls")]
     List(ListArgs),
-    /// Show one processor: limits and counters
+    /// Show one processor: limits, grants and counters
     Inspect(OneArgs),
     /// Read a processor's log
     Logs(LogsArgs),
@@ -147,13 +147,6 @@ async fn deploy(
     output: &Output,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    if let Some((permission, _)) = args.guest.grants.first() {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("`{permission}` can't be granted to a processor by this version of the host"),
-            "leave the grant out: a processor reaches nothing beyond its input",
-        ));
-    }
     let (path, manifest) = read_package(&args.file, output)?;
     let module = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
     let limits = args.guest.limits.over(manifest.as_ref().map(|(m, _)| m));
@@ -167,6 +160,7 @@ async fn deploy(
         name,
         version: None,
         limits: asked(&limits),
+        grants: args.guest.asked_grants()?,
         config: args.guest.config.into_iter().collect(),
         profile: args.guest.engine_profile,
     };
@@ -231,5 +225,9 @@ fn detail_text(detail: &ProcessorDetail) -> String {
         ),
         ("cpu", Micros(counters.cpu_micros).to_string()),
     ];
-    format!("{}\n{}", pairs(&lines), limits_table(&detail.limits))
+    let mut parts = vec![pairs(&lines), limits_table(&detail.limits)];
+    if !detail.grants.is_empty() {
+        parts.push(format!("\n{}", grants_table(&detail.grants)));
+    }
+    parts.join("\n")
 }

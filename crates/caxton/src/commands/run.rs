@@ -106,6 +106,8 @@ pub(crate) fn run(args: Args, output: &Output, environment: &Environment) -> Res
         Some(Form::AgentCore) => from_manifest.unwrap_or_default(),
         // A program like any other: the machine's clocks and random numbers.
         Some(Form::WasiCommand) => EngineProfile::Hardened,
+        // What comes from outside is not the same for the same bytes.
+        _ if !verified.report().permissions_needed().is_empty() => EngineProfile::Hardened,
         _ => EngineProfile::Deterministic,
     };
     if let Some(form) = form.filter(|form| *form != Form::WasiCommand) {

@@ -37,6 +37,7 @@ mod power;
 mod preload;
 mod process;
 mod processor;
+mod processor_rights;
 mod run_alone;
 mod run_command;
 mod shares;

@@ -3,9 +3,13 @@
 use std::{any::Any, collections::BTreeMap, time::Instant};
 
 use bytes::Bytes;
-use caxton_engine::{Fetch, HostCalls, HostResources, LogLevel, LogRate, LogVerdict, MetricKind};
+use caxton_engine::{
+    AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogRate, LogVerdict,
+    MetricKind,
+};
 use caxton_gate::Denied;
 use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Limits, Micros, Timestamp};
+use caxton_node::LoneHttp;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -37,6 +41,7 @@ pub(super) struct RunHost {
     limits: Limits,
     log: LogRate,
     resources: Option<HostResources>,
+    http: LoneHttp,
 }
 
 impl RunHost {
@@ -70,6 +75,7 @@ impl RunHost {
             limits: limits.clone(),
             log: LogRate::new(limits.get(LimitName::LogLinesPerSecond), now),
             resources: None,
+            http: LoneHttp::default(),
         }
     }
     /// Writes a command's output to stdout as it comes.
@@ -77,9 +83,10 @@ impl RunHost {
         self.streams = true;
         self
     }
-    /// Gives the guest the directories, the environment and the randomness of this machine.
-    pub(super) fn with_resources(mut self, resources: HostResources) -> Self {
+    /// Gives the guest the directories, the environment, the randomness and the network of this machine.
+    pub(super) fn with_resources(mut self, resources: HostResources, http: LoneHttp) -> Self {
         self.resources = Some(resources);
+        self.http = http;
         self
     }
     /// Whether so much more of what a limit bounds is within it.
@@ -222,6 +229,19 @@ impl HostCalls for RunHost {
         }
         self.metrics.insert(name.to_owned(), value);
         Ok(())
+    }
+    fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        let unavailable = AccessRefused::Code(HostCode::Unavailable);
+        let gate = self.resources.as_ref().map(|resources| &resources.gate);
+        let gate = gate.ok_or(unavailable)?.clone();
+        let tell = |text: &str| write_line(LogLevel::Warn, text);
+        let asked = self.http.request(json, &gate, &self.limits, tell);
+        asked.map_err(|(code, denied)| {
+            if let Some(denied) = denied {
+                self.denied(&denied);
+            }
+            AccessRefused::Code(code)
+        })
     }
     fn resources(&mut self) -> Option<HostResources> {
         self.resources.clone()

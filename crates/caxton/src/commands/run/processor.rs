@@ -87,7 +87,10 @@ async fn run_once(
     let is_command = linked.form() == Form::WasiCommand;
     let streams = is_command && output.format == Format::Table;
     let host = RunHost::new(false, &args.guest.config, *profile, &input, limits);
-    let host = host.with_resources(outside.resources(&name_of(&args.file)));
+    let host = host.with_resources(
+        outside.resources(&name_of(&args.file)),
+        outside.http.clone(),
+    );
     let host = Box::new(if streams { host.streaming() } else { host });
     let mut done = match linked.form() {
         Form::ExtensionCore => linked.call_extension(&input, limits, host).await,

@@ -21,7 +21,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let name = name_of(path);
     let host = RunHost::new(true, &args.guest.config, ready.profile, &[], &ready.limits);
-    let host = host.with_resources(ready.outside.resources(&name));
+    let host = host.with_resources(ready.outside.resources(&name), ready.outside.http.clone());
     let host: Box<dyn HostCalls> = Box::new(host);
     let started = ready.linked.instantiate(&ready.limits, host).await;
     let mut host = started.host;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use caxton_engine::{Directory, HostResources};
 use caxton_gate::{AuditEntry, AuditSink, Gate, Grants, Pattern, PermissionRule, Rights};
 use caxton_model::{GrantedRule, Permission};
+use caxton_node::LoneHttp;
 
 use super::host;
 use crate::{directories, environment::Environment, failure::Failure};
@@ -55,6 +56,8 @@ impl AuditSink for NoAudit {
 pub(super) struct Outside {
     pub(super) directories: Arc<[Directory]>,
     pub(super) environment: Arc<[(String, String)]>,
+    /// One for all that a run sends, so that its limits bound the whole of it.
+    pub(super) http: LoneHttp,
     rules: Vec<PermissionRule>,
 }
 
@@ -78,6 +81,7 @@ impl Outside {
         Ok(Self {
             directories: directories.into(),
             environment: variables(&options.variables, &rules, environment, learns)?.into(),
+            http: LoneHttp::default(),
             rules,
         })
     }
