@@ -32,25 +32,48 @@ const FIELD_BYTES: u64 = 64 << 10;
 /// The longest time of a request whose guest waits for less.
 const TOTAL: Duration = Duration::from_secs(60);
 
-/// The broker of a node. It is made with the first request: most nodes never send one.
+/// The broker of a node. It is made with the first request, since most nodes never send one; where it is
+/// set up in its own way, at the start, which that can fail.
 #[derive(Default)]
-pub(crate) struct Http(Mutex<Option<Arc<Egress>>>);
+pub(crate) struct Http {
+    options: EgressOptions,
+    broker: Mutex<Option<Arc<Egress>>>,
+}
 
 impl Http {
+    /// Blocking, where there are options.
+    ///
+    /// Errors: they can't be used.
+    pub(crate) fn new(options: EgressOptions) -> Result<Self, OptionsError> {
+        let proxies = &options.proxies;
+        let is_default = options.authorities.is_empty()
+            && options.system_authorities
+            && proxies.http.is_none()
+            && proxies.https.is_none()
+            && proxies.no_proxy.is_empty();
+        let http = Self {
+            options,
+            broker: Mutex::default(),
+        };
+        if !is_default {
+            http.broker()?;
+        }
+        Ok(http)
+    }
     /// The broker, if it was made.
     pub(crate) fn ready(&self) -> Option<Arc<Egress>> {
-        self.0
+        self.broker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
     /// The broker. Blocking the first time: reads the system's certificate authorities.
     pub(crate) fn broker(&self) -> Result<Arc<Egress>, OptionsError> {
-        let mut broker = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(broker) = &*broker {
             return Ok(Arc::clone(broker));
         }
-        let made = Arc::new(Egress::new(EgressOptions::default())?);
+        let made = Arc::new(Egress::new(self.options.clone())?);
         *broker = Some(Arc::clone(&made));
         Ok(made)
     }

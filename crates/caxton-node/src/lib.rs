@@ -40,6 +40,7 @@ mod waiters;
 
 pub use activity::{Activity, Census, Footprint, Pulse};
 pub use calls::{Call, CallEnded, DeployProcessor, DeployedProcessor, ProcessorDetail};
+pub use caxton_egress::{EgressOptions, OptionsError, Proxies};
 pub use caxton_engine::{Directory, EngineError, Usage};
 pub use caxton_store::{
     AuditOptions, AuditPage, AuditQuery, AuditReport, File, Files, OpenError, RealFiles,

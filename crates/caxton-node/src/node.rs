@@ -83,7 +83,7 @@ impl Node {
         let (opening, room) = (options.clone(), Room::default());
         let budget = Budget::new(room.clone(), options.disk_bytes_max);
         let opened = io.spawn_blocking(move || open(&opening, room)).await;
-        let (engine, store, audit, vault, mut state) =
+        let (engine, store, audit, vault, http, mut state) =
             opened.map_err(|error| StartError::Thread(error.into()))??;
         let shards = options.shards.max(1);
         let directory = Directory::new(shards);
@@ -109,7 +109,7 @@ impl Node {
             lines: Ring::for_lines(),
             meters: Meters::default(),
             budget,
-            http: Http::default(),
+            http,
             pulse: std::sync::Mutex::default(),
             io,
             compiles: Semaphore::new(COMPILES_MAX),
@@ -393,7 +393,7 @@ const fn queue_bytes_of(memory_budget: u64) -> u64 {
 }
 
 /// What a node opens before anything runs.
-type Opened = (Engine, Store, Audit, Vault, State);
+type Opened = (Engine, Store, Audit, Vault, Http, State);
 
 /// Opens store, audit log, vault and engine. Blocking.
 fn open(options: &NodeOptions, room: Room) -> Result<Opened, StartError> {
@@ -407,6 +407,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<Opened, StartError> {
         source,
     })?;
     let vault = vault::open(options)?;
+    let http = Http::new(options.egress.clone())?;
     let engine = Engine::new(EngineOptions {
         kind: options.engine,
         cache_dir: options.data.as_ref().map(|dir| dir.join("cache")),
@@ -418,7 +419,7 @@ fn open(options: &NodeOptions, room: Room) -> Result<Opened, StartError> {
         ..EngineOptions::default()
     })?;
     engine.reserve_agents()?;
-    Ok((engine, store, audit, vault, state))
+    Ok((engine, store, audit, vault, http, state))
 }
 
 fn open_store(dir: &Path, options: &NodeOptions) -> Result<(Store, State), StartError> {

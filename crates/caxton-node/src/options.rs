@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use caxton_egress::{EgressOptions, OptionsError};
 use caxton_engine::{Directory, EngineError};
 use caxton_gate::Policy;
 use caxton_model::{EngineKind, Limits};
@@ -41,6 +42,8 @@ pub struct NodeOptions {
     pub directories: Arc<[Directory]>,
     /// Variables that agents can be granted (`env:read`).
     pub environment: Arc<[(String, String)]>,
+    /// Proxies and certificate authorities of outgoing HTTP.
+    pub egress: EgressOptions,
     /// What the site allows without asking, and forbids whatever is granted.
     pub policy: Policy,
     /// Whether every import that a permission opens is linked, and refusals are remembered, so that
@@ -70,6 +73,7 @@ impl Default for NodeOptions {
             perf_map: false,
             directories: Arc::default(),
             environment: Arc::default(),
+            egress: EgressOptions::default(),
             policy: Policy::default(),
             learn: false,
             store: StoreOptions::default(),
@@ -93,6 +97,9 @@ pub enum StartError {
     /// The vault can't be read.
     #[error("the vault: {0}")]
     Vault(#[from] VaultError),
+    /// Outgoing HTTP can't be set up.
+    #[error("outgoing HTTP: {0}")]
+    Egress(#[from] OptionsError),
     /// The engine can't be made.
     #[error(transparent)]
     Engine(#[from] EngineError),

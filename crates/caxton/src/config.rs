@@ -21,6 +21,7 @@ pub(crate) struct NodeConfig {
     pub(crate) shutdown_grace: Micros,
     pub(crate) http: HttpConfig,
     pub(crate) tls: Option<TlsConfig>,
+    pub(crate) egress: EgressConfig,
     pub(crate) vault_key: Option<PathBuf>,
     pub(crate) engine: EngineConfig,
     pub(crate) budgets: BudgetConfig,
@@ -48,6 +49,17 @@ pub(crate) struct HttpConfig {
 pub(crate) struct TlsConfig {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+}
+
+/// `[egress]`.
+#[derive(Debug, Clone)]
+pub(crate) struct EgressConfig {
+    pub(crate) http_proxy: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    pub(crate) no_proxy: Vec<String>,
+    pub(crate) proxy_resolves_names: bool,
+    pub(crate) authorities: Option<PathBuf>,
+    pub(crate) system_authorities: bool,
 }
 
 /// `[engine]`.
@@ -78,6 +90,7 @@ impl NodeConfig {
     /// Types what the layers say, for a node in this data directory.
     pub(crate) fn from_layers(layers: &Layers, data: PathBuf) -> Self {
         let text = |path: &str| layers.text(path);
+        let said = |path: &str| Some(text(path).to_owned()).filter(|text| !text.is_empty());
         let count = |path: &str| text(path).replace('_', "").parse::<u64>().ok();
         let size = |path: &str| text(path).parse::<ByteSize>().unwrap_or_default();
         let time = |path: &str| text(path).parse::<Micros>().unwrap_or_default();
@@ -109,6 +122,14 @@ impl NodeConfig {
                 .path("tls.cert")
                 .zip(layers.path("tls.key"))
                 .map(|(cert, key)| TlsConfig { cert, key }),
+            egress: EgressConfig {
+                http_proxy: said("egress.http_proxy"),
+                https_proxy: said("egress.https_proxy"),
+                no_proxy: list(text("egress.no_proxy")),
+                proxy_resolves_names: text("egress.proxy_resolves_names") == "true",
+                authorities: layers.path("egress.authorities"),
+                system_authorities: text("egress.system_authorities") == "true",
+            },
             vault_key: layers.path("vault.key"),
             engine: EngineConfig {
                 kind: engine_kind(text("engine.kind")),
@@ -130,6 +151,15 @@ impl NodeConfig {
             },
         }
     }
+}
+
+/// What stands apart by commas.
+fn list(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn count_usize(count: Option<u64>) -> usize {

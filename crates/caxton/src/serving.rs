@@ -7,7 +7,7 @@ use std::{
 };
 
 use caxton_client::{CaxtonClient, api::ADDRESS_FILE};
-use caxton_node::{Node, NodeOptions};
+use caxton_node::{EgressOptions, Node, NodeOptions, Proxies};
 use caxton_server::{Server, ServerLimits, ServerOptions, TlsFiles};
 use rustix::{
     fs::Mode,
@@ -16,7 +16,7 @@ use rustix::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    config::NodeConfig,
+    config::{EgressConfig, NodeConfig},
     directories,
     failure::{Exit, Failure},
     start_failure::{serve_failure, start_failure},
@@ -134,8 +134,25 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
         perf_map: config.engine.perf_map,
         directories: directories::open("[directories]", &config.directories)?.into(),
         environment: config.environment.clone().into(),
+        egress: egress_options(&config.egress)?,
         vault_key: config.vault_key.clone(),
         ..NodeOptions::default()
+    })
+}
+
+fn egress_options(config: &EgressConfig) -> Result<EgressOptions, Failure> {
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| Failure::file(path, &error));
+    let authorities = config.authorities.as_ref().map(read).transpose()?;
+    Ok(EgressOptions {
+        authorities: authorities.into_iter().collect(),
+        system_authorities: config.system_authorities,
+        proxies: Proxies {
+            http: config.http_proxy.clone(),
+            https: config.https_proxy.clone(),
+            no_proxy: config.no_proxy.clone(),
+            resolve_names: config.proxy_resolves_names,
+        },
+        ..EgressOptions::default()
     })
 }
 

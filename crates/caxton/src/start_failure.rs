@@ -13,6 +13,11 @@ pub(crate) fn start_failure(error: &StartError) -> Failure {
     match error {
         StartError::Data { source, .. } => store_failure(source),
         StartError::Engine(error) => engine_failure(error),
+        StartError::Egress(_) => Failure::new(
+            Exit::Failed,
+            error.to_string(),
+            "mend `[egress]` in node.toml; `caxton config show` says where each setting comes from",
+        ),
         StartError::Vault(error) => Failure::of(error.code(), error.to_string()),
         _ => Failure::new(
             Exit::Failed,

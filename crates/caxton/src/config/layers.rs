@@ -288,6 +288,7 @@ fn take(
         SettingKind::Path
         | SettingKind::Address
         | SettingKind::Choice(_)
+        | SettingKind::Text
         | SettingKind::LogFilter => {
             let value = table.text(key);
             if let Some(Err(what)) = value.map(|value| setting.check(value)) {

@@ -57,7 +57,7 @@ pub(crate) fn schema() -> Value {
 
 fn property(setting: &Setting) -> Value {
     let mut property = match setting.kind {
-        SettingKind::Path | SettingKind::Address | SettingKind::LogFilter => {
+        SettingKind::Path | SettingKind::Address | SettingKind::Text | SettingKind::LogFilter => {
             json!({ "type": "string" })
         }
         SettingKind::Flag => json!({ "type": "boolean" }),

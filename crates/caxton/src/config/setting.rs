@@ -24,6 +24,8 @@ pub(crate) enum SettingKind {
     Duration,
     /// One of a few words.
     Choice(&'static [&'static str]),
+    /// A line of text.
+    Text,
     /// A filter of log targets and levels.
     LogFilter,
     /// The value of a limit, in that limit's unit.
@@ -57,7 +59,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 22] = [
+const SETTINGS: [Setting; 28] = [
     setting(
         "data",
         SettingKind::Path,
@@ -129,6 +131,42 @@ const SETTINGS: [Setting; 22] = [
         SettingKind::Path,
         "",
         "The certificate's private key, PEM.",
+    ),
+    setting(
+        "egress.http_proxy",
+        SettingKind::Text,
+        "",
+        "The proxy for outgoing requests of guests to `http` URLs: `http://[USER:PASSWORD@]HOST:PORT`. Default: none; no variable of the environment but CAXTON_EGRESS_HTTP_PROXY names one.",
+    ),
+    setting(
+        "egress.https_proxy",
+        SettingKind::Text,
+        "",
+        "The same for `https` URLs.",
+    ),
+    setting(
+        "egress.no_proxy",
+        SettingKind::Text,
+        "",
+        "Hosts that are connected to without a proxy, apart by commas: a name with all names below it, an address, a range such as `10.0.0.0/8`, or `*`.",
+    ),
+    setting(
+        "egress.proxy_resolves_names",
+        SettingKind::Flag,
+        "false",
+        "Gives a proxy the name of a host, where this machine can't resolve it. Then no gate sees the address, and the proxy itself must keep guests away from private ranges.",
+    ),
+    setting(
+        "egress.authorities",
+        SettingKind::Path,
+        "",
+        "A PEM file of certificate authorities that outgoing requests trust beside the system's.",
+    ),
+    setting(
+        "egress.system_authorities",
+        SettingKind::Flag,
+        "true",
+        "Whether outgoing requests trust the system's certificate authorities.",
     ),
     setting(
         "vault.key",
@@ -252,6 +290,10 @@ impl SettingKind {
                     words.join(", ")
                 )),
             },
+            Self::Text if text.is_empty() || text.contains(char::is_control) => {
+                Err("expected a line of text".to_owned())
+            }
+            Self::Text => Ok(()),
             Self::LogFilter => tracing_subscriber::EnvFilter::try_new(text)
                 .map(drop)
                 .map_err(|error| format!("`{text}` is no log filter: {error}")),
@@ -269,6 +311,7 @@ impl SettingKind {
             Self::Bytes => "size".to_owned(),
             Self::Duration => "duration".to_owned(),
             Self::Choice(words) => words.join(" or "),
+            Self::Text => "text".to_owned(),
             Self::LogFilter => "log filter".to_owned(),
             Self::Limit(_) => "as the limit".to_owned(),
         }

@@ -21,6 +21,7 @@ mod damage;
 mod directory;
 mod disk;
 mod doctor;
+mod egress;
 mod few_descriptors;
 mod first_files;
 mod flood;

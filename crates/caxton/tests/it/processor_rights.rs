@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A processor that sends its input as a request.
-fn module(folder: &std::path::Path) -> PathBuf {
+pub(crate) fn module(folder: &std::path::Path) -> PathBuf {
     let module = folder.join("get.wasm");
     std::fs::write(&module, wat::parse_str(include_str!("get.wat")).unwrap()).unwrap();
     module
@@ -34,7 +34,7 @@ fn answering(outside: Outside) -> std::sync::mpsc::Receiver<Option<String>> {
     keys
 }
 
-fn call(node: &NodeProcess, request: &str) -> Done {
+pub(crate) fn call(node: &NodeProcess, request: &str) -> Done {
     let input = node.data.join("request.json");
     std::fs::write(&input, request).unwrap();
     node.caxton(&["call", "get", "--input", input.to_str().unwrap()])
