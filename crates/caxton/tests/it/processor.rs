@@ -179,16 +179,6 @@ fn what_is_no_processor_is_refused_with_the_command_that_takes_it() {
         .fails(4, &["caxton agent deploy", "unsupported-module"]);
     node.caxton(&["agent", "deploy", &guest("reverse-bytes-c")])
         .fails(4, &["caxton processor deploy", "unsupported-module"]);
-    let module = guest("reverse-bytes-c");
-    let grant = [
-        "processor",
-        "deploy",
-        &module,
-        "--grant",
-        "http:read=x.example",
-    ];
-    node.caxton(&grant)
-        .fails(4, &["can't be granted to a processor"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
