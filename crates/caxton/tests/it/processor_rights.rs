@@ -53,7 +53,7 @@ fn a_processor_reaches_what_it_is_granted_and_its_log_names_the_command() {
     let module = module.to_str().unwrap();
     let deploy = ["processor", "deploy", module, "--name", "get"];
     node.caxton(&deploy).fails(4, &["http:read"]);
-    let denied = "http:read=denied.example/**";
+    let denied = "http:read=denied.example";
     node.caxton(&[&deploy[..], &["--grant", denied]].concat())
         .ok();
 
