@@ -89,7 +89,7 @@ fn a_processor_reaches_what_it_is_granted_and_its_log_names_the_command() {
     assert_eq!(call(&node, &request).ok().stdout.trim_end(), "3");
     node.caxton(&["revoke", "processor:get", denied]).ok();
     let refused = call(&node, &request);
-    refused.fails(3, &["http_request", "permission"]);
+    refused.fails(4, &["http_request", "http:read"]);
     assert_eq!(keys.try_iter().count(), 2, "no other request left");
 
     node.caxton(&["grant", "processor:none", &rule])
