@@ -40,6 +40,8 @@ pub(crate) struct Audit {
 
 struct Kept {
     log: AuditLog,
+    /// Whether each record is durable before its act.
+    is_sync: bool,
     reader: AuditReader,
     data: PathBuf,
 }
@@ -62,16 +64,30 @@ impl Audit {
 
     /// Appends the record of an act that is about to be performed.
     ///
-    /// Cost: a lock and an allocation; the log's thread writes it within 10 ms.
+    /// Cost: a lock and an allocation; the log's thread writes it within 10 ms. On a node whose audit log
+    /// is `sync` it waits for the disk.
     /// Errors: the act is to be refused.
     pub(crate) fn append(&self, record: AuditRecord) -> Result<(), AuditClosed> {
         let Some(kept) = &self.kept else {
             return Ok(());
         };
-        kept.log.append(record)?;
+        match kept.is_sync {
+            true => kept.log.append_durable(record)?,
+            false => kept.log.append(record)?,
+        };
+        self.count();
+        Ok(())
+    }
+    fn count(&self) {
         let appended = self.appended.fetch_add(1, Ordering::Relaxed) + 1;
         metrics::counter!("caxton_audit_records_total").absolute(appended);
-        Ok(())
+    }
+
+    /// The last record that is durable.
+    #[cfg(test)]
+    pub(crate) fn durable(&self) -> u64 {
+        let kept = self.kept.as_ref();
+        kept.map_or(0, |kept| kept.log.durable_place().0)
     }
 
     /// Records appended since the start.
@@ -82,9 +98,15 @@ impl Audit {
 
     /// Appends the record of what has happened already, so that nothing can be refused for it.
     pub(crate) fn note(&self, record: AuditRecord) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
         let (action, outcome) = (record.action, record.outcome);
-        if let Err(error) = self.append(record) {
-            tracing::error!(%action, %outcome, %error, "what happened has no record in the audit log");
+        match kept.log.append(record) {
+            Ok(_) => self.count(),
+            Err(error) => {
+                tracing::error!(%action, %outcome, %error, "what happened has no record in the audit log");
+            }
         }
     }
 
@@ -126,7 +148,12 @@ fn kept(data: PathBuf, options: &NodeOptions) -> Result<Kept, OpenError> {
         tracing::warn!(%torn, "the audit log's half-written end was cut off");
     }
     let reader = AuditReader::new(&data);
-    Ok(Kept { log, reader, data })
+    Ok(Kept {
+        log,
+        is_sync: options.audit_sync,
+        reader,
+        data,
+    })
 }
 
 fn node_record(action: AuditAction) -> AuditRecord {

@@ -158,3 +158,43 @@ fn after_a_sync_that_failed_nothing_is_allowed_any_more() {
     assert!(check(&gate, "api.example").is_err());
     audit.close();
 }
+
+#[test]
+fn a_sync_log_has_each_record_on_the_disk_before_its_access() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = NodeOptions {
+        data: Some(dir.path().to_owned()),
+        audit_sync: true,
+        ..NodeOptions::default()
+    };
+    let audit = Arc::new(Audit::open(&options).unwrap());
+    let gate = gate(&audit);
+    for _ in 0..20 {
+        check(&gate, "api.example").unwrap();
+        // The place of the start's record comes before them.
+        assert!(
+            audit.durable() >= audit.appended(),
+            "an access went before its record"
+        );
+    }
+}
+
+#[test]
+fn a_sync_log_whose_disk_fails_refuses_the_access() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyFiles::default());
+    let layer = disk.clone();
+    let options = NodeOptions {
+        data: Some(dir.path().to_owned()),
+        audit_sync: true,
+        audit: AuditOptions {
+            files: Arc::new(move |_| Arc::new(layer.clone()) as Arc<dyn Files>),
+            ..AuditOptions::default()
+        },
+        ..NodeOptions::default()
+    };
+    let gate = gate(&Arc::new(Audit::open(&options).unwrap()));
+    check(&gate, "api.example").unwrap();
+    disk.fail_syncs();
+    let denied = check(&gate, "api.example").unwrap_err();
+    assert!(matches!(denied.refusal, Refusal::Unaudited(_)), "{denied}");
+}

@@ -54,6 +54,9 @@ pub struct NodeOptions {
     pub store: StoreOptions,
     /// How the audit log in the data directory is kept.
     pub audit: AuditOptions,
+    /// Whether each access of a guest, and each change that is asked of the node, waits until its audit
+    /// record is on the disk. Default: it is within 10 ms.
+    pub audit_sync: bool,
 }
 
 impl Default for NodeOptions {
@@ -78,6 +81,7 @@ impl Default for NodeOptions {
             learn: false,
             store: StoreOptions::default(),
             audit: AuditOptions::default(),
+            audit_sync: false,
         }
     }
 }

@@ -22,6 +22,7 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
+        mpsc,
     },
     thread::{self, Builder, JoinHandle},
 };
@@ -273,6 +274,20 @@ impl AuditLog {
     pub fn append(&self, record: AuditRecord) -> Result<AuditPlace, AuditClosed> {
         let place = self.shared.append(record)?;
         self.shared.queue.wake();
+        Ok(place)
+    }
+
+    /// The same, and waits until the record is durable. Blocking: one sync of the disk.
+    ///
+    /// Errors: [`AuditClosed`]; of the record nothing can be said then.
+    pub fn append_durable(&self, record: AuditRecord) -> Result<AuditPlace, AuditClosed> {
+        let place = self.append(record)?;
+        let (tell, told) = mpsc::sync_channel(1);
+        self.notify(move |durable| {
+            // Nobody waits for a log that is dropped.
+            let _ = tell.send(durable);
+        });
+        told.recv().unwrap_or(Err(StoreFailed::Closed))?;
         Ok(place)
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct NodeConfig {
     pub(crate) data: PathBuf,
     pub(crate) shards: u16,
     pub(crate) policy: Option<PathBuf>,
+    pub(crate) audit_sync: bool,
     pub(crate) shutdown_grace: Micros,
     pub(crate) http: HttpConfig,
     pub(crate) tls: Option<TlsConfig>,
@@ -107,6 +108,7 @@ impl NodeConfig {
             data,
             shards: u16::try_from(count("shards").unwrap_or(cores as u64)).unwrap_or(1),
             policy: layers.path("policy"),
+            audit_sync: text("audit") == "sync",
             shutdown_grace: time("shutdown_grace"),
             http: HttpConfig {
                 listen: text("http.listen")

@@ -134,6 +134,7 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
         perf_map: config.engine.perf_map,
         directories: directories::open("[directories]", &config.directories)?.into(),
         environment: config.environment.clone().into(),
+        audit_sync: config.audit_sync,
         egress: egress_options(&config.egress)?,
         vault_key: config.vault_key.clone(),
         ..NodeOptions::default()

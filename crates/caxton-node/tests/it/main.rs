@@ -17,6 +17,7 @@ mod languages;
 mod life;
 mod limits_tested;
 mod messages;
+mod no_grant;
 mod scenarios;
 
 use std::{sync::Arc, time::Duration};

@@ -59,7 +59,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 28] = [
+const SETTINGS: [Setting; 29] = [
     setting(
         "data",
         SettingKind::Path,
@@ -77,6 +77,12 @@ const SETTINGS: [Setting; 28] = [
         SettingKind::Path,
         "",
         "The site's policy: what it allows without asking, and forbids whatever is granted. Read at the start. Default: none.",
+    ),
+    setting(
+        "audit",
+        SettingKind::Choice(&["grouped", "sync"]),
+        "grouped",
+        "When an audit record is on the disk: `grouped`, within 10 ms; `sync`, before the act that it is about, which waits for it.",
     ),
     setting(
         "shutdown_grace",
