@@ -8,6 +8,7 @@ mod documents;
 mod edges;
 mod rust;
 mod source;
+mod stages;
 
 pub(crate) use source::Source;
 
@@ -49,6 +50,7 @@ pub(crate) fn complaints(root: &Path) -> anyhow::Result<Vec<Complaint>> {
     allowed.check_used(&sources, &mut complaints);
     documents::check_error_pages(&sources, &mut complaints);
     documents::check_architecture(&sources, &mut complaints);
+    stages::check(&sources, &mut complaints);
     documents::check_summary(&sources, &mut complaints);
     edges::check(root, &mut complaints)?;
     complaints.sort();

@@ -10,7 +10,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-use super::{Complaint, Source};
+use super::{Complaint, Source, source::is_test_module};
 
 /// Production lines of a file; a longer one has more than one noun.
 const FILE_LINES_MAX: usize = 500;
@@ -73,38 +73,65 @@ impl Allowances {
             .get(&key)
             .map_or(FUNCTION_LINES_MAX, |allowance| allowance.max)
     }
-    /// An allowance may only shrink, and goes when its file does.
+    /// An allowance may only shrink, and goes when what it excuses is gone or within the rule.
     pub(super) fn check_used(&self, sources: &[Source], complaints: &mut Vec<Complaint>) {
-        for (path, allowance) in &self.lines {
-            let lines = sources
-                .iter()
-                .find(|source| source.path == *path)
-                .map(production_lines);
-            let complaint = match lines {
-                None => Some("is allowed more lines, but is not there; remove it".to_owned()),
-                Some(lines) if lines <= FILE_LINES_MAX => Some(format!(
-                    "has {lines} lines and needs no allowance; remove it"
-                )),
-                Some(lines) if lines + 50 < allowance.max => Some(format!(
-                    "has {lines} lines, allowed {}; lower it",
-                    allowance.max
-                )),
-                Some(_) if allowance.reason.len() < 10 => Some("gives no reason".to_owned()),
-                Some(_) => None,
-            };
-            complaints.extend(complaint.map(|what| Complaint {
+        let mut complain = |key: &str, what: String| {
+            complaints.push(Complaint {
                 path: "tidy.toml".to_owned(),
                 line: 0,
-                what: format!("`{path}` {what}"),
-            }));
+                what: format!("`{key}` {what}"),
+            });
+        };
+        let find = |path: &str| {
+            sources
+                .iter()
+                .find(|source| source.path == path && !source.is_test())
+        };
+        for (path, allowance) in &self.lines {
+            let lines = find(path).map(production_lines);
+            if let Some(what) = allowance.fault(lines, FILE_LINES_MAX, 50) {
+                complain(path, what);
+            }
+        }
+        for (key, allowance) in &self.functions {
+            let (path, name) = key.rsplit_once("::").unwrap_or((key, ""));
+            let lines = find(path).and_then(|source| {
+                let file = syn::parse_file(&source.text).ok()?;
+                let lengths = Functions::of(&file, false).0.into_iter();
+                lengths
+                    .filter(|of| of.name == name)
+                    .map(|of| of.lines)
+                    .max()
+            });
+            if let Some(what) = allowance.fault(lines, FUNCTION_LINES_MAX, 10) {
+                complain(key, what);
+            }
         }
     }
 }
 
-/// Lines before the test module.
+impl Allowance {
+    /// What is wrong with it, if what it excuses has this length.
+    ///
+    /// `rule`: the length that needs no allowance; `slack`: by how much it may be too high.
+    fn fault(&self, lines: Option<usize>, rule: usize, slack: usize) -> Option<String> {
+        match lines {
+            None => Some("is allowed more lines, but is not there; remove it".to_owned()),
+            Some(lines) if lines <= rule => Some(format!(
+                "needs no allowance with its length of {lines}, at most {rule}; remove it"
+            )),
+            Some(lines) if lines + slack < self.max => {
+                Some(format!("has {lines} lines, allowed {}; lower it", self.max))
+            }
+            Some(_) if self.reason.len() < 10 => Some("gives no reason".to_owned()),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Lines outside modules of tests.
 fn production_lines(source: &Source) -> usize {
-    let lines = source.text.lines();
-    lines.take_while(|line| *line != "#[cfg(test)]").count()
+    source.production_text().lines().count()
 }
 
 /// Judges one file. Guests keep their own languages' habits and are not judged.
@@ -142,13 +169,15 @@ pub(super) fn check(source: &Source, allowed: &Allowances, complaints: &mut Vec<
     match syn::parse_file(&source.text) {
         Err(error) => complain(error.span().start().line, format!("is no Rust: {error}")),
         Ok(file) => {
-            let mut visitor = Functions {
-                source,
-                allowed,
-                test: source.is_test(),
-                complain: &mut complain,
-            };
-            visitor.visit_file(&file);
+            for Function { name, line, lines } in Functions::of(&file, source.is_test()).0 {
+                let max = allowed.function_lines_max(&source.path, &name);
+                if lines > max {
+                    complain(
+                        line,
+                        format!("`{name}` has {lines} lines, at most {max}; split it"),
+                    );
+                }
+            }
         }
     }
     if let Ok(tokens) = source.text.parse::<TokenStream>() {
@@ -159,45 +188,47 @@ pub(super) fn check(source: &Source, allowed: &Allowances, complaints: &mut Vec<
     }
 }
 
-/// Finds functions that are too long, outside tests.
-struct Functions<'a> {
-    source: &'a Source,
-    allowed: &'a Allowances,
-    test: bool,
-    complain: &'a mut dyn FnMut(usize, String),
+/// A function and how long it is.
+struct Function {
+    name: String,
+    /// Where its signature begins.
+    line: usize,
+    lines: usize,
 }
 
-impl Functions<'_> {
-    fn check(&mut self, signature: &syn::Signature, whole: proc_macro2::Span) {
-        let (first, last) = (signature.span().start().line, whole.end().line);
-        let lines = (last + 1).saturating_sub(first);
-        let name = signature.ident.to_string();
-        let max = self.allowed.function_lines_max(&self.source.path, &name);
-        if !self.test && lines > max {
-            let what = format!("`{name}` has {lines} lines, at most {max}; split it");
-            (self.complain)(first, what);
+/// The functions of a file outside its modules of tests.
+struct Functions(Vec<Function>);
+
+impl Functions {
+    fn of(file: &syn::File, is_test: bool) -> Self {
+        let mut functions = Self(Vec::new());
+        if !is_test {
+            functions.visit_file(file);
+        }
+        functions
+    }
+    fn add(&mut self, signature: &syn::Signature, whole: proc_macro2::Span) {
+        let (line, last) = (signature.span().start().line, whole.end().line);
+        self.0.push(Function {
+            name: signature.ident.to_string(),
+            line,
+            lines: (last + 1).saturating_sub(line),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for Functions {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !is_test_module(item) {
+            visit::visit_item_mod(self, item);
         }
     }
-}
-
-impl<'ast> Visit<'ast> for Functions<'_> {
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let before = self.test;
-        self.test |= item.attrs.iter().any(|attribute| {
-            attribute.path().is_ident("cfg")
-                && attribute
-                    .parse_args::<syn::Path>()
-                    .is_ok_and(|path| path.is_ident("test"))
-        });
-        visit::visit_item_mod(self, item);
-        self.test = before;
-    }
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.check(&item.sig, item.block.span());
+        self.add(&item.sig, item.block.span());
         visit::visit_item_fn(self, item);
     }
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.check(&item.sig, item.block.span());
+        self.add(&item.sig, item.block.span());
         visit::visit_impl_item_fn(self, item);
     }
 }
@@ -283,6 +314,74 @@ mod tests {
         let body = "    let _ = 1;\n".repeat(90);
         let text = format!("//! why\n#[cfg(test)]\nmod tests {{\nfn long() {{\n{body}}}\n}}\n");
         assert!(said("crates/a/src/b.rs", &text).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_counted_without_its_modules_of_tests_and_no_further_line_is_left_out() {
+        let tests = format!(
+            "/// Why.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
+            "\n".repeat(90)
+        );
+        let code = "const _: u8 = 0;\n".repeat(250);
+        let text = format!("//! why\n#[cfg(test)]\nfn a() {{}}\n{code}{tests}{code}");
+        assert_eq!(
+            said("crates/a/src/b.rs", &text),
+            ["crates/a/src/b.rs: 503 production lines, at most 500; split it by noun"]
+        );
+        let text = format!("//! why\nmod inner {{\n{code}{tests}}}\n{tests}");
+        assert!(said("crates/a/src/b.rs", &text).is_empty());
+    }
+
+    #[test]
+    fn an_allowance_that_excuses_nothing_is_named() {
+        let long = "    let _ = 1;\n".repeat(72);
+        let text = format!(
+            "{}fn a() {{\n{long}}}\nfn b() {{}}\n#[cfg(test)]\nmod tests {{ fn c() {{}} }}\n",
+            "const _: u8 = 0;\n".repeat(430)
+        );
+        let sources = [Source {
+            path: "b.rs".to_owned(),
+            text,
+        }];
+        let allowed = |table: &str| {
+            let allowed: Allowances = toml::from_str(table).unwrap();
+            let mut complaints = Vec::new();
+            allowed.check_used(&sources, &mut complaints);
+            complaints
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let entry = |table: &str, key: &str, max: usize| {
+            allowed(&format!(
+                "[{table}]\n\"{key}\" = {{ max = {max}, reason = \"one loop, whole\" }}"
+            ))
+        };
+        let gone = "is allowed more lines, but is not there; remove it";
+        assert_eq!(entry("lines", "b.rs", 510), [""; 0]);
+        assert_eq!(
+            entry("lines", "b.rs", 600),
+            ["tidy.toml: `b.rs` has 505 lines, allowed 600; lower it"]
+        );
+        assert_eq!(
+            entry("lines", "gone.rs", 510),
+            [format!("tidy.toml: `gone.rs` {gone}")]
+        );
+        assert_eq!(entry("functions", "b.rs::a", 75), [""; 0]);
+        assert_eq!(
+            entry("functions", "b.rs::a", 90),
+            ["tidy.toml: `b.rs::a` has 74 lines, allowed 90; lower it"]
+        );
+        assert_eq!(
+            entry("functions", "b.rs::b", 75),
+            ["tidy.toml: `b.rs::b` needs no allowance with its length of 1, at most 70; remove it"]
+        );
+        for key in ["b.rs::c", "b.rs::d", "gone.rs::a"] {
+            assert_eq!(
+                entry("functions", key, 75),
+                [format!("tidy.toml: `{key}` {gone}")]
+            );
+        }
     }
 
     #[test]

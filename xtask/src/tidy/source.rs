@@ -1,8 +1,12 @@
 //! The files of the tree: what people wrote, nothing that a tool made.
 
-use std::{fs, path::Path};
+use std::{fs, ops::RangeInclusive, path::Path};
 
 use anyhow::Context as _;
+use syn::{
+    spanned::Spanned as _,
+    visit::{self, Visit},
+};
 
 /// Folders that hold what was built, fetched or generated.
 const SKIPPED: [&str; 8] = [
@@ -39,6 +43,44 @@ impl Source {
             || self.name() == "tests.rs"
             || self.name().ends_with("_tests.rs")
             || self.path.contains("/benches/")
+    }
+    /// The text of a Rust file without its modules of tests: what stands behind one counts as well.
+    pub(crate) fn production_text(&self) -> String {
+        let mut modules = TestModules::default();
+        if let Ok(file) = syn::parse_file(&self.text) {
+            modules.visit_file(&file);
+        }
+        let is_production = |line: &usize| modules.0.iter().all(|test| !test.contains(line));
+        (1..)
+            .zip(self.text.lines())
+            .filter(|(line, _)| is_production(line))
+            .map(|(_, text)| format!("{text}\n"))
+            .collect()
+    }
+}
+
+/// Whether a module is compiled for tests alone.
+pub(crate) fn is_test_module(item: &syn::ItemMod) -> bool {
+    item.attrs.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Path>()
+                .is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+/// The lines of each module of tests, with its attributes.
+#[derive(Default)]
+struct TestModules(Vec<RangeInclusive<usize>>);
+
+impl<'ast> Visit<'ast> for TestModules {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if is_test_module(item) {
+            let lines = item.span();
+            self.0.push(lines.start().line..=lines.end().line);
+        } else {
+            visit::visit_item_mod(self, item);
+        }
     }
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn check(script: &str, expected: expect_test::Expect) {
 
 /// Runs a script on so many shards and compares its transcript.
 pub(crate) fn check_on(shards: u16, script: &str, expected: expect_test::Expect) {
+    expected.assert_eq(&transcript(shards, script));
+}
+
+/// Runs a script on so many shards; answers its transcript.
+pub(crate) fn transcript(shards: u16, script: &str) -> String {
     let mut run = Script::new(shards);
     for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
         run.line(line);
@@ -39,7 +44,7 @@ pub(crate) fn check_on(shards: u16, script: &str, expected: expect_test::Expect)
         }
     }
     run.check_replay();
-    expected.assert_eq(&run.world.transcript);
+    run.world.transcript
 }
 
 pub(crate) fn spec(id: u64, name: &str) -> AgentSpec {

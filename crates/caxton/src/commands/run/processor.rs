@@ -62,6 +62,16 @@ pub(super) async fn run(args: &Args, ready: Ready, output: &Output) -> Result<()
     Ok(())
 }
 
+/// What a WASI command is given as its arguments.
+fn arguments(args: &Args) -> Result<Arguments, Failure> {
+    Arguments::new(&args.arguments).map_err(|fault| {
+        Failure::usage(
+            fault.text,
+            "see `caxton run --help` for what a command takes",
+        )
+    })
+}
+
 /// Runs on one input and prints the result; of several, each is an entry of a list.
 async fn run_once(
     args: &Args,
@@ -78,12 +88,7 @@ async fn run_once(
         limits,
         outside,
     } = ready;
-    let arguments = Arguments::new(&args.arguments).map_err(|fault| {
-        Failure::usage(
-            fault.text,
-            "see `caxton run --help` for what a command takes",
-        )
-    })?;
+    let arguments = arguments(args)?;
     let is_command = linked.form() == Form::WasiCommand;
     let streams = is_command && output.format == Format::Table;
     let host = RunHost::new(false, &args.guest.config, *profile, &input, limits);
