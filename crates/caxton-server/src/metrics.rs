@@ -240,12 +240,6 @@ pub const FAMILIES: &[Family] = {
             "Time of a turn, waiting included.",
         ),
         family("caxton_turns_total", Counter, None, "Turns that ended."),
-        family(
-            "caxton_unsigned_refused_total",
-            Counter,
-            None,
-            "Unsigned modules that were refused.",
-        ),
     ]
 };
 

@@ -29,6 +29,7 @@ mod followers;
 mod formats;
 mod hostile;
 mod kept;
+mod metric_families;
 mod node;
 mod offline;
 mod old_data;
