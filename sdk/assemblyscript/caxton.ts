@@ -21,6 +21,10 @@ declare function importSubscribe(filter: usize, length: i32): i32;
 declare function importStore(key: usize, keyLength: i32, at: usize, length: i32): i32;
 @external("caxton", "load_data")
 declare function importLoad(key: usize, keyLength: i32, into: usize, length: i32): i32;
+@external("caxton", "vault_get")
+declare function importVaultGet(name: usize, nameLength: i32, into: usize, length: i32): i32;
+@external("caxton", "vault_put")
+declare function importVaultPut(name: usize, nameLength: i32, at: usize, length: i32): i32;
 @external("caxton", "delete_data")
 declare function importDelete(key: usize, keyLength: i32): i32;
 @external("caxton", "console_log")
@@ -131,6 +135,22 @@ export function loadText(key: string): string | null {
   const bytes = new ArrayBuffer(length);
   importLoad(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), length);
   return String.UTF8.decode(bytes);
+}
+
+/** The value of a secret of the vault; null if it can't be had. Needs `vault:read`. */
+export function vaultGet(secret: string): string | null {
+  const name = utf8(secret);
+  const length = importVaultGet(changetype<usize>(name), name.byteLength, 0, 0);
+  if (length < 0) return null;
+  const bytes = new ArrayBuffer(length);
+  importVaultGet(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), length);
+  return String.UTF8.decode(bytes);
+}
+
+/** Sets a secret of 8 bytes to 64 KiB, which stays set if the turn faults. Needs `vault:write`. */
+export function vaultPut(secret: string, value: string): i32 {
+  const name = utf8(secret), bytes = utf8(value);
+  return importVaultPut(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), bytes.byteLength);
 }
 
 /** Deletes a key: 0, or a code below 0. */

@@ -59,6 +59,10 @@ CX_IMPORT("store_data")
 int32_t cx_import_store(const char *key, uint32_t key_length, const char *at, uint32_t length);
 CX_IMPORT("load_data")
 int32_t cx_import_load(const char *key, uint32_t key_length, char *into, uint32_t length);
+CX_IMPORT("vault_get")
+int32_t cx_import_vault_get(const char *name, uint32_t name_length, char *into, uint32_t length);
+CX_IMPORT("vault_put")
+int32_t cx_import_vault_put(const char *name, uint32_t name_length, const char *at, uint32_t length);
 CX_IMPORT("delete_data") int32_t cx_import_delete(const char *key, uint32_t key_length);
 /* A timer's id above 0; `handle_timer` must be exported. Unit: microseconds. */
 CX_IMPORT("set_timer") int32_t cx_set_timer(int64_t delay_micros);
@@ -506,6 +510,23 @@ static CX_UNUSED cx_text cx_load(const char *key) {
     if (!at) return none;
     cx_import_load(name.at, name.length, at, (uint32_t)length);
     return cx_span(at, (uint32_t)length);
+}
+
+/* The value of a secret of the vault; `at` is NULL if it can't be had. Needs `vault:read`. */
+static CX_UNUSED cx_text cx_vault_get(const char *secret) {
+    cx_text name = cx_str(secret), none = {NULL, 0};
+    int32_t length = cx_import_vault_get(name.at, name.length, NULL, 0);
+    if (length < 0) return none;
+    char *at = (char *)cx_alloc((uint32_t)length + 1);
+    if (!at) return none;
+    cx_import_vault_get(name.at, name.length, at, (uint32_t)length);
+    return cx_span(at, (uint32_t)length);
+}
+
+/* Sets a secret of 8 bytes to 64 KiB; it stays set if the turn faults. Needs `vault:write`. */
+static CX_UNUSED int32_t cx_vault_put(const char *secret, cx_text value) {
+    cx_text name = cx_str(secret);
+    return cx_import_vault_put(name.at, name.length, value.at, value.length);
 }
 
 static CX_UNUSED int32_t cx_delete(const char *key) {

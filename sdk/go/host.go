@@ -126,5 +126,21 @@ func Load(key string) (string, bool) {
 	return string(bytes), true
 }
 
+// VaultGet is the value of a secret of the vault, and whether it can be had; needs vault:read.
+func VaultGet(name string) (string, bool) {
+	length := importVaultGet(start(name), size(name), nil, 0)
+	if length < 0 {
+		return "", false
+	}
+	bytes := make([]byte, length)
+	importVaultGet(start(name), size(name), unsafe.Pointer(unsafe.SliceData(bytes)), uint32(length))
+	return string(bytes), true
+}
+
+// VaultPut sets a secret of 8 bytes to 64 KiB, which stays set if the turn faults; needs vault:write.
+func VaultPut(name, value string) int32 {
+	return importVaultPut(start(name), size(name), start(value), size(value))
+}
+
 // Delete deletes a key: 0, or a code below 0.
 func Delete(key string) int32 { return importDelete(start(key), size(key)) }

@@ -9,7 +9,7 @@ use caxton_model::{ErrorCode, Fault, HostCode, LimitName, Micros, split_outcome}
 use wasmtime::Caller;
 
 use crate::{
-    AccessRefused, LogLevel, MetricKind,
+    AccessOutcome, AccessRefused, LogLevel, MetricKind,
     ctx::{Ctx, Stop, limit_fault},
     guest_memory::{assembly_script_text, copy_out, span, view},
 };
@@ -317,20 +317,77 @@ pub(crate) async fn http_request(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answe
         return Ok(HostCode::TooLarge.as_i32());
     }
     ctx.reply = Arc::default();
-    let outcome = match ctx.host.http_request(json) {
+    let asked = ctx.host.http_request(json);
+    match outcome_of(c, asked).await? {
+        Ok(outcome) => {
+            let (code, _) = split_outcome(&outcome);
+            c.data_mut().reply = outcome;
+            Ok(code)
+        }
+        Err(code) => Ok(code.as_i32()),
+    }
+}
+
+/// Suspends the guest until its access has an outcome.
+async fn outcome_of(
+    c: &mut Guest<'_>,
+    asked: Result<AccessOutcome, AccessRefused>,
+) -> Result<Result<Arc<[u8]>, HostCode>, Stop> {
+    let outcome = match asked {
         Ok(outcome) => outcome,
-        Err(AccessRefused::Code(code)) => return Ok(code.as_i32()),
+        Err(AccessRefused::Code(code)) => return Ok(Err(code)),
         Err(AccessRefused::Fault(fault)) => return Err(Stop(Box::new(fault))),
     };
+    let ctx = c.data_mut();
     let (meter, wall) = (ctx.meter.clone(), ctx.bounds.wall_nanos);
     let Some(outcome) = meter.wait(wall, outcome).await else {
         return Err(wall_is_over(wall));
     };
-    let ctx = c.data_mut();
-    ctx.host.accessed(&outcome);
-    let (code, _) = split_outcome(&outcome);
-    ctx.reply = outcome;
-    Ok(code)
+    c.data_mut().host.accessed(&outcome);
+    Ok(Ok(outcome))
+}
+
+pub(crate) fn vault_get(
+    c: &mut Guest<'_>,
+    name_ptr: i32,
+    name_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let into = span(ptr, len);
+    into.within(bytes.len())?;
+    let name = span(name_ptr, name_len).of(bytes)?;
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Ok(HostCode::Malformed.as_i32());
+    };
+    match ctx.host.vault_get(name) {
+        Ok(value) => copy_out(bytes, into, &value),
+        Err(code) => Ok(code.as_i32()),
+    }
+}
+
+/// Suspends the guest until the secret is set, or is refused.
+pub(crate) async fn vault_put(
+    c: &mut Guest<'_>,
+    name_ptr: i32,
+    name_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let (name, value) = (
+        span(name_ptr, name_len).of(bytes)?,
+        span(ptr, len).of(bytes)?,
+    );
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Ok(HostCode::Malformed.as_i32());
+    };
+    let asked = ctx.host.vault_put(name, value);
+    match outcome_of(c, asked).await? {
+        Ok(outcome) => Ok(split_outcome(&outcome).0),
+        Err(code) => Ok(code.as_i32()),
+    }
 }
 
 /// What came back for the last request of this turn.

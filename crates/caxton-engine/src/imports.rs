@@ -119,6 +119,12 @@ fn state_and_time(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Re
         "http_request" | "host_network_request" => {
             suspending!(linker, import, http_request(ptr: i32, len: i32))
         }
+        "vault_get" => {
+            one!(linker, import, vault_get(name: i32, name_len: i32, ptr: i32, len: i32) -> i32)
+        }
+        "vault_put" => {
+            suspending!(linker, import, vault_put(name: i32, name_len: i32, ptr: i32, len: i32))
+        }
         "read_response" => one!(linker, import, read_response(ptr: i32, len: i32) -> i32),
         "set_timer" => both!(linker, import, set_timer(delay_micros: i64)),
         "cancel_timer" => both!(linker, import, cancel_timer(id: i32)),

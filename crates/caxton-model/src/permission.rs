@@ -71,6 +71,8 @@ impl Permission {
                 | Self::FsRead
                 | Self::FsWrite
                 | Self::EnvRead
+                | Self::VaultRead
+                | Self::VaultWrite
                 | Self::SecretUse
                 | Self::RandomSecure
         )

@@ -43,6 +43,7 @@ mod state;
 mod sys;
 mod time;
 mod timer;
+pub mod vault;
 mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]
