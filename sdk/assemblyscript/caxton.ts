@@ -15,6 +15,8 @@
 declare function importSend(at: usize, length: i32): i32;
 @external("caxton", "broadcast_message")
 declare function importBroadcast(filter: usize, filterLength: i32, at: usize, length: i32): i32;
+@external("caxton", "event_emit")
+declare function importEmit(topic: usize, topicLength: i32, at: usize, length: i32): i32;
 @external("caxton", "subscribe_messages")
 declare function importSubscribe(filter: usize, length: i32): i32;
 @external("caxton", "store_data")
@@ -101,7 +103,13 @@ export function broadcast(filterJson: string, json: string): i32 {
   return importBroadcast(changetype<usize>(filter), filter.byteLength, changetype<usize>(bytes), bytes.byteLength);
 }
 
-/** Subscribes to broadcasts: an id, or a code below 0. */
+/** Emits an event, JSON, to all that subscribed to its topic: how many, or a code below 0. */
+export function emit(topic: string, json: string): i32 {
+  const name = utf8(topic), bytes = utf8(json);
+  return importEmit(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), bytes.byteLength);
+}
+
+/** Subscribes to broadcasts, or by `topic` to events: an id, or a code below 0. */
 export function subscribe(filterJson: string): i32 {
   const bytes = utf8(filterJson);
   return importSubscribe(changetype<usize>(bytes), bytes.byteLength);

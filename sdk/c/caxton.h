@@ -53,6 +53,8 @@ CX_IMPORT("send_local_message")
 int32_t cx_import_send_local(const char *id, uint32_t id_length, const char *at, uint32_t length);
 CX_IMPORT("broadcast_message")
 int32_t cx_import_broadcast(const char *filter, uint32_t filter_length, const char *at, uint32_t length);
+CX_IMPORT("event_emit")
+int32_t cx_import_emit(const char *topic, uint32_t topic_length, const char *at, uint32_t length);
 CX_IMPORT("subscribe_messages") int32_t cx_import_subscribe(const char *filter, uint32_t length);
 CX_IMPORT("unsubscribe_messages") int32_t cx_unsubscribe(int32_t id);
 CX_IMPORT("store_data")
@@ -492,6 +494,12 @@ static CX_UNUSED int32_t cx_failure(const cx_message *message, const char *error
 static CX_UNUSED int32_t cx_not_understood(const cx_message *message) {
     if (cx_is_final(message)) return 0;
     return cx_reply(message, "not-understood", cx_str("{\"error\":\"Message not understood\"}"));
+}
+
+/* Emits an event, JSON, to all that subscribed to its topic: how many. Needs `event:emit`. */
+static CX_UNUSED int32_t cx_emit(const char *topic, cx_text json) {
+    cx_text name = cx_str(topic);
+    return cx_import_emit(name.at, name.length, json.at, json.length);
 }
 
 /* ---- State and log ---- */

@@ -92,7 +92,12 @@ func Broadcast(filter, json string) int32 {
 	return importBroadcast(start(filter), size(filter), start(json), size(json))
 }
 
-// Subscribe subscribes to broadcasts: an id, or a code below 0.
+// Emit emits an event, JSON, to all that subscribed to its topic: how many, or a code below 0.
+func Emit(topic, json string) int32 {
+	return importEmit(start(topic), size(topic), start(json), size(json))
+}
+
+// Subscribe subscribes to broadcasts, or by `topic` to events: an id, or a code below 0.
 func Subscribe(filter string) int32 { return importSubscribe(start(filter), size(filter)) }
 
 // RegisterCapabilities says what this agent offers; it replaces what it said before.

@@ -95,6 +95,10 @@ func importLoad(key unsafe.Pointer, keyLength uint32, into unsafe.Pointer, lengt
 }
 
 // Nothing is granted here.
+func importEmit(topic unsafe.Pointer, topicLength uint32, at unsafe.Pointer, length uint32) int32 {
+	return Denied
+}
+
 func importVaultGet(name unsafe.Pointer, nameLength uint32, into unsafe.Pointer, length uint32) int32 {
 	return Denied
 }

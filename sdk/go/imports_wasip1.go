@@ -10,6 +10,9 @@ func importSend(at unsafe.Pointer, length uint32) int32
 //go:wasmimport caxton broadcast_message
 func importBroadcast(filter unsafe.Pointer, filterLength uint32, at unsafe.Pointer, length uint32) int32
 
+//go:wasmimport caxton event_emit
+func importEmit(topic unsafe.Pointer, topicLength uint32, at unsafe.Pointer, length uint32) int32
+
 //go:wasmimport caxton subscribe_messages
 func importSubscribe(filter unsafe.Pointer, length uint32) int32
 

@@ -113,7 +113,11 @@ pub trait HostCalls: Send {
     fn broadcast(&mut self, _filter: &[u8], _json: &[u8]) -> Result<u32, HostCode> {
         Err(HostCode::Unavailable)
     }
-    /// Subscribes to broadcasts; the subscription's id.
+    /// Emits an event to all that have subscribed to its topic; how many it reached.
+    fn event_emit(&mut self, _topic: &str, _json: &[u8]) -> Result<u32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// Subscribes to broadcasts or events; the subscription's id.
     fn subscribe(&mut self, _filter: &[u8]) -> Result<i32, HostCode> {
         Err(HostCode::Unavailable)
     }

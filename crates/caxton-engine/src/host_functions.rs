@@ -83,10 +83,33 @@ pub(crate) fn broadcast_message(
     if filter.len().max(json.len()) as u64 > ctx.bounds.message_bytes {
         return Ok(HostCode::TooLarge.as_i32());
     }
-    let reached = ctx.host.broadcast(filter, json);
-    Ok(number(
-        reached.map(|n| i32::try_from(n).unwrap_or(i32::MAX)),
-    ))
+    Ok(reached(ctx.host.broadcast(filter, json)))
+}
+
+/// The answer to what goes to many: how many it reached.
+fn reached(count: Result<u32, HostCode>) -> i32 {
+    number(count.map(|n| i32::try_from(n).unwrap_or(i32::MAX)))
+}
+
+pub(crate) fn event_emit(
+    c: &mut Guest<'_>,
+    topic_ptr: i32,
+    topic_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let (topic, json) = (
+        span(topic_ptr, topic_len).of(bytes)?,
+        span(ptr, len).of(bytes)?,
+    );
+    if json.len() as u64 > ctx.bounds.message_bytes {
+        return Ok(HostCode::TooLarge.as_i32());
+    }
+    match std::str::from_utf8(topic) {
+        Ok(topic) => Ok(reached(ctx.host.event_emit(topic, json))),
+        Err(_) => Ok(HostCode::Malformed.as_i32()),
+    }
 }
 
 pub(crate) fn subscribe_messages(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answer {

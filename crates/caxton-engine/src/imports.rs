@@ -95,6 +95,9 @@ fn messages(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Result<b
         "broadcast_message" => {
             both!(linker, import, broadcast_message(filter: i32, filter_len: i32, ptr: i32, len: i32))
         }
+        "event_emit" => {
+            both!(linker, import, event_emit(topic: i32, topic_len: i32, ptr: i32, len: i32))
+        }
         "subscribe_messages" => both!(linker, import, subscribe_messages(ptr: i32, len: i32)),
         "unsubscribe_messages" => both!(linker, import, unsubscribe_messages(id: i32)),
         "register_capabilities" => both!(linker, import, register_capabilities(ptr: i32, len: i32)),

@@ -74,6 +74,8 @@ impl Permission {
                 | Self::VaultRead
                 | Self::VaultWrite
                 | Self::SecretUse
+                | Self::EventEmit
+                | Self::EventListen
                 | Self::RandomSecure
         )
     }

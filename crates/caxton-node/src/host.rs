@@ -11,8 +11,10 @@ use bytes::Bytes;
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
-use caxton_gate::{Access, Allowed, Gate, HttpRequest, Malformed, VaultRead, VaultWrite};
-use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
+use caxton_gate::{
+    Access, Allowed, EventEmit, EventListen, Gate, HttpRequest, Malformed, VaultRead, VaultWrite,
+};
+use caxton_kernel::{Listing, NextAccess, TurnCtx, TurnEffects, topics_of_filter};
 use caxton_model::{
     AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp,
 };
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     access::{self, Perform},
-    clock, http,
+    clock, http, listeners,
     memory::AgentMemory,
     request::LogLine,
     rights::AgentGate,
@@ -230,7 +232,20 @@ impl HostCalls for TurnHost {
         self.has_bytes()?;
         self.ctx()?.broadcast(clock::now(), filter, json)
     }
+    fn event_emit(&mut self, topic: &str, json: &[u8]) -> Result<u32, HostCode> {
+        self.has_bytes()?;
+        let gate = self.gate();
+        let allowed = self.check(&gate, EventEmit::new(topic))?.into_access();
+        let shared = Arc::clone(&*self.shared);
+        let may_hear = |listing: &Listing| listeners::may_hear(&shared, listing, &allowed);
+        self.ctx()?
+            .emit(clock::now(), allowed.name(), json, may_hear)
+    }
     fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
+        if let Some(topics) = topics_of_filter(filter)? {
+            let gate = self.gate();
+            self.check(&gate, EventListen::new(&topics))?;
+        }
         self.ctx()?.subscribe(filter)
     }
     fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode> {

@@ -59,6 +59,7 @@ fn answered(name: &str) -> Option<Answered> {
         "send_message"
         | "send_local_message"
         | "broadcast_message"
+        | "event_emit"
         | "subscribe_messages"
         | "unsubscribe_messages"
         | "set_timer"
@@ -77,7 +78,7 @@ fn answered(name: &str) -> Option<Answered> {
             // It is performed when the future is polled.
             drop(host.vault_put("put", &vec![b'x'; 64 * size]).unwrap());
         }),
-        "event_emit" | "data_get" | "data_list" | "data_put" | "data_delete" => Answered::ByNobody,
+        "data_get" | "data_list" | "data_put" | "data_delete" => Answered::ByNobody,
         _ => return None,
     };
     Some(answered)

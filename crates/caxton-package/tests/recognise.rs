@@ -346,6 +346,7 @@ fn a_right_is_refused_by_its_permissions_name() {
     for (name, permission) in [
         ("vault_get", Permission::VaultRead),
         ("vault_put", Permission::VaultWrite),
+        ("event_emit", Permission::EventEmit),
     ] {
         let text = format!(
             r#"(module (import "env" "{name}" (func (param i32 i32 i32 i32) (result i32))) {MEMORY} {HANDLE})"#

@@ -27,6 +27,12 @@ mod imports {
             at: *const u8,
             length: usize,
         ) -> i32;
+        pub(super) fn event_emit(
+            topic: *const u8,
+            topic_length: usize,
+            at: *const u8,
+            length: usize,
+        ) -> i32;
         pub(super) fn subscribe_messages(filter: *const u8, length: usize) -> i32;
         pub(super) fn unsubscribe_messages(id: i32) -> i32;
         pub(super) fn store_data(
@@ -99,6 +105,8 @@ calls! {
         send_local_message(id.as_ptr(), id.len(), json.as_ptr(), json.len());
     broadcast(filter: &[u8], json: &[u8]) -> i32 =
         broadcast_message(filter.as_ptr(), filter.len(), json.as_ptr(), json.len());
+    emit(topic: &[u8], json: &[u8]) -> i32 =
+        event_emit(topic.as_ptr(), topic.len(), json.as_ptr(), json.len());
     subscribe(filter: &[u8]) -> i32 = subscribe_messages(filter.as_ptr(), filter.len());
     unsubscribe(id: i32) -> i32 = unsubscribe_messages(id);
     store(key: &[u8], value: &[u8]) -> i32 =

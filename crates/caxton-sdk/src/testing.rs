@@ -215,6 +215,20 @@ impl Host {
         code
     }
 
+    pub(crate) fn emit(&mut self, topic: &[u8], json: &[u8]) -> i32 {
+        let Ok(content) = serde_json::from_slice::<Value>(json) else {
+            return HostCode::Malformed.as_i32();
+        };
+        let event = serde_json::json!({
+            "performative": "inform", "sender": "", "receiver": "*", "content": content,
+            "protocol": "caxton-event", "ontology": String::from_utf8_lossy(topic),
+        });
+        match self.send(event.to_string().as_bytes()) {
+            0 => 1,
+            code => code,
+        }
+    }
+
     pub(crate) fn subscribe(&mut self, filter: &[u8]) -> i32 {
         let Ok(filter) = serde_json::from_slice(filter) else {
             return HostCode::Malformed.as_i32();

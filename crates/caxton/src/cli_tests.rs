@@ -150,6 +150,11 @@ fn golden_table_of_permissions() {
                 "yes: the value of a secret of the [vault](vault.md), by its name"
             }
             Permission::VaultWrite => "yes: setting a secret of the vault, by its name",
+            Permission::EventEmit => "yes: events by their topic",
+            Permission::EventListen => "yes: subscribing to topics, and hearing them",
+            Permission::MessageListen => {
+                "no, and not needed: whoever subscribes hears the broadcasts of its namespace"
+            }
             Permission::SecretUse => {
                 "yes: a secret of the [vault](vault.md) in a header of a request to a host"
             }

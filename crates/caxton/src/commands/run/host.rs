@@ -155,6 +155,9 @@ impl HostCalls for RunHost {
     fn broadcast(&mut self, _: &[u8], _: &[u8]) -> Result<u32, HostCode> {
         self.of_agent().map(|()| 0)
     }
+    fn event_emit(&mut self, _: &str, _: &[u8]) -> Result<u32, HostCode> {
+        self.of_agent().map(|()| 0)
+    }
     fn subscribe(&mut self, _: &[u8]) -> Result<i32, HostCode> {
         self.of_agent().map(|()| 1)
     }
