@@ -115,6 +115,6 @@ fn an_event_is_heard_by_whoever_is_granted_its_topic_in_the_same_namespace() {
     // A client does not write one either.
     let forged = r#"{"performative":"inform","receiver":"hears","sender":"ann","protocol":"caxton-event","ontology":"issues.new"}"#;
     node.caxton(&["send", "--message", forged])
-        .fails(1, &["is an event"]);
+        .fails(2, &["is an event"]);
     node.kill();
 }
