@@ -15,12 +15,18 @@
 declare function importSend(at: usize, length: i32): i32;
 @external("caxton", "broadcast_message")
 declare function importBroadcast(filter: usize, filterLength: i32, at: usize, length: i32): i32;
+@external("caxton", "event_emit")
+declare function importEmit(topic: usize, topicLength: i32, at: usize, length: i32): i32;
 @external("caxton", "subscribe_messages")
 declare function importSubscribe(filter: usize, length: i32): i32;
 @external("caxton", "store_data")
 declare function importStore(key: usize, keyLength: i32, at: usize, length: i32): i32;
 @external("caxton", "load_data")
 declare function importLoad(key: usize, keyLength: i32, into: usize, length: i32): i32;
+@external("caxton", "vault_get")
+declare function importVaultGet(name: usize, nameLength: i32, into: usize, length: i32): i32;
+@external("caxton", "vault_put")
+declare function importVaultPut(name: usize, nameLength: i32, at: usize, length: i32): i32;
 @external("caxton", "delete_data")
 declare function importDelete(key: usize, keyLength: i32): i32;
 @external("caxton", "console_log")
@@ -97,7 +103,13 @@ export function broadcast(filterJson: string, json: string): i32 {
   return importBroadcast(changetype<usize>(filter), filter.byteLength, changetype<usize>(bytes), bytes.byteLength);
 }
 
-/** Subscribes to broadcasts: an id, or a code below 0. */
+/** Emits an event, JSON, to all that subscribed to its topic: how many, or a code below 0. */
+export function emit(topic: string, json: string): i32 {
+  const name = utf8(topic), bytes = utf8(json);
+  return importEmit(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), bytes.byteLength);
+}
+
+/** Subscribes to broadcasts, or by `topic` to events: an id, or a code below 0. */
 export function subscribe(filterJson: string): i32 {
   const bytes = utf8(filterJson);
   return importSubscribe(changetype<usize>(bytes), bytes.byteLength);
@@ -131,6 +143,22 @@ export function loadText(key: string): string | null {
   const bytes = new ArrayBuffer(length);
   importLoad(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), length);
   return String.UTF8.decode(bytes);
+}
+
+/** The value of a secret of the vault; null if it can't be had. Needs `vault:read`. */
+export function vaultGet(secret: string): string | null {
+  const name = utf8(secret);
+  const length = importVaultGet(changetype<usize>(name), name.byteLength, 0, 0);
+  if (length < 0) return null;
+  const bytes = new ArrayBuffer(length);
+  importVaultGet(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), length);
+  return String.UTF8.decode(bytes);
+}
+
+/** Sets a secret of 8 bytes to 64 KiB, which stays set if the turn faults. Needs `vault:write`. */
+export function vaultPut(secret: string, value: string): i32 {
+  const name = utf8(secret), bytes = utf8(value);
+  return importVaultPut(changetype<usize>(name), name.byteLength, changetype<usize>(bytes), bytes.byteLength);
 }
 
 /** Deletes a key: 0, or a code below 0. */

@@ -53,12 +53,18 @@ CX_IMPORT("send_local_message")
 int32_t cx_import_send_local(const char *id, uint32_t id_length, const char *at, uint32_t length);
 CX_IMPORT("broadcast_message")
 int32_t cx_import_broadcast(const char *filter, uint32_t filter_length, const char *at, uint32_t length);
+CX_IMPORT("event_emit")
+int32_t cx_import_emit(const char *topic, uint32_t topic_length, const char *at, uint32_t length);
 CX_IMPORT("subscribe_messages") int32_t cx_import_subscribe(const char *filter, uint32_t length);
 CX_IMPORT("unsubscribe_messages") int32_t cx_unsubscribe(int32_t id);
 CX_IMPORT("store_data")
 int32_t cx_import_store(const char *key, uint32_t key_length, const char *at, uint32_t length);
 CX_IMPORT("load_data")
 int32_t cx_import_load(const char *key, uint32_t key_length, char *into, uint32_t length);
+CX_IMPORT("vault_get")
+int32_t cx_import_vault_get(const char *name, uint32_t name_length, char *into, uint32_t length);
+CX_IMPORT("vault_put")
+int32_t cx_import_vault_put(const char *name, uint32_t name_length, const char *at, uint32_t length);
 CX_IMPORT("delete_data") int32_t cx_import_delete(const char *key, uint32_t key_length);
 /* A timer's id above 0; `handle_timer` must be exported. Unit: microseconds. */
 CX_IMPORT("set_timer") int32_t cx_set_timer(int64_t delay_micros);
@@ -490,6 +496,12 @@ static CX_UNUSED int32_t cx_not_understood(const cx_message *message) {
     return cx_reply(message, "not-understood", cx_str("{\"error\":\"Message not understood\"}"));
 }
 
+/* Emits an event, JSON, to all that subscribed to its topic: how many. Needs `event:emit`. */
+static CX_UNUSED int32_t cx_emit(const char *topic, cx_text json) {
+    cx_text name = cx_str(topic);
+    return cx_import_emit(name.at, name.length, json.at, json.length);
+}
+
 /* ---- State and log ---- */
 
 static CX_UNUSED int32_t cx_store(const char *key, cx_text value) {
@@ -506,6 +518,23 @@ static CX_UNUSED cx_text cx_load(const char *key) {
     if (!at) return none;
     cx_import_load(name.at, name.length, at, (uint32_t)length);
     return cx_span(at, (uint32_t)length);
+}
+
+/* The value of a secret of the vault; `at` is NULL if it can't be had. Needs `vault:read`. */
+static CX_UNUSED cx_text cx_vault_get(const char *secret) {
+    cx_text name = cx_str(secret), none = {NULL, 0};
+    int32_t length = cx_import_vault_get(name.at, name.length, NULL, 0);
+    if (length < 0) return none;
+    char *at = (char *)cx_alloc((uint32_t)length + 1);
+    if (!at) return none;
+    cx_import_vault_get(name.at, name.length, at, (uint32_t)length);
+    return cx_span(at, (uint32_t)length);
+}
+
+/* Sets a secret of 8 bytes to 64 KiB; it stays set if the turn faults. Needs `vault:write`. */
+static CX_UNUSED int32_t cx_vault_put(const char *secret, cx_text value) {
+    cx_text name = cx_str(secret);
+    return cx_import_vault_put(name.at, name.length, value.at, value.length);
 }
 
 static CX_UNUSED int32_t cx_delete(const char *key) {

@@ -91,6 +91,19 @@ int32_t cx_import_load(const char *key, uint32_t key_length, char *into, uint32_
     memcpy(into, cxt_values[i], cxt_lengths[i] < length ? cxt_lengths[i] : length);
     return (int32_t)cxt_lengths[i];
 }
+/* Nothing is granted here. */
+int32_t cx_import_emit(const char *topic, uint32_t topic_length, const char *at, uint32_t length) {
+    (void)topic, (void)topic_length, (void)at, (void)length;
+    return CX_DENIED;
+}
+int32_t cx_import_vault_get(const char *name, uint32_t name_length, char *into, uint32_t length) {
+    (void)name, (void)name_length, (void)into, (void)length;
+    return CX_DENIED;
+}
+int32_t cx_import_vault_put(const char *name, uint32_t name_length, const char *at, uint32_t length) {
+    (void)name, (void)name_length, (void)at, (void)length;
+    return CX_DENIED;
+}
 int32_t cx_import_delete(const char *key, uint32_t key_length) {
     int i = cxt_find(key, key_length);
     if (i < 0) return CX_NOT_FOUND;

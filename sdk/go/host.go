@@ -92,7 +92,12 @@ func Broadcast(filter, json string) int32 {
 	return importBroadcast(start(filter), size(filter), start(json), size(json))
 }
 
-// Subscribe subscribes to broadcasts: an id, or a code below 0.
+// Emit emits an event, JSON, to all that subscribed to its topic: how many, or a code below 0.
+func Emit(topic, json string) int32 {
+	return importEmit(start(topic), size(topic), start(json), size(json))
+}
+
+// Subscribe subscribes to broadcasts, or by `topic` to events: an id, or a code below 0.
 func Subscribe(filter string) int32 { return importSubscribe(start(filter), size(filter)) }
 
 // RegisterCapabilities says what this agent offers; it replaces what it said before.
@@ -124,6 +129,22 @@ func Load(key string) (string, bool) {
 	bytes := make([]byte, length)
 	importLoad(start(key), size(key), unsafe.Pointer(unsafe.SliceData(bytes)), uint32(length))
 	return string(bytes), true
+}
+
+// VaultGet is the value of a secret of the vault, and whether it can be had; needs vault:read.
+func VaultGet(name string) (string, bool) {
+	length := importVaultGet(start(name), size(name), nil, 0)
+	if length < 0 {
+		return "", false
+	}
+	bytes := make([]byte, length)
+	importVaultGet(start(name), size(name), unsafe.Pointer(unsafe.SliceData(bytes)), uint32(length))
+	return string(bytes), true
+}
+
+// VaultPut sets a secret of 8 bytes to 64 KiB, which stays set if the turn faults; needs vault:write.
+func VaultPut(name, value string) int32 {
+	return importVaultPut(start(name), size(name), start(value), size(value))
 }
 
 // Delete deletes a key: 0, or a code below 0.

@@ -94,6 +94,19 @@ func importLoad(key unsafe.Pointer, keyLength uint32, into unsafe.Pointer, lengt
 	return WriteOut(value, into, length)
 }
 
+// Nothing is granted here.
+func importEmit(topic unsafe.Pointer, topicLength uint32, at unsafe.Pointer, length uint32) int32 {
+	return Denied
+}
+
+func importVaultGet(name unsafe.Pointer, nameLength uint32, into unsafe.Pointer, length uint32) int32 {
+	return Denied
+}
+
+func importVaultPut(name unsafe.Pointer, nameLength uint32, at unsafe.Pointer, length uint32) int32 {
+	return Denied
+}
+
 func importDelete(key unsafe.Pointer, keyLength uint32) int32 {
 	if _, ok := native.state[TextAt(key, keyLength)]; !ok {
 		return NotFound

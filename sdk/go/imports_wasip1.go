@@ -10,6 +10,9 @@ func importSend(at unsafe.Pointer, length uint32) int32
 //go:wasmimport caxton broadcast_message
 func importBroadcast(filter unsafe.Pointer, filterLength uint32, at unsafe.Pointer, length uint32) int32
 
+//go:wasmimport caxton event_emit
+func importEmit(topic unsafe.Pointer, topicLength uint32, at unsafe.Pointer, length uint32) int32
+
 //go:wasmimport caxton subscribe_messages
 func importSubscribe(filter unsafe.Pointer, length uint32) int32
 
@@ -18,6 +21,12 @@ func importStore(key unsafe.Pointer, keyLength uint32, at unsafe.Pointer, length
 
 //go:wasmimport caxton load_data
 func importLoad(key unsafe.Pointer, keyLength uint32, into unsafe.Pointer, length uint32) int32
+
+//go:wasmimport caxton vault_get
+func importVaultGet(name unsafe.Pointer, nameLength uint32, into unsafe.Pointer, length uint32) int32
+
+//go:wasmimport caxton vault_put
+func importVaultPut(name unsafe.Pointer, nameLength uint32, at unsafe.Pointer, length uint32) int32
 
 //go:wasmimport caxton delete_data
 func importDelete(key unsafe.Pointer, keyLength uint32) int32

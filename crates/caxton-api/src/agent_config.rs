@@ -254,7 +254,7 @@ mod tests {
             twice.asked_limits().unwrap_err().code(),
             ErrorCode::InvalidLimit
         );
-        let later = config(r#"{"grants":{"vault:read":{}}}"#)
+        let later = config(r#"{"grants":{"data:read":{}}}"#)
             .asked_grants()
             .unwrap_err();
         assert_eq!(later.code(), ErrorCode::InvalidConfig);

@@ -24,6 +24,17 @@ pub enum AccessRefused {
     Fault(Fault),
 }
 
+impl From<HostCode> for AccessRefused {
+    fn from(code: HostCode) -> Self {
+        Self::Code(code)
+    }
+}
+impl From<Fault> for AccessRefused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 /// How loud a guest's line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,7 +113,11 @@ pub trait HostCalls: Send {
     fn broadcast(&mut self, _filter: &[u8], _json: &[u8]) -> Result<u32, HostCode> {
         Err(HostCode::Unavailable)
     }
-    /// Subscribes to broadcasts; the subscription's id.
+    /// Emits an event to all that have subscribed to its topic; how many it reached.
+    fn event_emit(&mut self, _topic: &str, _json: &[u8]) -> Result<u32, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// Subscribes to broadcasts or events; the subscription's id.
     fn subscribe(&mut self, _filter: &[u8]) -> Result<i32, HostCode> {
         Err(HostCode::Unavailable)
     }
@@ -155,6 +170,14 @@ pub trait HostCalls: Send {
     /// Asks for an HTTP request, as JSON; the guest is suspended until it has an outcome, which then
     /// goes to [`HostCalls::accessed`].
     fn http_request(&mut self, _json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        Err(AccessRefused::Code(HostCode::Unavailable))
+    }
+    /// The value of a secret of the vault; `NotFound` if there is none of that name.
+    fn vault_get(&mut self, _name: &str) -> Result<Bytes, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// Asks for a secret to be set in the vault; suspends the guest as [`HostCalls::http_request`] does.
+    fn vault_put(&mut self, _name: &str, _value: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         Err(AccessRefused::Code(HostCode::Unavailable))
     }
     /// Takes note of what the guest is given for its access.

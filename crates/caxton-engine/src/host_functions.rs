@@ -9,7 +9,7 @@ use caxton_model::{ErrorCode, Fault, HostCode, LimitName, Micros, split_outcome}
 use wasmtime::Caller;
 
 use crate::{
-    AccessRefused, LogLevel, MetricKind,
+    AccessOutcome, AccessRefused, LogLevel, MetricKind,
     ctx::{Ctx, Stop, limit_fault},
     guest_memory::{assembly_script_text, copy_out, span, view},
 };
@@ -83,10 +83,33 @@ pub(crate) fn broadcast_message(
     if filter.len().max(json.len()) as u64 > ctx.bounds.message_bytes {
         return Ok(HostCode::TooLarge.as_i32());
     }
-    let reached = ctx.host.broadcast(filter, json);
-    Ok(number(
-        reached.map(|n| i32::try_from(n).unwrap_or(i32::MAX)),
-    ))
+    Ok(reached(ctx.host.broadcast(filter, json)))
+}
+
+/// The answer to what goes to many: how many it reached.
+fn reached(count: Result<u32, HostCode>) -> i32 {
+    number(count.map(|n| i32::try_from(n).unwrap_or(i32::MAX)))
+}
+
+pub(crate) fn event_emit(
+    c: &mut Guest<'_>,
+    topic_ptr: i32,
+    topic_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let (topic, json) = (
+        span(topic_ptr, topic_len).of(bytes)?,
+        span(ptr, len).of(bytes)?,
+    );
+    if json.len() as u64 > ctx.bounds.message_bytes {
+        return Ok(HostCode::TooLarge.as_i32());
+    }
+    match std::str::from_utf8(topic) {
+        Ok(topic) => Ok(reached(ctx.host.event_emit(topic, json))),
+        Err(_) => Ok(HostCode::Malformed.as_i32()),
+    }
 }
 
 pub(crate) fn subscribe_messages(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answer {
@@ -317,20 +340,77 @@ pub(crate) async fn http_request(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answe
         return Ok(HostCode::TooLarge.as_i32());
     }
     ctx.reply = Arc::default();
-    let outcome = match ctx.host.http_request(json) {
+    let asked = ctx.host.http_request(json);
+    match outcome_of(c, asked).await? {
+        Ok(outcome) => {
+            let (code, _) = split_outcome(&outcome);
+            c.data_mut().reply = outcome;
+            Ok(code)
+        }
+        Err(code) => Ok(code.as_i32()),
+    }
+}
+
+/// Suspends the guest until its access has an outcome.
+async fn outcome_of(
+    c: &mut Guest<'_>,
+    asked: Result<AccessOutcome, AccessRefused>,
+) -> Result<Result<Arc<[u8]>, HostCode>, Stop> {
+    let outcome = match asked {
         Ok(outcome) => outcome,
-        Err(AccessRefused::Code(code)) => return Ok(code.as_i32()),
+        Err(AccessRefused::Code(code)) => return Ok(Err(code)),
         Err(AccessRefused::Fault(fault)) => return Err(Stop(Box::new(fault))),
     };
+    let ctx = c.data_mut();
     let (meter, wall) = (ctx.meter.clone(), ctx.bounds.wall_nanos);
     let Some(outcome) = meter.wait(wall, outcome).await else {
         return Err(wall_is_over(wall));
     };
-    let ctx = c.data_mut();
-    ctx.host.accessed(&outcome);
-    let (code, _) = split_outcome(&outcome);
-    ctx.reply = outcome;
-    Ok(code)
+    c.data_mut().host.accessed(&outcome);
+    Ok(Ok(outcome))
+}
+
+pub(crate) fn vault_get(
+    c: &mut Guest<'_>,
+    name_ptr: i32,
+    name_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let into = span(ptr, len);
+    into.within(bytes.len())?;
+    let name = span(name_ptr, name_len).of(bytes)?;
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Ok(HostCode::Malformed.as_i32());
+    };
+    match ctx.host.vault_get(name) {
+        Ok(value) => copy_out(bytes, into, &value),
+        Err(code) => Ok(code.as_i32()),
+    }
+}
+
+/// Suspends the guest until the secret is set, or is refused.
+pub(crate) async fn vault_put(
+    c: &mut Guest<'_>,
+    name_ptr: i32,
+    name_len: i32,
+    ptr: i32,
+    len: i32,
+) -> Answer {
+    let (bytes, ctx) = view(c)?;
+    let (name, value) = (
+        span(name_ptr, name_len).of(bytes)?,
+        span(ptr, len).of(bytes)?,
+    );
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Ok(HostCode::Malformed.as_i32());
+    };
+    let asked = ctx.host.vault_put(name, value);
+    match outcome_of(c, asked).await? {
+        Ok(outcome) => Ok(split_outcome(&outcome).0),
+        Err(code) => Ok(code.as_i32()),
+    }
 }
 
 /// What came back for the last request of this turn.

@@ -95,6 +95,9 @@ fn messages(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Result<b
         "broadcast_message" => {
             both!(linker, import, broadcast_message(filter: i32, filter_len: i32, ptr: i32, len: i32))
         }
+        "event_emit" => {
+            both!(linker, import, event_emit(topic: i32, topic_len: i32, ptr: i32, len: i32))
+        }
         "subscribe_messages" => both!(linker, import, subscribe_messages(ptr: i32, len: i32)),
         "unsubscribe_messages" => both!(linker, import, unsubscribe_messages(id: i32)),
         "register_capabilities" => both!(linker, import, register_capabilities(ptr: i32, len: i32)),
@@ -118,6 +121,12 @@ fn state_and_time(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Re
         }
         "http_request" | "host_network_request" => {
             suspending!(linker, import, http_request(ptr: i32, len: i32))
+        }
+        "vault_get" => {
+            one!(linker, import, vault_get(name: i32, name_len: i32, ptr: i32, len: i32) -> i32)
+        }
+        "vault_put" => {
+            suspending!(linker, import, vault_put(name: i32, name_len: i32, ptr: i32, len: i32))
         }
         "read_response" => one!(linker, import, read_response(ptr: i32, len: i32) -> i32),
         "set_timer" => both!(linker, import, set_timer(delay_micros: i64)),

@@ -115,6 +115,7 @@ impl Kernel {
         if !granted.is_empty() {
             let (agent, rules) = (id, granted);
             self.commit(Record::GrantsChanged { agent, rules }, true);
+            self.list(id);
         }
         let durable = self.is_durable(id);
         let reason = StartReason::Deploy;

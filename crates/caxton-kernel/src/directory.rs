@@ -15,8 +15,8 @@ use std::{
 
 use caxton_model::{
     AgentId, AgentName, AgentSpec, AgentStatus, Asked, ById, CLIENT_HOST_BYTES, Capabilities,
-    Destination, LimitName, Message, Micros, Namespace, Subscription, Timestamp, client_hash,
-    stable_hash,
+    Destination, GrantedRules, LimitName, Message, Micros, Namespace, Subscription, Timestamp,
+    client_hash, stable_hash,
 };
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
@@ -67,8 +67,10 @@ pub struct Listing {
     pub capabilities: Option<Arc<Capabilities>>,
     /// The same, ordered for searches.
     pub(crate) offered: Arc<Offered>,
-    /// Its subscriptions to broadcasts.
+    /// Its subscriptions to broadcasts and events.
     pub subscriptions: Arc<[Subscription]>,
+    /// What it is granted.
+    pub granted: Option<GrantedRules>,
 }
 
 impl Listing {

@@ -71,6 +71,7 @@ impl Kernel {
     pub(crate) fn set_grants(&mut self, agent: AgentId, rules: GrantedRules) {
         let granted = Arc::clone(&rules);
         self.commit(Record::GrantsChanged { agent, rules }, true);
+        self.list(agent);
         self.effects.push(Effect::GrantsChanged { agent, granted });
     }
 

@@ -383,6 +383,7 @@ impl Kernel {
             capabilities: agent.capabilities.clone(),
             offered,
             subscriptions: agent.subscriptions.as_slice().into(),
+            granted: self.state.granted.get(&id).cloned(),
         });
     }
 

@@ -48,6 +48,7 @@ mod tests;
 pub use access::{AccessAsked, NextAccess};
 pub use border::{Verb, Verdict, decide};
 pub use bounds::{TooLong, check_descriptor};
+pub use broadcast::{EVENT_PROTOCOL, topics_of_filter};
 pub use directory::{Directory, Gauge, Listing, shard_of_client};
 pub use effect::{Done, Effect, NodeEvent, Refusal, RunTurn, TurnInput};
 pub use event::{Event, Post, Reach, Ticket, TurnEnd};

@@ -14,6 +14,7 @@ use caxton_model::{
 use crate::{
     Done, Kernel, Listing, Post, Reach, Refusal, Ticket, Verb,
     border::{By, Client, Principal, Target, decide},
+    broadcast::{EVENT_PROTOCOL, claims_event},
     deploy::shutting_down,
     mailbox::{not_running, queue_full},
     route::{self, Found},
@@ -47,6 +48,12 @@ impl Kernel {
             return Err(Refusal::new(ErrorCode::ReservedName, text));
         }
         let message = self.complete(&post);
+        if claims_event(&message) {
+            let text = format!(
+                "a message with the protocol `{EVENT_PROTOCOL}` and an ontology is an event, and only agents emit events; leave one of the two out"
+            );
+            return Err(Refusal::new(ErrorCode::MalformedMessage, text));
+        }
         if let Some(seen) = message_id
             .as_ref()
             .and_then(|id| self.seen_before(&post, id, &message))

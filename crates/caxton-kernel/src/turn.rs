@@ -12,7 +12,7 @@ use caxton_model::{
 };
 
 use crate::{
-    Directory, TooLong, TurnEffects, TurnInput,
+    Directory, Listing, TooLong, TurnEffects, TurnInput,
     access::Replay,
     border::By,
     broadcast,
@@ -172,7 +172,7 @@ impl TurnCtx {
         let known = [own, &input.sender, conversation, asked];
         Fields::parse_among(json, bytes_max, &known)
     }
-    fn parse(&self, json: &[u8]) -> Result<Fields, HostCode> {
+    pub(crate) fn parse(&self, json: &[u8]) -> Result<Fields, HostCode> {
         self.read(json).map_err(|error| match error {
             MessageError::TooLarge { .. } => HostCode::TooLarge,
             _ => HostCode::Malformed,
@@ -219,6 +219,9 @@ impl TurnCtx {
     }
 
     fn send(&mut self, now: Timestamp, mut fields: Fields, bytes: u64) -> Result<(), HostCode> {
+        if broadcast::claims_event(&fields) {
+            return Err(HostCode::Denied);
+        }
         fields.sender = self.spec.name.shared();
         if let Some(input) = &self.input {
             host_message::carry_trace(input, &mut fields);
@@ -294,21 +297,32 @@ impl TurnCtx {
         json: &[u8],
     ) -> Result<u32, HostCode> {
         let filter = broadcast::parse_filter(filter)?;
-        let mut fields = self.parse_to(json, "*")?;
-        fields.sender = self.spec.name.shared();
-        let bytes = json.len() as u64;
+        let fields = self.parse_to(json, "*")?;
+        if broadcast::claims_event(&fields) {
+            return Err(HostCode::Denied);
+        }
         let sender = self.directory.get(self.spec.id);
-        let mut fit: Vec<_> = broadcast::receivers(
+        let mut fit = broadcast::receivers(
             &self.directory,
             &self.spec,
             sender.as_ref(),
             &filter,
             &fields,
             &self.work,
-        )
-        .into_iter()
-        .filter(|listing| self.may_send_to(listing, By::Name).allows())
-        .collect();
+        );
+        fit.retain(|listing| self.may_send_to(listing, By::Name).allows());
+        self.spread(now, fields, json.len() as u64, fit)
+    }
+
+    /// Sends one message to many; how many it reached.
+    pub(crate) fn spread(
+        &mut self,
+        now: Timestamp,
+        mut fields: Fields,
+        bytes: u64,
+        mut fit: Vec<Arc<Listing>>,
+    ) -> Result<u32, HostCode> {
+        fields.sender = self.spec.name.shared();
         if fit.is_empty() {
             return Ok(0);
         }
@@ -341,7 +355,7 @@ impl TurnCtx {
     }
     /// `subscribe_messages`: the subscription's id.
     pub fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
-        let filter = broadcast::parse_filter(filter)?;
+        let filter = broadcast::parse_subscription(filter)?;
         if self.subscriptions.len() as u64 >= self.limit(LimitName::Subscriptions) {
             return Err(HostCode::QuotaReached);
         }

@@ -71,7 +71,11 @@ impl Permission {
                 | Self::FsRead
                 | Self::FsWrite
                 | Self::EnvRead
+                | Self::VaultRead
+                | Self::VaultWrite
                 | Self::SecretUse
+                | Self::EventEmit
+                | Self::EventListen
                 | Self::RandomSecure
         )
     }

@@ -11,9 +11,11 @@ use std::{
     task::Poll,
 };
 
+use caxton_gate::{Access, Allowed, Denied, Gate, Malformed};
 use caxton_kernel::AccessAsked;
+use caxton_model::HostCode;
 
-use crate::memory::AgentMemory;
+use crate::{clock, memory::AgentMemory};
 
 /// What came of an access, as it is recorded and given to the guest.
 pub(crate) type Outcome = Arc<[u8]>;
@@ -22,6 +24,27 @@ pub(crate) type Outcome = Arc<[u8]>;
 /// repetition; there is none where nothing is recorded.
 pub(crate) type Perform =
     Box<dyn FnOnce(Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send>;
+
+/// Checks an access at a guest's gate.
+///
+/// Errors: what the guest is answered, and why.
+pub(crate) fn check<A: Access>(
+    gate: &Gate,
+    access: Result<A, Malformed>,
+) -> Result<Allowed<A>, (HostCode, Box<Denied>)> {
+    let now = clock::wall();
+    let (denied, code) = match access {
+        Ok(access) => match gate.check(access, now) {
+            Ok(allowed) => return Ok(allowed),
+            Err(denied) => {
+                let code = denied.code().host_code().unwrap_or(HostCode::Denied);
+                (denied, code)
+            }
+        },
+        Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
+    };
+    Err((code, denied))
+}
 
 /// The access that a turn waits for.
 pub(crate) struct InFlight {

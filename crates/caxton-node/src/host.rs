@@ -11,18 +11,23 @@ use bytes::Bytes;
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
-use caxton_gate::Gate;
-use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
+use caxton_gate::{
+    Access, Allowed, EventEmit, EventListen, Gate, HttpRequest, Malformed, VaultRead, VaultWrite,
+};
+use caxton_kernel::{Listing, NextAccess, TurnCtx, TurnEffects, topics_of_filter};
 use caxton_model::{
     AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp,
 };
+use zeroize::Zeroizing;
 
 use crate::{
-    access, clock, http,
+    access::{self, Perform},
+    clock, http, listeners,
     memory::AgentMemory,
     request::LogLine,
     rights::AgentGate,
     shared::{ShardShared, Shared},
+    vault::{self, AgentSecrets, VaultRefused},
 };
 
 /// Bytes of one key of an agent's state.
@@ -159,6 +164,49 @@ impl TurnHost {
         gate.of(&self.shared, &self.spec)
     }
 
+    /// Checks an access at the gate. The guest's log says why one is refused.
+    fn check<A: Access>(
+        &mut self,
+        gate: &Gate,
+        access: Result<A, Malformed>,
+    ) -> Result<Allowed<A>, HostCode> {
+        access::check(gate, access).map_err(|(code, denied)| {
+            self.log(LogLevel::Warn, &denied.to_string());
+            code
+        })
+    }
+
+    /// Has an access performed that cannot be taken back, or finds what came of it before a crash.
+    fn perform(
+        &mut self,
+        digest: Digest,
+        shown: &str,
+        perform: Perform,
+    ) -> Result<AccessOutcome, AccessRefused> {
+        match self.ctx()?.next_access(digest, shown)? {
+            NextAccess::Known(outcome) => Ok(Box::pin(std::future::ready(outcome))),
+            NextAccess::Perform => Ok(perform(None)),
+            NextAccess::Ask(asked) => {
+                let memory = Arc::clone(&self.memory);
+                Ok(Box::pin(access::ask(memory, asked, perform)))
+            }
+        }
+    }
+
+    /// The secrets of the agent's namespace.
+    fn secrets(&self) -> AgentSecrets {
+        AgentSecrets::new(&self.shared, self.spec.name.namespace())
+    }
+
+    /// The code that the vault's refusal is answered with. The guest's log has the reason, except for
+    /// an absent secret, which may be what the guest wants to know.
+    fn vault_code(&mut self, refused: &VaultRefused) -> HostCode {
+        if refused.code != HostCode::NotFound {
+            self.log(LogLevel::Warn, &refused.text);
+        }
+        refused.code
+    }
+
     /// What the guest reads from a clock is in the turn's record.
     fn read_clock(&mut self, shown: Timestamp) -> Timestamp {
         self.ctx
@@ -184,7 +232,20 @@ impl HostCalls for TurnHost {
         self.has_bytes()?;
         self.ctx()?.broadcast(clock::now(), filter, json)
     }
+    fn event_emit(&mut self, topic: &str, json: &[u8]) -> Result<u32, HostCode> {
+        self.has_bytes()?;
+        let gate = self.gate();
+        let allowed = self.check(&gate, EventEmit::new(topic))?.into_access();
+        let shared = Arc::clone(&*self.shared);
+        let may_hear = |listing: &Listing| listeners::may_hear(&shared, listing, &allowed);
+        self.ctx()?
+            .emit(clock::now(), allowed.name(), json, may_hear)
+    }
     fn subscribe(&mut self, filter: &[u8]) -> Result<i32, HostCode> {
+        if let Some(topics) = topics_of_filter(filter)? {
+            let gate = self.gate();
+            self.check(&gate, EventListen::new(&topics))?;
+        }
         self.ctx()?.subscribe(filter)
     }
     fn unsubscribe(&mut self, id: i32) -> Result<(), HostCode> {
@@ -237,23 +298,40 @@ impl HostCalls for TurnHost {
     fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         let call = http::read(json).map_err(AccessRefused::Code)?;
         let gate = self.gate();
-        let allowed = http::check(&gate, &call).map_err(|(code, denied)| {
-            self.log(LogLevel::Warn, &denied.to_string());
-            AccessRefused::Code(code)
-        })?;
-        let digest = Digest::of(json);
-        let next = self.ctx().map_err(AccessRefused::Code)?;
+        let allowed = self.check(&gate, HttpRequest::new(&call.method, &call.url))?;
         let shown = allowed.access().to_string();
-        let next = next.next_access(digest, &shown);
-        let perform = http::performer(&self.shared, Arc::clone(&self.spec), call, shown, gate);
-        match next.map_err(AccessRefused::Fault)? {
-            NextAccess::Known(outcome) => Ok(Box::pin(std::future::ready(outcome))),
-            NextAccess::Perform => Ok(perform(None)),
-            NextAccess::Ask(asked) => {
-                let memory = Arc::clone(&self.memory);
-                Ok(Box::pin(access::ask(memory, asked, perform)))
-            }
-        }
+        let perform = http::performer(
+            &self.shared,
+            Arc::clone(&self.spec),
+            call,
+            shown.clone(),
+            gate,
+        );
+        self.perform(Digest::of(json), &shown, perform)
+    }
+    fn vault_get(&mut self, name: &str) -> Result<Bytes, HostCode> {
+        let gate = self.gate();
+        let allowed = self.check(&gate, VaultRead::new(name))?;
+        let value = self.secrets().get(allowed);
+        let value = value.map_err(|refused| self.vault_code(&refused))?;
+        self.visit(name.len() + value.len());
+        Ok(value)
+    }
+    fn vault_put(&mut self, name: &str, value: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        self.has_bytes()?;
+        let gate = self.gate();
+        let allowed = self.check(&gate, VaultWrite::new(name))?;
+        let digest = self.secrets().digest(name, value);
+        let digest = digest.map_err(|refused| self.vault_code(&refused))?;
+        self.visit(name.len() + value.len());
+        let shown = allowed.access().to_string();
+        let whose = (Arc::clone(&*self.shared), Arc::clone(&self.spec));
+        let value = Zeroizing::new(value.to_vec());
+        self.perform(
+            digest,
+            &shown,
+            vault::performer(whose, gate, allowed, value),
+        )
     }
     fn accessed(&mut self, outcome: &[u8]) {
         if let Some(ctx) = &mut self.ctx {
@@ -334,7 +412,13 @@ impl HostCalls for TurnHost {
 }
 
 /// Adds a line to an agent's log.
-fn push_line(shared: &Shared, spec: &AgentSpec, at: Timestamp, level: LogLevel, text: &str) {
+pub(crate) fn push_line(
+    shared: &Shared,
+    spec: &AgentSpec,
+    at: Timestamp,
+    level: LogLevel,
+    text: &str,
+) {
     push_line_of(shared, (spec.id, spec.name.shared()), at, level, text);
 }
 

@@ -59,6 +59,7 @@ fn answered(name: &str) -> Option<Answered> {
         "send_message"
         | "send_local_message"
         | "broadcast_message"
+        | "event_emit"
         | "subscribe_messages"
         | "unsubscribe_messages"
         | "set_timer"
@@ -69,8 +70,15 @@ fn answered(name: &str) -> Option<Answered> {
         | "seed" => Answered::ByTheKernel,
         "sleep_micros" | "respond" | "abort" | "read_response" => Answered::ByTheEngine,
         "http_request" | "host_network_request" => Answered::ByTheBroker,
-        "vault_get" | "vault_put" | "event_emit" | "data_get" | "data_list" | "data_put"
-        | "data_delete" => Answered::ByNobody,
+        "vault_get" => Answered::Here(|host, size| {
+            let value = host.vault_get(&format!("secret-{size}")).unwrap();
+            assert_eq!(value.len(), 64 * size);
+        }),
+        "vault_put" => Answered::Here(|host, size| {
+            // It is performed when the future is polled.
+            drop(host.vault_put("put", &vec![b'x'; 64 * size]).unwrap());
+        }),
+        "data_get" | "data_list" | "data_put" | "data_delete" => Answered::ByNobody,
         _ => return None,
     };
     Some(answered)
@@ -111,7 +119,7 @@ fn host(node: &Node, host_bytes: u64, config: usize) -> TurnHost {
     let deploy = Event::Deploy {
         ticket,
         spec: Arc::clone(&spec),
-        granted: caxton_model::GrantedRules::default(),
+        granted: Arc::new(["vault:read=*", "vault:write=*"].map(granted).into()),
     };
     kernel.step(Timestamp(0), deploy, &mut effects);
     let run = effects.into_iter().find_map(|effect| match effect {
@@ -129,6 +137,16 @@ fn host(node: &Node, host_bytes: u64, config: usize) -> TurnHost {
     )
 }
 
+fn granted(rule: &str) -> caxton_model::GrantedRule {
+    caxton_model::GrantedRule {
+        rule: rule.to_owned(),
+        expires: None,
+        reason: None,
+        by: String::new(),
+        at: Timestamp(0),
+    }
+}
+
 async fn node() -> Node {
     let options = NodeOptions {
         shards: 1,
@@ -140,6 +158,14 @@ async fn node() -> Node {
 #[tokio::test(flavor = "multi_thread")]
 async fn twice_the_input_of_a_call_that_the_node_answers_is_at_most_twice_its_work() {
     let (node, mut wrong) = (node().await, Vec::new());
+    for size in [SIZE, 2 * SIZE] {
+        let (name, value) = (format!("secret-{size}"), vec![b'x'; 64 * size]);
+        let set = node
+            .shared
+            .vault
+            .set(&name.parse().unwrap(), &value, Timestamp(0));
+        set.unwrap();
+    }
     for row in OFFERED {
         let Some(answered) = answered(row.name) else {
             wrong.push(format!("{} has no entry", row.name));

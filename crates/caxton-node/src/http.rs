@@ -17,7 +17,7 @@ use caxton_model::{HostCode, LimitName, Limits, OUTCOME_BYTES_OF_TURN_MAX, join_
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Outcome, Perform},
+    access::{self, Outcome, Perform},
     audit, clock,
     host::push_line_of,
     rights::Holder,
@@ -136,18 +136,7 @@ pub(crate) fn check(
     gate: &Gate,
     call: &HttpCall,
 ) -> Result<Allowed<HttpRequest>, (HostCode, Box<Denied>)> {
-    let now = clock::wall();
-    let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
-        Ok(request) => match gate.check(request, now) {
-            Ok(allowed) => return Ok(allowed),
-            Err(denied) => {
-                let code = denied.code().host_code().unwrap_or(HostCode::Denied);
-                (denied, code)
-            }
-        },
-        Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
-    };
-    Err((code, denied))
+    access::check(gate, HttpRequest::new(&call.method, &call.url))
 }
 
 /// What sends a request that was checked, on the I/O side. `shown` is the request as the audit log has it.

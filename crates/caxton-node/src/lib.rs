@@ -19,6 +19,7 @@ mod host;
 mod host_test;
 mod http;
 pub mod journal;
+mod listeners;
 mod memory;
 mod messages;
 mod meters;

@@ -278,6 +278,16 @@ impl AgentGate {
         }
         self.gate.clone()
     }
+    /// The same, if they are not those that count already.
+    pub(crate) fn grant_if_changed(&mut self, shared: &Shared, granted: Option<&GrantedRules>) {
+        let is_same = match granted {
+            Some(granted) => Arc::ptr_eq(granted, &self.granted),
+            None => self.granted.is_empty(),
+        };
+        if !is_same {
+            self.grant(shared, &granted.cloned().unwrap_or_default());
+        }
+    }
     /// Has other grants count from the next access on.
     pub(crate) fn grant(&mut self, shared: &Shared, granted: &GrantedRules) {
         self.granted = Arc::clone(granted);

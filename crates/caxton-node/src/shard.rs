@@ -503,6 +503,7 @@ impl Shard {
                 self.slots.remove(&agent);
                 self.written.remove(&agent);
                 self.shared.meters.forget(agent);
+                self.shared.listeners.forget(agent);
             }
             Effect::Forward { shard, delivery } => self.forward(shard, delivery),
             Effect::DirectoryChanged { services } => self.directory_changed(&services),

@@ -4,14 +4,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caxton_egress::Secrets;
-use caxton_gate::{Allowed, SecretUse};
+use caxton_engine::LogLevel;
+use caxton_gate::{Allowed, Gate, SecretUse, VaultRead, VaultWrite};
 use caxton_kernel::Refusal;
-use caxton_model::{AgentName, Namespace};
+use caxton_model::{
+    AgentName, AgentSpec, AuditAction, AuditOutcome, Digest, HostCode, Namespace, join_outcome,
+};
 use caxton_store::{Vault, VaultEntry, VaultError, VaultOptions};
 use zeroize::Zeroizing;
 
 use crate::{
-    Node, NodeOptions, clock,
+    Node, NodeOptions,
+    access::Perform,
+    audit::agent_record,
+    clock,
+    host::push_line,
     shared::{Shared, shutting_down},
 };
 
@@ -34,7 +41,24 @@ pub(crate) fn open(options: &NodeOptions) -> Result<Vault, VaultError> {
     Ok(vault)
 }
 
-/// The secrets of one namespace, for requests of its agents.
+/// Why a guest is not given what it asked of the vault.
+pub(crate) struct VaultRefused {
+    /// What it is answered.
+    pub(crate) code: HostCode,
+    /// What its log says. Nothing of a value is in it.
+    pub(crate) text: String,
+}
+
+impl From<VaultError> for VaultRefused {
+    fn from(error: VaultError) -> Self {
+        Self {
+            code: error.host_code(),
+            text: error.to_string(),
+        }
+    }
+}
+
+/// The secrets of one namespace, for its agents and their requests.
 pub(crate) struct AgentSecrets {
     shared: Arc<Shared>,
     namespace: Namespace,
@@ -47,17 +71,81 @@ impl AgentSecrets {
             namespace: namespace.clone(),
         }
     }
-    fn value(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-        let name = AgentName::new(&self.namespace, name).map_err(|error| error.to_string())?;
-        let value = self.shared.vault.read(&name);
-        value.map_err(|error| error.to_string())
+    fn name(&self, name: &str) -> Result<AgentName, VaultRefused> {
+        AgentName::new(&self.namespace, name).map_err(|error| VaultRefused {
+            code: HostCode::Malformed,
+            text: error.to_string(),
+        })
+    }
+    fn value(&self, name: &str) -> Result<Bytes, VaultRefused> {
+        let value = self.shared.vault.read(&self.name(name)?)?;
+        Ok(Bytes::from_owner(value))
+    }
+    /// The value that a guest asks for.
+    pub(crate) fn get(&self, access: Allowed<VaultRead>) -> Result<Bytes, VaultRefused> {
+        self.value(access.access().name())
+    }
+    /// The digest by which a turn that runs again after a crash is seen to set the same value.
+    ///
+    /// It is in the journal, so it must not help anybody to find a value by trying: it is made of a
+    /// tag for which the vault's key is needed. With a new key the turn is taken for another one.
+    pub(crate) fn digest(&self, name: &str, value: &[u8]) -> Result<Digest, VaultRefused> {
+        let tag = self.shared.vault.tag(&self.name(name)?, value)?;
+        Ok(Digest::of(&[&b"caxton vault_put\0"[..], &tag].concat()))
+    }
+    /// Sets a secret. Blocking; durable when this returns.
+    fn put(&self, access: Allowed<VaultWrite>, value: &[u8]) -> Result<(), VaultRefused> {
+        let name = self.name(access.access().name())?;
+        Ok(self.shared.vault.set(&name, value, clock::wall())?)
     }
 }
 
 impl Secrets for AgentSecrets {
     fn read(&self, access: Allowed<SecretUse>) -> Result<Bytes, String> {
-        self.value(access.access().name()).map(Bytes::from_owner)
+        self.value(access.access().name())
+            .map_err(|refused| refused.text)
     }
+}
+
+/// What sets a secret for a guest, on the I/O side.
+pub(crate) fn performer(
+    (shared, spec): (Arc<Shared>, Arc<AgentSpec>),
+    gate: Gate,
+    mut access: Allowed<VaultWrite>,
+    value: Zeroizing<Vec<u8>>,
+) -> Perform {
+    Box::new(move |_| {
+        let inner = Arc::clone(&shared);
+        let put = move || {
+            let secrets = AgentSecrets::new(&inner, spec.name.namespace());
+            let name = access.access().name().to_owned();
+            // The grant may have been taken back while the intent was made durable.
+            let done = match gate.recheck(&mut access, clock::wall()) {
+                Ok(()) => secrets.put(access, &value),
+                Err(denied) => Err(VaultRefused {
+                    code: HostCode::Denied,
+                    text: denied.to_string(),
+                }),
+            };
+            let outcome = match done {
+                Ok(()) => AuditOutcome::Succeeded,
+                Err(_) => AuditOutcome::Failed,
+            };
+            let mut record = agent_record(&spec.name, spec.id, AuditAction::VaultUse, outcome);
+            record.target = Some(name);
+            record = record.with("operation", "put");
+            if let Err(refused) = &done {
+                record = record.with("code", refused.code.as_i32().to_string());
+                push_line(&inner, &spec, clock::now(), LogLevel::Warn, &refused.text);
+            }
+            inner.audit.note(record);
+            join_outcome(done.map_err(|refused| refused.code), &[])
+        };
+        Box::pin(async move {
+            let lost = || join_outcome(Err(HostCode::Unavailable), &[]);
+            shared.blocking(put).await.unwrap_or_else(lost)
+        })
+    })
 }
 
 fn refusal(error: &VaultError) -> Refusal {

@@ -108,7 +108,8 @@ impl StaticComparison {
 fn can_use(import: &ImportReport, permission: Permission) -> bool {
     if is_host_module(&import.module) {
         return match (import.permission, permission) {
-            (Some(Permission::HttpRead), Permission::HttpWrite | Permission::SecretUse) => true,
+            (Some(Permission::HttpRead), Permission::HttpWrite | Permission::SecretUse)
+            | (Some(Permission::MessageListen), Permission::EventListen) => true,
             (own, _) => own == Some(permission),
         } || (permission == Permission::RandomSecure && import.name == "random_u32");
     }

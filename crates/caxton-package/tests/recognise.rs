@@ -326,19 +326,9 @@ fn imports_of_wasm_bindgen_name_the_remedy() {
 fn a_right_is_refused_by_its_permissions_name() {
     for (name, ty, permission) in [
         (
-            "vault_get",
+            "data_get",
             "(param i32 i32 i32 i32) (result i32)",
-            "vault:read",
-        ),
-        (
-            "vault_put",
-            "(param i32 i32 i32 i32) (result i32)",
-            "vault:write",
-        ),
-        (
-            "event_emit",
-            "(param i32 i32 i32 i32) (result i32)",
-            "event:emit",
+            "data:read",
         ),
         (
             "data_put",
@@ -353,6 +343,16 @@ fn a_right_is_refused_by_its_permissions_name() {
         r#"(module (import "env" "http_request" (func (param i32 i32) (result i32))) {MEMORY} {HANDLE})"#
     );
     assert_eq!(accepted(&text).permissions, [Permission::HttpRead]);
+    for (name, permission) in [
+        ("vault_get", Permission::VaultRead),
+        ("vault_put", Permission::VaultWrite),
+        ("event_emit", Permission::EventEmit),
+    ] {
+        let text = format!(
+            r#"(module (import "env" "{name}" (func (param i32 i32 i32 i32) (result i32))) {MEMORY} {HANDLE})"#
+        );
+        assert_eq!(accepted(&text).permissions, [permission]);
+    }
     let text = format!(
         r#"(module (import "env" "send_message" (func (param i32 i32)))
             (import "env" "subscribe_messages" (func (param i32 i32) (result i32))) {MEMORY} {HANDLE})"#
@@ -381,7 +381,7 @@ fn one_name_with_two_types_is_refused() {
 
 #[test]
 fn several_reasons_come_at_once() {
-    let text = r#"(module (import "env" "fopen" (func)) (import "env" "vault_get" (func (param i32 i32 i32 i32) (result i32)))
+    let text = r#"(module (import "env" "fopen" (func)) (import "env" "data_get" (func (param i32 i32 i32 i32) (result i32)))
         (import "env" "set_timer" (func (param i64) (result i32))) (memory 1)
         (func (drop (memory.size)))
         (func (export "handle_message") (param i32) (result i32) (i32.const 0)))"#;
@@ -391,7 +391,7 @@ fn several_reasons_come_at_once() {
     for words in [
         "reasons to refuse",
         "env.fopen",
-        "vault:read",
+        "data:read",
         "does not export its memory",
         "exports `handle_message(i32) -> i32`, the interface wants `handle_message(i32, i32) -> i32`",
         "imports `set_timer` but does not export `handle_timer`",

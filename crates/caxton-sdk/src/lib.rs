@@ -43,6 +43,7 @@ mod state;
 mod sys;
 mod time;
 mod timer;
+pub mod vault;
 mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -65,10 +66,11 @@ pub use log::{
     log_trace, log_warn, metric,
 };
 pub use message::{
-    broadcast, broadcast_to_capability, message_to, register_capabilities, reply, reply_with,
-    send_accept_proposal, send_agree, send_cancel, send_confirm, send_disconfirm, send_failure,
-    send_inform, send_inform_response, send_message, send_not_understood, send_propose,
-    send_refuse, send_reject_proposal, send_to_agent, subscribe_messages, unsubscribe_messages,
+    broadcast, broadcast_to_capability, emit, event_topic, message_to, register_capabilities,
+    reply, reply_with, send_accept_proposal, send_agree, send_cancel, send_confirm,
+    send_disconfirm, send_failure, send_inform, send_inform_response, send_message,
+    send_not_understood, send_propose, send_refuse, send_reject_proposal, send_to_agent,
+    subscribe_messages, unsubscribe_messages,
 };
 pub use outcome::Outcome;
 pub use processor::{BytesResult, TextResult};

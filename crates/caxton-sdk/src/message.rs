@@ -149,8 +149,27 @@ pub fn broadcast_to_capability(capability: &str, message: &FipaMessage) -> Resul
         .map_err(|refusal| format!("Failed to broadcast message: {refusal}"))
 }
 
+/// Emits an event to all agents of the namespace that have subscribed to its topic; answers how many
+/// it reached. Needs the permission `event:emit`.
+///
+/// A topic has 1 to 256 bytes of `a` to `z`, `0` to `9`, `.`, `_` and `-`.
+/// Errors: the host's.
+pub fn emit(topic: &str, content: &Value) -> Result<u32, Refusal> {
+    let reached = sys::emit(topic.as_bytes(), content.to_string().as_bytes());
+    answer("event_emit", reached).map(i32::unsigned_abs)
+}
+
+/// The topic of a message that is an event.
+#[must_use]
+pub fn event_topic(message: &FipaMessage) -> Option<&str> {
+    let is_event = message.protocol.as_deref() == Some("caxton-event");
+    message.ontology.as_deref().filter(|_| is_event)
+}
+
 /// Subscribes to broadcasts that fit a filter; answers the subscription's id.
 ///
+/// The key `topic` subscribes to events instead, and needs the permission `event:listen`; `*` stands for
+/// any run of characters.
 /// Errors: the host's.
 pub fn subscribe_messages(filter: &Value) -> Result<i32, Refusal> {
     answer(

@@ -27,6 +27,12 @@ mod imports {
             at: *const u8,
             length: usize,
         ) -> i32;
+        pub(super) fn event_emit(
+            topic: *const u8,
+            topic_length: usize,
+            at: *const u8,
+            length: usize,
+        ) -> i32;
         pub(super) fn subscribe_messages(filter: *const u8, length: usize) -> i32;
         pub(super) fn unsubscribe_messages(id: i32) -> i32;
         pub(super) fn store_data(
@@ -60,6 +66,18 @@ mod imports {
         pub(super) fn register_capabilities(at: *const u8, length: usize) -> i32;
         pub(super) fn http_request(at: *const u8, length: usize) -> i32;
         pub(super) fn read_response(into: *mut u8, length: usize) -> i32;
+        pub(super) fn vault_get(
+            name: *const u8,
+            name_length: usize,
+            into: *mut u8,
+            length: usize,
+        ) -> i32;
+        pub(super) fn vault_put(
+            name: *const u8,
+            name_length: usize,
+            at: *const u8,
+            length: usize,
+        ) -> i32;
         pub(super) fn respond(at: *const u8, length: usize) -> i32;
     }
 }
@@ -87,6 +105,8 @@ calls! {
         send_local_message(id.as_ptr(), id.len(), json.as_ptr(), json.len());
     broadcast(filter: &[u8], json: &[u8]) -> i32 =
         broadcast_message(filter.as_ptr(), filter.len(), json.as_ptr(), json.len());
+    emit(topic: &[u8], json: &[u8]) -> i32 =
+        event_emit(topic.as_ptr(), topic.len(), json.as_ptr(), json.len());
     subscribe(filter: &[u8]) -> i32 = subscribe_messages(filter.as_ptr(), filter.len());
     unsubscribe(id: i32) -> i32 = unsubscribe_messages(id);
     store(key: &[u8], value: &[u8]) -> i32 =
@@ -109,6 +129,10 @@ calls! {
     register(json: &[u8]) -> i32 = register_capabilities(json.as_ptr(), json.len());
     http_request(json: &[u8]) -> i32 = http_request(json.as_ptr(), json.len());
     read_response(into: &mut [u8]) -> i32 = read_response(into.as_mut_ptr(), into.len());
+    vault_get(name: &[u8], into: &mut [u8]) -> i32 =
+        vault_get(name.as_ptr(), name.len(), into.as_mut_ptr(), into.len());
+    vault_put(name: &[u8], value: &[u8]) -> i32 =
+        vault_put(name.as_ptr(), name.len(), value.as_ptr(), value.len());
     respond(json: &[u8]) -> i32 = respond(json.as_ptr(), json.len());
 }
 

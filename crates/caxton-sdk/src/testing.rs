@@ -32,6 +32,7 @@ pub(crate) struct Host {
     responded: Option<Value>,
     http: Option<HttpAnswer>,
     http_response: Option<Vec<u8>>,
+    vault: Option<BTreeMap<String, Vec<u8>>>,
     refuse: Option<HostCode>,
 }
 
@@ -51,6 +52,7 @@ impl Default for Host {
             responded: None,
             http: None,
             http_response: None,
+            vault: None,
             refuse: None,
         }
     }
@@ -123,6 +125,18 @@ pub fn take_response() -> Option<Value> {
 /// Who answers outbound requests; without one they are denied.
 pub fn answer_http(answer: impl FnMut(&Request) -> Result<Response, HostCode> + 'static) {
     host_mut(|host| host.http = Some(Box::new(answer)));
+}
+
+/// Sets a secret of the vault. Without any, the vault is denied.
+pub fn set_secret(name: &str, value: &[u8]) {
+    let entry = (name.to_owned(), value.to_vec());
+    host_mut(|host| host.vault.get_or_insert_default().extend([entry]));
+}
+
+/// The value of a secret of the vault.
+#[must_use]
+pub fn secret(name: &str) -> Option<Vec<u8>> {
+    host_mut(|host| host.vault.as_ref()?.get(name).cloned())
 }
 
 /// Refuses all sends, stores and timers from now on; `None` ends that.
@@ -199,6 +213,20 @@ impl Host {
             return 1;
         }
         code
+    }
+
+    pub(crate) fn emit(&mut self, topic: &[u8], json: &[u8]) -> i32 {
+        let Ok(content) = serde_json::from_slice::<Value>(json) else {
+            return HostCode::Malformed.as_i32();
+        };
+        let event = serde_json::json!({
+            "performative": "inform", "sender": "", "receiver": "*", "content": content,
+            "protocol": "caxton-event", "ontology": String::from_utf8_lossy(topic),
+        });
+        match self.send(event.to_string().as_bytes()) {
+            0 => 1,
+            code => code,
+        }
     }
 
     pub(crate) fn subscribe(&mut self, filter: &[u8]) -> i32 {
@@ -313,6 +341,29 @@ impl Host {
 
     pub(crate) fn read_response(&mut self, into: &mut [u8]) -> i32 {
         fill(self.http_response.as_deref(), into)
+    }
+
+    pub(crate) fn vault_get(&mut self, name: &[u8], into: &mut [u8]) -> i32 {
+        let Some(vault) = &self.vault else {
+            return HostCode::Denied.as_i32();
+        };
+        let name = String::from_utf8_lossy(name);
+        fill(vault.get(&*name).map(Vec::as_slice), into)
+    }
+
+    pub(crate) fn vault_put(&mut self, name: &[u8], value: &[u8]) -> i32 {
+        let Some(vault) = &mut self.vault else {
+            return HostCode::Denied.as_i32();
+        };
+        match value.len() {
+            0..8 => HostCode::Malformed.as_i32(),
+            8..=65_536 => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                vault.insert(name, value.to_vec());
+                0
+            }
+            _ => HostCode::TooLarge.as_i32(),
+        }
     }
 
     pub(crate) fn respond(&mut self, json: &[u8]) -> i32 {

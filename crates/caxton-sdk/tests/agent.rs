@@ -315,3 +315,34 @@ fn profiles_measure_virtual_time() {
     profile_start("part");
     assert_eq!(profile_end("part"), None);
 }
+
+#[test]
+fn the_vault_is_denied_until_it_has_a_secret() {
+    begin();
+    let denied = vault::get("token").unwrap_err();
+    assert_eq!(
+        denied.to_string(),
+        "vault_get: denied: a permission is missing (-3)"
+    );
+    testing::set_secret("token", b"0123456789");
+    assert_eq!(vault::get("token").unwrap().unwrap(), b"0123456789");
+    assert_eq!(vault::get("other").unwrap(), None);
+    vault::put("other", b"abcdefgh").unwrap();
+    assert_eq!(testing::secret("other").unwrap(), b"abcdefgh");
+    let code = |bytes: usize| vault::put("other", &vec![0; bytes]).unwrap_err().code();
+    assert_eq!(code(7), Some(HostCode::Malformed));
+    assert_eq!(code(65_537), Some(HostCode::TooLarge));
+}
+
+#[test]
+fn an_event_has_its_topic() {
+    begin();
+    assert_eq!(emit("issues.new", &json!({"n": 1})).unwrap(), 1);
+    let event = testing::take_sent().remove(0);
+    assert_eq!(event_topic(&event), Some("issues.new"));
+    assert_eq!(event.content, json!({"n": 1}));
+    let plain: FipaMessage =
+        serde_json::from_value(json!({"performative": "inform", "sender": "a", "receiver": "b"}))
+            .unwrap();
+    assert_eq!(event_topic(&plain), None);
+}

@@ -85,6 +85,16 @@ fn shown(long: &str) -> String {
     AgentName::from_stored(long.strip_prefix("main/").unwrap_or(long)).to_string()
 }
 
+fn check_size(name: &AgentName, value: &[u8]) -> Result<(), VaultError> {
+    if (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&value.len()) {
+        return Ok(());
+    }
+    Err(VaultError::Size {
+        name: name.to_string(),
+        bytes: value.len(),
+    })
+}
+
 fn io_error(what: &str, path: &Path) -> impl FnOnce(io::Error) -> VaultError {
     let what = format!("{what} {}", path.display());
     move |source| VaultError::Io { what, source }
@@ -181,12 +191,7 @@ impl Vault {
     /// Errors: [`VaultError`]; the secret is as it was then.
     pub fn set(&self, name: &AgentName, value: &[u8], at: Timestamp) -> Result<(), VaultError> {
         let _changing = self.changing();
-        if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&value.len()) {
-            return Err(VaultError::Size {
-                name: name.to_string(),
-                bytes: value.len(),
-            });
-        }
+        check_size(name, value)?;
         let long = long(name);
         let record = {
             let inner = self.inner();
@@ -199,6 +204,17 @@ impl Vault {
             seal(&long, value, at, keys).ok_or_else(no_key)?
         };
         self.write(&long, record)
+    }
+
+    /// A tag that tells whether the same value is set under the same name again. It may be recorded:
+    /// without the vault's key nobody finds a value by trying.
+    ///
+    /// Errors: [`VaultError::Size`], [`VaultError::Closed`].
+    pub fn tag(&self, name: &AgentName, value: &[u8]) -> Result<[u8; 32], VaultError> {
+        check_size(name, value)?;
+        let inner = self.inner();
+        let key = inner.keys()?.first();
+        Ok(key.ok_or_else(no_key)?.tag(&long(name), value))
     }
 
     /// Removes a secret; it is gone when this returns. It needs no key.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use caxton_model::ErrorCode;
+use caxton_model::{ErrorCode, HostCode};
 
 use crate::{
     SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX,
@@ -70,6 +70,17 @@ impl VaultError {
             Self::Io { source, .. } if is_no_space(source) => ErrorCode::DiskFull,
             Self::Io { source, .. } if is_no_descriptor(source) => ErrorCode::NodeBudget,
             Self::Io { .. } => ErrorCode::Internal,
+        }
+    }
+    /// What a guest is answered.
+    #[must_use]
+    pub const fn host_code(&self) -> HostCode {
+        match self {
+            Self::NotFound { .. } => HostCode::NotFound,
+            Self::Size { bytes, .. } if *bytes > SECRET_BYTES_MAX => HostCode::TooLarge,
+            Self::Size { .. } => HostCode::Malformed,
+            Self::Full => HostCode::QuotaReached,
+            Self::Closed { .. } | Self::Damaged { .. } | Self::Io { .. } => HostCode::Unavailable,
         }
     }
 }

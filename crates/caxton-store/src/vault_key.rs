@@ -25,6 +25,8 @@ pub(crate) type KeyId = [u8; KEY_ID_BYTES];
 pub(crate) struct SealingKey {
     pub(crate) id: KeyId,
     key: LessSafeKey,
+    /// The key of [`Self::tag`].
+    tags: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl SealingKey {
@@ -33,7 +35,19 @@ impl SealingKey {
         let hash = blake3::derive_key("caxton vault 1: id of a key", bytes);
         let mut id = KeyId::default();
         id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-        Some(Self { id, key })
+        let tags = blake3::derive_key("caxton vault 1: tag of a value", bytes);
+        Some(Self {
+            id,
+            key,
+            tags: tags.into(),
+        })
+    }
+    /// Tells one value from another, and nothing else to whoever lacks the key.
+    pub(crate) fn tag(&self, name: &str, value: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.tags);
+        // A name holds no zero byte.
+        hasher.update(name.as_bytes()).update(&[0]).update(value);
+        *hasher.finalize().as_bytes()
     }
     /// Encrypts `value` in place and appends the tag.
     pub(crate) fn seal(&self, nonce: [u8; NONCE_LEN], bound: &[u8], value: &mut Vec<u8>) -> bool {

@@ -1,6 +1,6 @@
 //! The vault against whoever changes, moves or cuts its files, and against crashes.
 
-use caxton_model::ErrorCode;
+use caxton_model::{ErrorCode, HostCode};
 
 use super::*;
 
@@ -218,4 +218,32 @@ fn sizes_and_counts_are_bounded() {
     let refused = vault.set(&name("more"), VALUE, Timestamp(0)).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::NodeBudget);
     set(&vault, "s1", VALUE);
+}
+
+#[test]
+fn a_tag_tells_values_and_names_apart_and_follows_from_the_key() {
+    let place = Place::new();
+    let vault = place.open();
+    let tag = |vault: &Vault, text: &str, value: &[u8]| vault.tag(&name(text), value).unwrap();
+    let one = tag(&vault, "token", VALUE);
+    assert_eq!(one, tag(&place.open(), "main/token", VALUE));
+    let others = [
+        tag(&vault, "acme/token", VALUE),
+        tag(&vault, "token", b"another one"),
+        tag(&Place::new().open(), "token", VALUE),
+        *blake3::hash(VALUE).as_bytes(),
+    ];
+    assert!(!others.contains(&one));
+    vault.rotate().unwrap();
+    assert_ne!(one, tag(&vault, "token", VALUE));
+    for (bytes, code) in [
+        (SECRET_BYTES_MIN - 1, HostCode::Malformed),
+        (SECRET_BYTES_MAX + 1, HostCode::TooLarge),
+    ] {
+        let refused = vault.tag(&name("token"), &vec![b'x'; bytes]).unwrap_err();
+        assert_eq!(refused.host_code(), code);
+    }
+    let (closed, _) = place.open_with(None);
+    let refused = closed.tag(&name("token"), VALUE).unwrap_err();
+    assert_eq!(refused.host_code(), HostCode::Unavailable);
 }

@@ -146,6 +146,15 @@ fn golden_table_of_permissions() {
             Permission::FsWrite => "yes: the same, to create, change and delete",
             Permission::EnvRead => "yes: variables by their names",
             Permission::RandomSecure => "yes: the machine's randomness instead of the seeded one",
+            Permission::VaultRead => {
+                "yes: the value of a secret of the [vault](vault.md), by its name"
+            }
+            Permission::VaultWrite => "yes: setting a secret of the vault, by its name",
+            Permission::EventEmit => "yes: events by their topic",
+            Permission::EventListen => "yes: subscribing to topics, and hearing them",
+            Permission::MessageListen => {
+                "no, and not needed: whoever subscribes hears the broadcasts of its namespace"
+            }
             Permission::SecretUse => {
                 "yes: a secret of the [vault](vault.md) in a header of a request to a host"
             }
@@ -164,6 +173,7 @@ fn golden_table_of_permissions() {
          ```text\ncaxton grant fetcher 'http:read=api.github.com/repos/**' --reason 'list issues' --for 24h\n\
          caxton grant fetcher 'http:read=!api.github.com/repos/secret/**'\n\
          caxton grant fetcher 'secret:use=github-token@api.github.com Authorization: Bearer {}'\n\
+         caxton grant fetcher 'vault:read=github-token'\n\
          caxton grant fetcher\ncaxton revoke fetcher 'http:read=api.github.com/repos/**'\n\
          caxton agent acts fetcher\n```\n\n\
          What a grant does not take is answered with -3, and the agent's log names the command that would \

@@ -1,8 +1,16 @@
 //! Pointers that a guest made up: outside memory is a fault, in both directions, for every function.
 
-use caxton_model::{EngineKind, Limits};
+use caxton_model::{EngineKind, EngineProfile, ImportClass, Limits, Permission, Permissions};
 
 use crate::harness::*;
+
+/// What the functions of [`FUNCTIONS`] need in order to link.
+const RIGHTS: [Permission; 4] = [
+    Permission::HttpRead,
+    Permission::VaultRead,
+    Permission::VaultWrite,
+    Permission::EventEmit,
+];
 
 /// Import, and a call of it with `$p` and `$n` where a pointer and its length go.
 const FUNCTIONS: &[(&str, &str, &str)] = &[
@@ -68,6 +76,43 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
         "0 1 P N",
     ),
     ("respond", "(param i32 i32)", "P N"),
+    ("http_request", "(param i32 i32) (result i32)", "P N"),
+    (
+        "host_network_request",
+        "(param i32 i32) (result i32)",
+        "P N",
+    ),
+    ("read_response", "(param i32 i32) (result i32)", "P N"),
+    (
+        "vault_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "vault_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "vault_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "vault_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "event_emit",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "event_emit",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
     (
         "metric",
         "(param i32 i32 i32 f64) (result i32)",
@@ -155,7 +200,12 @@ fn attack(kind: EngineKind, limits: &Limits, module: &str, function: (&str, &str
             &format!(r#"(import "{module}" "{name}" (func $f {ty}))"#),
             &format!("{called} (i32.const 0)"),
         );
-        let done = turn(&linked(kind, &text), limits, TestHost::default());
+        let granted = match module {
+            "wasi_snapshot_preview1" => Permissions::new(),
+            _ => Permissions::from(RIGHTS),
+        };
+        let linked = linked_with(engine(kind), EngineProfile::Hardened, &text, &granted);
+        let done = turn(&linked, limits, TestHost::default());
         let fault = done.result.expect_err(&called);
         assert_eq!(
             fault.code.as_str(),
@@ -179,9 +229,9 @@ fn no_function_reads_or_writes_outside_memory() {
 fn every_function_that_takes_a_pointer_is_attacked() {
     for offered in caxton_package::OFFERED {
         let takes = offered.types.iter().any(|ty| ty.contains("ii"));
-        // A right is refused without its permission; `abort` has a test of its own below.
-        let elsewhere =
-            matches!(offered.class, caxton_model::ImportClass::Right(_)) || offered.name == "abort";
+        // What no version grants yet does not link; `abort` has a test of its own below.
+        let elsewhere = matches!(offered.class, ImportClass::Right(right) if !right.is_performed())
+            || offered.name == "abort";
         let attacked = FUNCTIONS.iter().any(|(name, _, _)| *name == offered.name);
         assert!(
             !takes || elsewhere || attacked,

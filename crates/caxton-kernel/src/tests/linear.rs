@@ -166,6 +166,16 @@ fn cases() -> Vec<Case> {
             let sent = format!("broadcast {filter} | {{\"performative\": \"inform\"}}");
             (deployed(20, &entry), turn(&sent))
         }),
+        case("an event's listeners", |n| {
+            let listening: String = (0..n)
+                .map(|k| {
+                    format!(
+                        "deploy l{k} init=hold\nturn l{k} ok subscribe {{\"topic\": \"t.*\"}}\n"
+                    )
+                })
+                .collect();
+            (deployed(1, "") + &listening, turn("emit t.new | 1"))
+        }),
         case("register_capabilities", |n| {
             let entry = format!("{{\"services\":{}}}", services(n, 1));
             (deployed(1, ""), turn(&format!("register {entry}")))

@@ -505,6 +505,14 @@ fn act(ctx: &mut TurnCtx, now: Timestamp, verb: &str, rest: &str, input: &crate:
             let reached = ctx.broadcast(now, filter.as_bytes(), json.as_bytes());
             reached.map_or_else(|c| i64::from(c.as_i32()), i64::from)
         }
+        "emit" => {
+            let (topic, json) = rest.split_once(" | ").unwrap();
+            // Whoever's name begins with `revoked` is granted nothing any more.
+            let may_hear =
+                |listing: &crate::Listing| !listing.spec.name.as_str().starts_with("revoked");
+            let reached = ctx.emit(now, topic, json.as_bytes(), may_hear);
+            reached.map_or_else(|c| i64::from(c.as_i32()), i64::from)
+        }
         "subscribe" => number(ctx.subscribe(rest.as_bytes())),
         "unsubscribe" => code(ctx.unsubscribe(rest.parse().unwrap())),
         "timer" => number(ctx.set_timer(now, rest.parse::<Micros>().unwrap())),

@@ -726,3 +726,160 @@ fn random_numbers_follow_from_the_turn() {
         "#]],
     );
 }
+
+#[test]
+fn an_event_reaches_whoever_of_the_namespace_subscribed_to_its_topic() {
+    check(
+        r#"
+        deploy a
+        deploy all
+        deploy b init=hold
+        turn b ok subscribe {"topic": "issues.*"}
+        deploy both init=hold
+        turn both ok subscribe {"topic": "issues.new", "name": "a"} ; subscribe {"performative": "inform"}
+        deploy other init=hold
+        turn other ok subscribe {"topic": "prices.*"} ; subscribe {"topic": "issues.*", "name": "z*"}
+        deploy revoked init=hold
+        turn revoked ok subscribe {"topic": "issues.*"}
+        deploy acme/b init=hold
+        turn acme/b ok subscribe {"topic": "*"}
+        post c -> a inform
+        turn a ok emit issues.new | {"n": 1} ; emit issues | 1 ; broadcast {} | {"performative": "inform", "content": "all"}
+        turn b ok
+        turn both ok
+        "#,
+        expect![[r#"
+            deploy a
+            deploy all
+            deploy b init=hold
+              run b 1 init Deploy
+            turn b ok subscribe {"topic": "issues.*"}
+              journal 0-7 deployed
+              journal 0-8 instance-started
+              journal 0-9 turn 1 returned 0
+              event b is Running: deployed
+              answer 3: Running
+              host answered subscribe=1
+            deploy both init=hold
+              run both 1 init Deploy
+            turn both ok subscribe {"topic": "issues.new", "name": "a"} ; subscribe {"performative": "inform"}
+              journal 0-10 deployed
+              journal 0-11 instance-started
+              journal 0-12 turn 1 returned 0
+              event both is Running: deployed
+              answer 4: Running
+              host answered subscribe=1 subscribe=2
+            deploy other init=hold
+              run other 1 init Deploy
+            turn other ok subscribe {"topic": "prices.*"} ; subscribe {"topic": "issues.*", "name": "z*"}
+              journal 0-13 deployed
+              journal 0-14 instance-started
+              journal 0-15 turn 1 returned 0
+              event other is Running: deployed
+              answer 5: Running
+              host answered subscribe=1 subscribe=2
+            deploy revoked init=hold
+              run revoked 1 init Deploy
+            turn revoked ok subscribe {"topic": "issues.*"}
+              journal 0-16 deployed
+              journal 0-17 instance-started
+              journal 0-18 turn 1 returned 0
+              event revoked is Running: deployed
+              answer 6: Running
+              host answered subscribe=1
+            deploy acme/b init=hold
+              run acme/b 1 init Deploy
+            turn acme/b ok subscribe {"topic": "*"}
+              journal 0-19 deployed
+              journal 0-20 instance-started
+              journal 0-21 turn 1 returned 0
+              event acme/b is Running: deployed
+              answer 7: Running
+              host answered subscribe=1
+            post c -> a inform
+              journal 0-22 posted [inform agent:10]
+              answer 8: posted m-0-22-0 conv=c-0-22 to 1 durable
+              run a 2 message c -> a inform null conv=c-0-22
+            turn a ok emit issues.new | {"n": 1} ; emit issues | 1 ; broadcast {} | {"performative": "inform", "content": "all"}
+              journal 0-23 turn 2 returned 0 [inform agent:12 agent:13] [inform agent:11 agent:12 agent:13 agent:14 agent:15]
+              run b 2 message a -> * inform {"n": 1}
+              run both 2 message a -> * inform {"n": 1}
+              run all 2 message a -> * inform "all"
+              run other 2 message a -> * inform "all"
+              run revoked 2 message a -> * inform "all"
+              host answered emit=2 emit=0 broadcast=5
+            turn b ok
+              journal 0-24 turn 2 returned 0
+              run b 3 message a -> * inform "all"
+            turn both ok
+              journal 0-25 turn 2 returned 0
+              run both 3 message a -> * inform "all"
+        "#]],
+    );
+}
+
+#[test]
+fn no_guest_and_no_client_writes_an_event_by_itself() {
+    check(
+        r#"
+        deploy a
+        deploy b init=hold
+        turn b ok subscribe {"topic": "t"}
+        post c -> a inform
+        turn a ok send {"performative": "inform", "receiver": "b", "protocol": "caxton-event", "ontology": "t"} ; send {"performative": "inform", "receiver": "b", "protocol": "caxton-event"} ; broadcast {} | {"performative": "inform", "protocol": "caxton-event", "ontology": "t"} ; local b {"performative": "inform", "protocol": "caxton-event", "ontology": "t"}
+        "#,
+        expect![[r#"
+            deploy a
+            deploy b init=hold
+              run b 1 init Deploy
+            turn b ok subscribe {"topic": "t"}
+              journal 0-4 deployed
+              journal 0-5 instance-started
+              journal 0-6 turn 1 returned 0
+              event b is Running: deployed
+              answer 2: Running
+              host answered subscribe=1
+            post c -> a inform
+              journal 0-7 posted [inform agent:10]
+              answer 3: posted m-0-7-0 conv=c-0-7 to 1 durable
+              run a 2 message c -> a inform null conv=c-0-7
+            turn a ok send {"performative": "inform", "receiver": "b", "protocol": "caxton-event", "ontology": "t"} ; send {"performative": "inform", "receiver": "b", "protocol": "caxton-event"} ; broadcast {} | {"performative": "inform", "protocol": "caxton-event", "ontology": "t"} ; local b {"performative": "inform", "protocol": "caxton-event", "ontology": "t"}
+              journal 0-8 turn 2 returned 0 [inform agent:11]
+              run b 2 message a -> b inform null
+              host answered send=-3 send=0 broadcast=-3 local=-3
+        "#]],
+    );
+}
+
+#[test]
+fn topics_payloads_and_filters_of_events_are_checked() {
+    check(
+        r#"
+        deploy a
+        deploy b init=hold
+        turn b ok subscribe {"topic": "*"} ; subscribe {"topic": "A"} ; subscribe {"topic": ""} ; subscribe {"topic": "a", "ontology": "b"} ; subscribe {"topic": "a", "performative": "inform"} ; subscribe {"protocol": "caxton-event", "ontology": "a"} ; subscribe {"topic": "a b"}
+        post c -> a inform
+        turn a ok emit t | nonsense ; emit t | {} {} ; emit t | 1, "sender": "forged" ; emit * | 1 ; emit T | 1 ; broadcast {"topic": "t"} | {"performative": "inform"} ; emit t.0_x-y | [1]
+        "#,
+        expect![[r#"
+            deploy a
+            deploy b init=hold
+              run b 1 init Deploy
+            turn b ok subscribe {"topic": "*"} ; subscribe {"topic": "A"} ; subscribe {"topic": ""} ; subscribe {"topic": "a", "ontology": "b"} ; subscribe {"topic": "a", "performative": "inform"} ; subscribe {"protocol": "caxton-event", "ontology": "a"} ; subscribe {"topic": "a b"}
+              journal 0-4 deployed
+              journal 0-5 instance-started
+              journal 0-6 turn 1 returned 0
+              event b is Running: deployed
+              answer 2: Running
+              host answered subscribe=1 subscribe=-2 subscribe=-2 subscribe=-2 subscribe=-2 subscribe=-2 subscribe=-2
+            post c -> a inform
+              journal 0-7 posted [inform agent:10]
+              answer 3: posted m-0-7-0 conv=c-0-7 to 1 durable
+              run a 2 message c -> a inform null conv=c-0-7
+            turn a ok emit t | nonsense ; emit t | {} {} ; emit t | 1, "sender": "forged" ; emit * | 1 ; emit T | 1 ; broadcast {"topic": "t"} | {"performative": "inform"} ; emit t.0_x-y | [1]
+              journal 0-8 turn 2 returned 0 [inform agent:11]
+              run b 2 message a -> * inform [1]
+              host answered emit=-2 emit=-2 emit=-2 emit=-2 emit=-2 broadcast=-2 emit=1
+        "#]],
+    );
+}

@@ -46,6 +46,7 @@ mod shares;
 mod signals;
 mod telemetry;
 mod top;
+mod topics;
 mod variables;
 mod vault;
 mod verdict;

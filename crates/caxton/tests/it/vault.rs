@@ -532,3 +532,246 @@ fn another_key_or_another_record_gives_no_secret_and_is_told_by_name() {
     assert!(outside.seen()[0].contains(SECRET));
     node.kill();
 }
+
+/// What the agent of `vault.wat` puts.
+fn computed() -> String {
+    (0..32_u8)
+        .map(|i| char::from(b'a' + i.wrapping_mul(7) % 26))
+        .collect()
+}
+
+/// Deploys the agent that gets and puts, with so much of its configuration and these grants.
+fn deploy_keeper(node: &NodeProcess, name: &str, config: &[&str], grants: &[&str]) {
+    let module = node.data.with_file_name("vault.wasm");
+    fs::write(&module, wat::parse_str(include_str!("vault.wat")).unwrap()).unwrap();
+    let mut args = vec!["agent", "deploy", module.to_str().unwrap(), "--name", name];
+    args.extend(["--limit", "wall=60s", "--durability", "durable"]);
+    for setting in config {
+        args.extend(["--set", setting]);
+    }
+    for grant in grants {
+        args.extend(["--grant", grant]);
+    }
+    node.caxton(&args).ok();
+}
+
+/// The latest content that an agent sent to ann.
+fn told(node: &NodeProcess, name: &str) -> Vec<String> {
+    let args = ["messages", "--receiver", "ann", "--output", "json"];
+    let mail = node.caxton(&args).ok().json();
+    let mail = mail.as_array().cloned().unwrap_or_default();
+    let of = |mail: &&serde_json::Value| mail["message"]["sender"] == name;
+    let content = |mail: &serde_json::Value| {
+        mail["message"]["content"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    mail.iter().filter(of).map(content).collect()
+}
+
+fn is_told(node: &NodeProcess, name: &str, count: usize) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let told = told(node, name);
+        if told.len() >= count {
+            return told;
+        }
+        assert!(Instant::now() < until, "{told:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_guest_gets_a_secret_only_while_it_is_granted_and_only_of_its_namespace() {
+    let place = Place::new();
+    let node = place.start();
+    set(&node, "token", "of-main-0123").ok();
+    set(&node, "acme/token", "of-acme-0123").ok();
+    let module = node.data.with_file_name("bare.wasm");
+    fs::write(&module, wat::parse_str(include_str!("vault.wat")).unwrap()).unwrap();
+    let module = module.to_str().unwrap();
+    let bare = ["agent", "deploy", module, "--name", "bare"];
+    node.caxton(&bare).fails(4, &["vault:read"]);
+
+    let grants = ["vault:read=other", "vault:write=other"];
+    deploy_keeper(&node, "keeper", &["get=token", "put=token"], &grants);
+    ask(&node, "keeper");
+    log_says(&node, "keeper", "caxton grant keeper 'vault:read=token'");
+    log_says(&node, "keeper", "caxton grant keeper 'vault:write=token'");
+    log_says(&node, "keeper", "put: -3");
+    log_says(&node, "keeper", "get: -3");
+    node.caxton(&["grant", "keeper", "vault:read=token"]).ok();
+    ask(&node, "keeper");
+    assert_eq!(is_told(&node, "keeper", 1), ["of-main-0123"]);
+    node.caxton(&["revoke", "keeper", "vault:read=token"]).ok();
+    ask(&node, "keeper");
+    let until = Instant::now() + PATIENCE;
+    while node
+        .caxton(&["agent", "logs", "keeper"])
+        .ok()
+        .stdout
+        .matches("get: -3")
+        .count()
+        < 2
+    {
+        assert!(Instant::now() < until, "it was not refused again");
+        std::thread::yield_now();
+    }
+    assert_eq!(told(&node, "keeper").len(), 1);
+
+    // Each agent has the secrets of its namespace, by names without one.
+    let all = ["vault:read=*", "vault:write=other"];
+    deploy_keeper(&node, "beta/keeper", &["get=token"], &all);
+    ask(&node, "beta/keeper");
+    log_says(&node, "beta/keeper", "get: -1");
+    deploy_keeper(&node, "across", &["get=acme/token"], &all);
+    ask(&node, "across");
+    log_says(&node, "across", "get: -2");
+    let found = node
+        .caxton(&["audit", "search", "--text", "vault entry token"])
+        .ok();
+    assert!(
+        found.stdout.contains("vault:read") && !found.stdout.contains("of-main"),
+        "{found:?}"
+    );
+    node.kill();
+
+    // A node without the key has the vault closed.
+    let node = NodeProcess::start_in(&place.data(), &[]);
+    node.caxton(&["grant", "keeper", "vault:*=token"])
+        .fails(2, &["vault:*"]);
+    node.caxton(&["grant", "keeper", "vault:read=token"]).ok();
+    ask(&node, "keeper");
+    log_says(&node, "keeper", "get: -8");
+    log_says(&node, "keeper", "the vault is closed");
+    node.kill();
+}
+
+#[test]
+fn what_a_guest_puts_is_in_the_vault_and_in_no_file_as_it_is() {
+    let place = Place::new();
+    let node = place.start();
+    let grants = ["vault:read=made-*", "vault:write=made-*"];
+    deploy_keeper(
+        &node,
+        "keeper",
+        &["put=made-here", "get=made-here"],
+        &grants,
+    );
+    deploy_keeper(&node, "puts", &["put=made-too"], &grants);
+    for name in ["puts", "puts"] {
+        ask(&node, name);
+    }
+    log_says(&node, "puts", "put: -0");
+    let value = computed();
+    let found = node
+        .caxton(&["audit", "search", "--action", "vault-use"])
+        .ok();
+    assert!(
+        found.stdout.contains("made-too") && !found.stdout.contains(&value),
+        "{found:?}"
+    );
+    let shown = node.caxton(&["agent", "logs", "puts"]).ok();
+    assert!(!format!("{shown:?}").contains(&value), "{shown:?}");
+    assert_eq!(
+        files_with(place.root.path(), value.as_bytes()),
+        Vec::<String>::new()
+    );
+    assert_eq!(node.terminate(), 0);
+    assert_eq!(
+        files_with(place.root.path(), value.as_bytes()),
+        Vec::<String>::new()
+    );
+
+    // Its bytes come back, also after a start; a guest that sends them has given them away.
+    let node = place.start();
+    ask(&node, "keeper");
+    assert_eq!(is_told(&node, "keeper", 1), [value]);
+    node.kill();
+}
+
+#[test]
+fn a_kill_between_a_put_and_the_end_of_its_turn_leaves_the_vault_whole() {
+    let (place, outside) = (Place::new(), crate::access::Outside::start());
+    let node = place.start();
+    let url = format!("http://{}/", outside.address);
+    let module = node.data.with_file_name("puts.wasm");
+    let import = r#"(import "caxton" "http_request" (func $http (param i32 i32) (result i32)))
+  (import "caxton" "send_message""#;
+    let request = format!("{{\\\"url\\\":\\\"{url}\\\"}}");
+    let length = format!("{{\"url\":\"{url}\"}}").len();
+    let text = include_str!("vault.wat")
+        .replace(r#"(import "caxton" "send_message""#, import)
+        .replace("(data (i32.const 0)", &format!("(data (i32.const 2000) \"{request}\")\n(data (i32.const 0)"))
+        .replace(
+            "(i32.const 1000) (i32.const 32)))))",
+            &format!("(i32.const 1000) (i32.const 32)))\n(drop (call $http (i32.const 2000) (i32.const {length})))))"),
+        );
+    fs::write(&module, wat::parse_str(text).unwrap()).unwrap();
+    let (read, write) = (
+        format!("http:read={}/**", outside.address),
+        "vault:write=made",
+    );
+    node.caxton(&[
+        "agent",
+        "deploy",
+        module.to_str().unwrap(),
+        "--name",
+        "puts",
+        "--set",
+        "put=made",
+        "--limit",
+        "wall=60s",
+        "--durability",
+        "durable",
+        "--grant",
+        &read,
+        "--grant",
+        write,
+        "--grant",
+        "vault:read=made",
+    ])
+    .ok();
+    ask(&node, "puts");
+    let (key, unanswered) = outside.next();
+    let acts = node
+        .caxton(&["agent", "acts", "puts", "--output", "json"])
+        .ok();
+    let listed = acts.json();
+    assert_eq!(listed[0]["access"], "vault entry made", "{listed}");
+    assert!(
+        listed[0].get("outcome").is_some() && listed[1].get("outcome").is_none(),
+        "{listed}"
+    );
+    assert!(!acts.stdout.contains(&computed()));
+    node.kill();
+    drop(unanswered);
+    assert_eq!(
+        files_with(place.root.path(), computed().as_bytes()),
+        Vec::<String>::new()
+    );
+
+    let node = place.start();
+    let (again, answer) = outside.next();
+    assert_eq!(again, key, "the turn goes on where it was");
+    answer.send(()).unwrap();
+    log_says(&node, "puts", "put: -0");
+    let listed = node
+        .caxton(&["vault", "list", "--output", "json"])
+        .ok()
+        .json();
+    assert!(
+        listed[0]["name"] == "made" && listed[0].get("problem").is_none(),
+        "{listed}"
+    );
+    deploy_keeper(
+        &node,
+        "keeper",
+        &["get=made"],
+        &["vault:read=made", "vault:write=made"],
+    );
+    ask(&node, "keeper");
+    assert_eq!(is_told(&node, "keeper", 1), [computed()]);
+    node.kill();
+}

@@ -96,6 +96,12 @@ impl RunHost {
         }
         Ok(())
     }
+    /// A run has no vault.
+    fn no_vault(&mut self) -> HostCode {
+        let text = "a run has no vault; deploy the agent to a node that was started with `--vault-key FILE`";
+        self.log(LogLevel::Warn, text);
+        HostCode::Unavailable
+    }
     /// A processor has no state, no mail and no timers.
     fn of_agent(&self) -> Result<(), HostCode> {
         if self.is_agent {
@@ -147,6 +153,9 @@ impl HostCalls for RunHost {
         Err(HostCode::NotFound)
     }
     fn broadcast(&mut self, _: &[u8], _: &[u8]) -> Result<u32, HostCode> {
+        self.of_agent().map(|()| 0)
+    }
+    fn event_emit(&mut self, _: &str, _: &[u8]) -> Result<u32, HostCode> {
         self.of_agent().map(|()| 0)
     }
     fn subscribe(&mut self, _: &[u8]) -> Result<i32, HostCode> {
@@ -242,6 +251,12 @@ impl HostCalls for RunHost {
             }
             AccessRefused::Code(code)
         })
+    }
+    fn vault_get(&mut self, _: &str) -> Result<Bytes, HostCode> {
+        Err(self.no_vault())
+    }
+    fn vault_put(&mut self, _: &str, _: &[u8]) -> Result<AccessOutcome, AccessRefused> {
+        Err(self.no_vault().into())
     }
     fn resources(&mut self) -> Option<HostResources> {
         self.resources.clone()
