@@ -71,6 +71,8 @@ impl Permission {
                 | Self::FsRead
                 | Self::FsWrite
                 | Self::EnvRead
+                | Self::DataRead
+                | Self::DataWrite
                 | Self::SecretUse
                 | Self::RandomSecure
         )

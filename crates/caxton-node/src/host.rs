@@ -12,10 +12,11 @@ use caxton_egress::{Egress, HttpCall, HttpFailure, HttpReply};
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
-use caxton_gate::{Allowed, Gate, HttpRequest};
+use caxton_gate::{Access, Allowed, DataRead, DataWrite, Gate, HttpRequest, Malformed};
 use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
 use caxton_model::{
-    AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
+    AgentId, AgentSpec, ByteSize, Digest, HostCode, LimitName, Micros, RowName, RowQuery,
+    StateWrite, Timestamp, join_outcome, row_value,
 };
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     request::LogLine,
     rights::AgentGate,
     shared::{ShardShared, Shared},
+    tables::TurnRows,
     vault::AgentSecrets,
 };
 
@@ -45,6 +47,8 @@ pub(crate) struct TurnHost {
     fetched: HashMap<Arc<[u8]>, Result<Value, HostCode>>,
     state_bytes: u64,
     state_keys: u64,
+    /// Once the turn has used a shared table.
+    rows: Option<TurnRows>,
 }
 
 impl TurnHost {
@@ -67,11 +71,12 @@ impl TurnHost {
             fetched: HashMap::new(),
             state_bytes,
             state_keys,
+            rows: None,
         }
     }
 
-    /// What the turn wants done.
-    pub(crate) fn finish(mut self) -> TurnEffects {
+    /// What the turn wants done, and what holds the room for the rows in it until they are written.
+    pub(crate) fn finish(mut self) -> (TurnEffects, Option<TurnRows>) {
         let mut effects = self.ctx.take().map(|ctx| ctx.finish()).unwrap_or_default();
         effects.writes = self
             .writes
@@ -81,7 +86,8 @@ impl TurnHost {
         effects.writes.sort_by(|a, b| a.key.cmp(&b.key));
         effects.state_bytes = self.state_bytes;
         effects.state_keys = self.state_keys;
-        effects
+        effects.rows = self.rows.as_ref().map(TurnRows::writes).unwrap_or_default();
+        (effects, self.rows)
     }
 
     fn memory(&self) -> MutexGuard<'_, AgentMemory> {
@@ -162,15 +168,15 @@ impl TurnHost {
         gate.of(&self.shared, &self.spec)
     }
 
-    /// Checks a request at the gate. The guest's log says why one is refused.
-    fn check_request(
+    /// Checks an access at the gate. The guest's log says why one is refused.
+    fn check<A: Access>(
         &mut self,
         gate: &Gate,
-        call: &HttpCall,
-    ) -> Result<Allowed<HttpRequest>, AccessRefused> {
+        access: Result<A, Malformed>,
+    ) -> Result<Allowed<A>, HostCode> {
         let now = clock::wall();
-        let (denied, code) = match HttpRequest::new(&call.method, &call.url) {
-            Ok(request) => match gate.check(request, now) {
+        let (denied, code) = match access {
+            Ok(access) => match gate.check(access, now) {
                 Ok(allowed) => return Ok(allowed),
                 Err(denied) => {
                     let code = denied.code().host_code().unwrap_or(HostCode::Denied);
@@ -180,7 +186,26 @@ impl TurnHost {
             Err(malformed) => (gate.refuse(&malformed, now), HostCode::Malformed),
         };
         self.log(LogLevel::Warn, &denied.to_string());
-        Err(AccessRefused::Code(code))
+        Err(code)
+    }
+
+    /// Checks that rows of a table may be read.
+    fn check_read(&mut self, table: &str, keys: usize) -> Result<Allowed<DataRead>, HostCode> {
+        let gate = self.gate();
+        self.check(&gate, DataRead::new(table, keys))
+    }
+
+    /// Checks that a row of a table may be written.
+    fn check_write(&mut self, table: &str) -> Result<Allowed<DataWrite>, HostCode> {
+        let gate = self.gate();
+        self.check(&gate, DataWrite::new(table, 1))
+    }
+
+    /// The shared tables as the turn sees them.
+    fn rows(&mut self) -> &mut TurnRows {
+        let (tables, name) = (&self.shared.tables, &self.spec.name);
+        let made = || TurnRows::new(tables, name.namespace());
+        self.rows.get_or_insert_with(made)
     }
 
     /// What sends a request, on the I/O side.
@@ -298,10 +323,49 @@ impl HostCalls for TurnHost {
             None => Err(HostCode::NotFound),
         }
     }
+    fn data_get(&mut self, row: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        let row = RowName::read(row)?;
+        let allowed = self.check_read(&row.table, 1)?;
+        let value = self.rows().get(allowed, &row.key);
+        self.visit(row.key.len() + value.as_ref().map_or(0, |value| value.len()));
+        Ok(value.map(|value| Bytes::from_owner(Arc::<[u8]>::from(value))))
+    }
+    fn data_put(&mut self, row: &[u8], value: &[u8]) -> Result<(), HostCode> {
+        let row = RowName::read(row)?;
+        let allowed = self.check_write(&row.table)?;
+        self.has_bytes()?;
+        self.visit(row.key.len() + value.len());
+        let value = row_value(value)?;
+        let put = self.rows().put(allowed, &row.key, value);
+        if put == Err(HostCode::QuotaReached) {
+            let most = ByteSize(self.shared.tables.bytes_max());
+            let text = format!(
+                "the row was not written to table `{}`: its namespace would have more than {most} of rows (data_bytes); delete rows, or have the node's operator raise `budgets.data_bytes`",
+                row.table
+            );
+            self.log(LogLevel::Warn, &text);
+        }
+        put
+    }
+    fn data_delete(&mut self, row: &[u8]) -> Result<(), HostCode> {
+        let row = RowName::read(row)?;
+        let allowed = self.check_write(&row.table)?;
+        self.visit(row.key.len());
+        self.rows().delete(allowed, &row.key)
+    }
+    fn data_list(&mut self, query: &[u8]) -> Result<Bytes, HostCode> {
+        let query = RowQuery::read(query)?;
+        let allowed = self.check_read(&query.table, query.limit())?;
+        let (page, looked_at) = self.rows().list(allowed, &query);
+        (0..looked_at).for_each(|_| self.visit(0));
+        self.visit(page.len());
+        Ok(Bytes::from(page))
+    }
     fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         let call = http::read(json).map_err(AccessRefused::Code)?;
         let gate = self.gate();
-        let allowed = self.check_request(&gate, &call)?;
+        let request = HttpRequest::new(&call.method, &call.url);
+        let allowed = self.check(&gate, request).map_err(AccessRefused::Code)?;
         let digest = Digest::of(json);
         let next = self.ctx().map_err(AccessRefused::Code)?;
         let shown = allowed.access().to_string();

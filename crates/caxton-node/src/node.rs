@@ -34,6 +34,7 @@ use crate::{
     shard::{INBOX_MAX, Shard, ShardHandle, ShardMessage, ShardView},
     shared::{Shared, shutting_down},
     signal::Signal,
+    tables::Tables,
     tickets::{Answer, Tickets},
     vault,
     waiters::Waiters,
@@ -102,6 +103,10 @@ impl Node {
             directory: directory.clone(),
             modules: Modules::default(),
             processors: Processors::of(&state),
+            tables: Arc::new(Tables::new(
+                std::mem::take(&mut state.tables),
+                options.data_bytes_max,
+            )),
             shards: handles,
             tickets: Tickets::default(),
             waiters: Waiters::default(),

@@ -18,6 +18,7 @@ mod life;
 mod limits_tested;
 mod messages;
 mod scenarios;
+mod tables;
 
 use std::{sync::Arc, time::Duration};
 

@@ -57,7 +57,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 22] = [
+const SETTINGS: [Setting; 23] = [
     setting(
         "data",
         SettingKind::Path,
@@ -177,6 +177,12 @@ const SETTINGS: [Setting; 22] = [
         SettingKind::Bytes,
         "10GiB",
         "Disk that journal, state and modules may take; above it no message, module or value is taken.",
+    ),
+    setting(
+        "budgets.data_bytes",
+        SettingKind::Bytes,
+        "64MiB",
+        "What the rows of one namespace may take in shared tables; above it a row that is written is refused.",
     ),
     setting(
         "log.filter",
