@@ -12,11 +12,10 @@ use caxton_egress::{Egress, HttpCall, HttpFailure, HttpReply};
 use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogVerdict, MetricKind,
 };
-use caxton_gate::{Access, Allowed, DataRead, DataWrite, Gate, HttpRequest, Malformed};
+use caxton_gate::{Access, Allowed, Gate, HttpRequest, Malformed};
 use caxton_kernel::{NextAccess, TurnCtx, TurnEffects};
 use caxton_model::{
-    AgentId, AgentSpec, ByteSize, Digest, HostCode, LimitName, Micros, RowName, RowQuery,
-    StateWrite, Timestamp, join_outcome, row_value,
+    AgentId, AgentSpec, Digest, HostCode, LimitName, Micros, StateWrite, Timestamp, join_outcome,
 };
 
 use crate::{
@@ -29,6 +28,8 @@ use crate::{
     tables::TurnRows,
     vault::AgentSecrets,
 };
+
+mod row_calls;
 
 /// Bytes of one key of an agent's state.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -189,25 +190,6 @@ impl TurnHost {
         Err(code)
     }
 
-    /// Checks that rows of a table may be read.
-    fn check_read(&mut self, table: &str, keys: usize) -> Result<Allowed<DataRead>, HostCode> {
-        let gate = self.gate();
-        self.check(&gate, DataRead::new(table, keys))
-    }
-
-    /// Checks that a row of a table may be written.
-    fn check_write(&mut self, table: &str) -> Result<Allowed<DataWrite>, HostCode> {
-        let gate = self.gate();
-        self.check(&gate, DataWrite::new(table, 1))
-    }
-
-    /// The shared tables as the turn sees them.
-    fn rows(&mut self) -> &mut TurnRows {
-        let (tables, name) = (&self.shared.tables, &self.spec.name);
-        let made = || TurnRows::new(tables, name.namespace());
-        self.rows.get_or_insert_with(made)
-    }
-
     /// What sends a request, on the I/O side.
     fn http_performer(&self, call: HttpCall, shown: String, gate: Gate) -> Perform {
         let budgets = self.shared.meters.budgets(self.spec.id);
@@ -324,42 +306,16 @@ impl HostCalls for TurnHost {
         }
     }
     fn data_get(&mut self, row: &[u8]) -> Result<Option<Bytes>, HostCode> {
-        let row = RowName::read(row)?;
-        let allowed = self.check_read(&row.table, 1)?;
-        let value = self.rows().get(allowed, &row.key);
-        self.visit(row.key.len() + value.as_ref().map_or(0, |value| value.len()));
-        Ok(value.map(|value| Bytes::from_owner(Arc::<[u8]>::from(value))))
+        self.get_row(row)
     }
     fn data_put(&mut self, row: &[u8], value: &[u8]) -> Result<(), HostCode> {
-        let row = RowName::read(row)?;
-        let allowed = self.check_write(&row.table)?;
-        self.has_bytes()?;
-        self.visit(row.key.len() + value.len());
-        let value = row_value(value)?;
-        let put = self.rows().put(allowed, &row.key, value);
-        if put == Err(HostCode::QuotaReached) {
-            let most = ByteSize(self.shared.tables.bytes_max());
-            let text = format!(
-                "the row was not written to table `{}`: its namespace would have more than {most} of rows (data_bytes); delete rows, or have the node's operator raise `budgets.data_bytes`",
-                row.table
-            );
-            self.log(LogLevel::Warn, &text);
-        }
-        put
+        self.put_row(row, value)
     }
     fn data_delete(&mut self, row: &[u8]) -> Result<(), HostCode> {
-        let row = RowName::read(row)?;
-        let allowed = self.check_write(&row.table)?;
-        self.visit(row.key.len());
-        self.rows().delete(allowed, &row.key)
+        self.delete_row(row)
     }
     fn data_list(&mut self, query: &[u8]) -> Result<Bytes, HostCode> {
-        let query = RowQuery::read(query)?;
-        let allowed = self.check_read(&query.table, query.limit())?;
-        let (page, looked_at) = self.rows().list(allowed, &query);
-        (0..looked_at).for_each(|_| self.visit(0));
-        self.visit(page.len());
-        Ok(Bytes::from(page))
+        self.list_rows(query)
     }
     fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         let call = http::read(json).map_err(AccessRefused::Code)?;

@@ -340,11 +340,6 @@ fn a_right_is_refused_by_its_permissions_name() {
             "(param i32 i32 i32 i32) (result i32)",
             "event:emit",
         ),
-        (
-            "data_put",
-            "(param i32 i32 i32 i32) (result i32)",
-            "data:write",
-        ),
     ] {
         let text = format!(r#"(module (import "env" "{name}" (func {ty})) {MEMORY} {HANDLE})"#);
         refused(&text, ErrorCode::PermissionRequired, &[name, permission]);

@@ -1,8 +1,11 @@
 //! Pointers that a guest made up: outside memory is a fault, in both directions, for every function.
 
-use caxton_model::{EngineKind, Limits};
+use caxton_model::{EngineKind, EngineProfile, ImportClass, Limits, Permission};
 
 use crate::harness::*;
+
+/// What every module here is granted.
+const TABLES: [Permission; 2] = [Permission::DataRead, Permission::DataWrite];
 
 /// Import, and a call of it with `$p` and `$n` where a pointer and its length go.
 const FUNCTIONS: &[(&str, &str, &str)] = &[
@@ -67,6 +70,37 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
         "(param i32 i32 i32 i32) (result i32)",
         "0 1 P N",
     ),
+    (
+        "data_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "data_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "data_list",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_list",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    ("data_delete", "(param i32 i32) (result i32)", "P N"),
     ("respond", "(param i32 i32)", "P N"),
     (
         "metric",
@@ -155,7 +189,9 @@ fn attack(kind: EngineKind, limits: &Limits, module: &str, function: (&str, &str
             &format!(r#"(import "{module}" "{name}" (func $f {ty}))"#),
             &format!("{called} (i32.const 0)"),
         );
-        let done = turn(&linked(kind, &text), limits, TestHost::default());
+        let granted = TABLES.into_iter().collect();
+        let linked = linked_with(engine(kind), EngineProfile::Hardened, &text, &granted);
+        let done = turn(&linked, limits, TestHost::default());
         let fault = done.result.expect_err(&called);
         assert_eq!(
             fault.code.as_str(),
@@ -179,9 +215,11 @@ fn no_function_reads_or_writes_outside_memory() {
 fn every_function_that_takes_a_pointer_is_attacked() {
     for offered in caxton_package::OFFERED {
         let takes = offered.types.iter().any(|ty| ty.contains("ii"));
-        // A right is refused without its permission; `abort` has a test of its own below.
-        let elsewhere =
-            matches!(offered.class, caxton_model::ImportClass::Right(_)) || offered.name == "abort";
+        // Other rights are refused without their permission; `abort` has a test of its own below.
+        let elsewhere = match offered.class {
+            ImportClass::Right(permission) => !TABLES.contains(&permission),
+            _ => offered.name == "abort",
+        };
         let attacked = FUNCTIONS.iter().any(|(name, _, _)| *name == offered.name);
         assert!(
             !takes || elsewhere || attacked,

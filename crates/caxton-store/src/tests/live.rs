@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use caxton_model::Record;
+
 use super::{
     journal::{OPTIONS, open_with},
     sample::usual_turn,
@@ -100,9 +102,12 @@ fn journal() -> (FaultyFiles, u64) {
             let bytes = files.bytes(&segment_name(1));
             offset = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
         }
-        // No such record ends with a zero.
-        let turn = Arc::new(usual_turn(number));
-        writer.append_group(&[turn]).unwrap().unwrap();
+        // Its last byte is a zero: a look that begins with the next group does not cover the place.
+        let mut turn = usual_turn(number);
+        if let Record::Turn(turn) = &mut turn.record {
+            turn.cpu_micros = 0;
+        }
+        writer.append_group(&[Arc::new(turn)]).unwrap().unwrap();
     }
     (files, offset)
 }

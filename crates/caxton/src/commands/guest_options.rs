@@ -53,7 +53,7 @@ impl GuestOptions {
                 return Err(Failure::new(
                     Exit::Refused,
                     format!("`{permission}` can't be granted by this version of the host"),
-                    "leave the grant out: what needs it answers denied; message:send, http:read, http:write, fs:read, fs:write, env:read, random:secure and secret:use can be granted",
+                    "leave the grant out: what needs it answers denied; message:send, http:read, http:write, fs:read, fs:write, env:read, data:read, data:write, random:secure and secret:use can be granted",
                 ));
             }
             granted

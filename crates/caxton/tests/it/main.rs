@@ -41,6 +41,7 @@ mod run_alone;
 mod run_command;
 mod shares;
 mod signals;
+mod tables;
 mod telemetry;
 mod top;
 mod variables;
