@@ -282,3 +282,159 @@ impl Drop for TurnRows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use caxton_gate::{AuditEntry, AuditSink, Gate, Grants, Rights};
+    use caxton_model::{AgentName, Timestamp, list_rows};
+
+    use super::*;
+
+    struct NoAudit;
+    impl AuditSink for NoAudit {
+        fn append(&self, _: &AuditEntry<'_>) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn gate() -> Gate {
+        let rules = ["data:read=*", "data:write=*"].map(|rule| rule.parse().unwrap());
+        let grants = Grants::from_rules(rules, "test", Timestamp(0));
+        Gate::new("a", &Rights::granted(grants), Arc::new(NoAudit))
+    }
+
+    fn read() -> Allowed<DataRead> {
+        gate()
+            .check(DataRead::new("t", 1).unwrap(), Timestamp(0))
+            .unwrap()
+    }
+
+    fn write() -> Allowed<DataWrite> {
+        gate()
+            .check(DataWrite::new("t", 1).unwrap(), Timestamp(0))
+            .unwrap()
+    }
+
+    fn turn(tables: &Arc<Tables>) -> TurnRows {
+        let name: AgentName = "acme/a".parse().unwrap();
+        TurnRows::new(tables, name.namespace())
+    }
+
+    fn tables(keys: &[&str], bytes_max: u64) -> Arc<Tables> {
+        let rows = keys.iter().map(|key| ((*key).into(), "1".into()));
+        let rows = caxton_model::Tables::from([("acme/t".into(), rows.collect())]);
+        Arc::new(Tables::new(rows, bytes_max))
+    }
+
+    fn end(tables: &Tables, turn: TurnRows) {
+        tables.publish(&turn.writes(), || {});
+        drop(turn);
+    }
+
+    #[test]
+    fn pages_have_the_turns_own_rows_in_their_places_and_none_twice() {
+        let keys: Vec<String> = (0..20).map(|i| format!("k{i:02}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let tables = tables(&keys, u64::MAX);
+        let mut turn = turn(&tables);
+        let mut expected = caxton_model::Tables::from([(
+            "acme/t".into(),
+            keys.iter().map(|key| ((*key).into(), "1".into())).collect(),
+        )]);
+        for (key, value) in [
+            ("k00", None),
+            ("k05", Some("2")),
+            ("k055", Some("3")),
+            ("k19", None),
+            ("k2", Some("4")),
+            ("z", Some("5")),
+            ("a", Some("6")),
+        ] {
+            match value {
+                Some(value) => turn.put(write(), key, value.into()).unwrap(),
+                None => turn.delete(write(), key).unwrap(),
+            }
+            let write = RowWrite {
+                table: "acme/t".into(),
+                key: key.into(),
+                value: value.map(Arc::from),
+            };
+            caxton_model::write_row(&mut expected, &write);
+        }
+        // Another turn's rows that are not published are not there.
+        let mut other = self::turn(&tables);
+        other.put(write(), "k07x", "7".into()).unwrap();
+        for prefix in ["", "k", "k0", "k19", "y"] {
+            let all = RowQuery {
+                table: "t".to_owned(),
+                prefix: prefix.to_owned(),
+                after: None,
+                limit: None,
+            };
+            let expected: serde_json::Value =
+                serde_json::from_str(&list_rows(&expected, "acme/t", &all)).unwrap();
+            for limit in 1..=25 {
+                let (mut found, mut after) = (Vec::new(), None);
+                loop {
+                    let query = RowQuery {
+                        after: after.clone(),
+                        limit: Some(limit),
+                        ..all.clone()
+                    };
+                    let (page, _) = turn.list(read(), &query);
+                    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+                    let rows = page["rows"].as_array().unwrap();
+                    assert!(rows.len() as u64 <= limit);
+                    found.extend(rows.iter().cloned());
+                    after = page["next"].as_str().map(str::to_owned);
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(
+                    serde_json::Value::from(found),
+                    expected["rows"],
+                    "{prefix} {limit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_order_in_which_turns_end_brings_a_namespace_above_its_bytes() {
+        let row = row_bytes("1", "1234");
+        let tables = tables(&[], 2 * row);
+        let used = || tables.used().get("acme").copied().unwrap_or_default();
+        let value = || Arc::<str>::from("1234");
+        let (mut one, mut two) = (turn(&tables), turn(&tables));
+        one.put(write(), "1", value()).unwrap();
+        one.put(write(), "1", value()).unwrap();
+        two.put(write(), "1", value()).unwrap();
+        two.put(write(), "2", value()).unwrap();
+        assert_eq!(used(), 2 * row);
+        let refused = one.put(write(), "3", value());
+        assert_eq!(refused, Err(HostCode::QuotaReached));
+        end(&tables, one);
+        // What is deleted meanwhile is held for whoever still writes it.
+        let mut three = turn(&tables);
+        three.delete(write(), "1").unwrap();
+        assert_eq!(
+            three.put(write(), "3", value()),
+            Err(HostCode::QuotaReached)
+        );
+        end(&tables, three);
+        assert_eq!(used(), 2 * row);
+        end(&tables, two);
+        assert_eq!(used(), 2 * row);
+        let mut four = turn(&tables);
+        four.delete(write(), "1").unwrap();
+        four.delete(write(), "2").unwrap();
+        assert_eq!(four.delete(write(), "2"), Err(HostCode::NotFound));
+        end(&tables, four);
+        assert_eq!(used(), 0);
+        let mut gone = turn(&tables);
+        gone.put(write(), "1", value()).unwrap();
+        drop(gone);
+        assert_eq!((used(), tables.lock().tables.len()), (0, 0));
+    }
+}
