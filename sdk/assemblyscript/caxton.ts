@@ -38,6 +38,17 @@ declare function importRegister(at: usize, length: i32): i32;
 @external("caxton", "respond")
 declare function importRespond(at: usize, length: i32): void;
 
+// Shared tables, behind the permissions data:read and data:write. A row is the JSON
+// {"table":"tasks","key":"k1"} in UTF-8, a query {"table":"tasks","prefix":"k","after":"k1"}.
+@external("caxton", "data_get")
+export declare function dataGet(row: usize, rowLength: i32, into: usize, length: i32): i32;
+@external("caxton", "data_put")
+export declare function dataPut(row: usize, rowLength: i32, at: usize, length: i32): i32;
+@external("caxton", "data_delete")
+export declare function dataDelete(row: usize, rowLength: i32): i32;
+@external("caxton", "data_list")
+export declare function dataList(query: usize, queryLength: i32, into: usize, length: i32): i32;
+
 /** A timer's id above 0; `handle_timer` must be exported. Unit: microseconds. */
 @external("caxton", "set_timer")
 export declare function setTimer(delayMicros: i64): i32;

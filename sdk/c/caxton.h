@@ -66,6 +66,15 @@ int32_t cx_import_vault_get(const char *name, uint32_t name_length, char *into, 
 CX_IMPORT("vault_put")
 int32_t cx_import_vault_put(const char *name, uint32_t name_length, const char *at, uint32_t length);
 CX_IMPORT("delete_data") int32_t cx_import_delete(const char *key, uint32_t key_length);
+/* Shared tables, behind the permissions data:read and data:write. A row is the JSON
+ * {"table":"tasks","key":"k1"}, a query {"table":"tasks","prefix":"k","after":"k1","limit":100}. */
+CX_IMPORT("data_get")
+int32_t cx_data_get(const char *row, uint32_t row_length, char *into, uint32_t length);
+CX_IMPORT("data_put")
+int32_t cx_data_put(const char *row, uint32_t row_length, const char *at, uint32_t length);
+CX_IMPORT("data_delete") int32_t cx_data_delete(const char *row, uint32_t row_length);
+CX_IMPORT("data_list")
+int32_t cx_data_list(const char *query, uint32_t query_length, char *into, uint32_t length);
 /* A timer's id above 0; `handle_timer` must be exported. Unit: microseconds. */
 CX_IMPORT("set_timer") int32_t cx_set_timer(int64_t delay_micros);
 CX_IMPORT("cancel_timer") int32_t cx_cancel_timer(int32_t id);

@@ -31,6 +31,21 @@ func importVaultPut(name unsafe.Pointer, nameLength uint32, at unsafe.Pointer, l
 //go:wasmimport caxton delete_data
 func importDelete(key unsafe.Pointer, keyLength uint32) int32
 
+// Shared tables, behind the permissions data:read and data:write. A row is the JSON
+// {"table":"tasks","key":"k1"}, a query {"table":"tasks","prefix":"k","after":"k1"}.
+
+//go:wasmimport caxton data_get
+func DataGet(row unsafe.Pointer, rowLength uint32, into unsafe.Pointer, length uint32) int32
+
+//go:wasmimport caxton data_put
+func DataPut(row unsafe.Pointer, rowLength uint32, at unsafe.Pointer, length uint32) int32
+
+//go:wasmimport caxton data_delete
+func DataDelete(row unsafe.Pointer, rowLength uint32) int32
+
+//go:wasmimport caxton data_list
+func DataList(query unsafe.Pointer, queryLength uint32, into unsafe.Pointer, length uint32) int32
+
 //go:wasmimport caxton set_timer
 func importSetTimer(delayMicros int64) int32
 

@@ -167,6 +167,23 @@ pub trait HostCalls: Send {
     fn config_get(&mut self, key: &str) -> Option<String>;
     /// A guest's metric.
     fn metric(&mut self, kind: MetricKind, name: &str, value: f64) -> Result<(), HostCode>;
+    /// The value of a row of a shared table, with the turn's own writes seen. `row` is JSON:
+    /// [`caxton_model::RowName`].
+    fn data_get(&mut self, _row: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// Records that a row is written. `value` is JSON.
+    fn data_put(&mut self, _row: &[u8], _value: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// Records that a row is deleted; `NotFound` if there is none.
+    fn data_delete(&mut self, _row: &[u8]) -> Result<(), HostCode> {
+        Err(HostCode::Unavailable)
+    }
+    /// A page of a shared table's rows, as JSON. `query` is JSON: [`caxton_model::RowQuery`].
+    fn data_list(&mut self, _query: &[u8]) -> Result<Bytes, HostCode> {
+        Err(HostCode::Unavailable)
+    }
     /// Asks for an HTTP request, as JSON; the guest is suspended until it has an outcome, which then
     /// goes to [`HostCalls::accessed`].
     fn http_request(&mut self, _json: &[u8]) -> Result<AccessOutcome, AccessRefused> {

@@ -83,7 +83,27 @@ pub(crate) fn define(
         name: &import.name,
         result,
     };
-    Ok(messages(linker, &import)? || state_and_time(linker, &import)? || rest(linker, &import)?)
+    Ok(messages(linker, &import)?
+        || state_and_time(linker, &import)?
+        || tables(linker, &import)?
+        || rest(linker, &import)?)
+}
+
+fn tables(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Result<bool> {
+    match import.name {
+        "data_get" => {
+            one!(linker, import, data_get(row: i32, row_len: i32, ptr: i32, len: i32) -> i32)
+        }
+        "data_put" => {
+            both!(linker, import, data_put(row: i32, row_len: i32, ptr: i32, len: i32))
+        }
+        "data_delete" => both!(linker, import, data_delete(row: i32, row_len: i32)),
+        "data_list" => {
+            one!(linker, import, data_list(query: i32, query_len: i32, ptr: i32, len: i32) -> i32)
+        }
+        _ => return Ok(false),
+    };
+    Ok(true)
 }
 
 fn messages(linker: &mut Linker<Ctx>, import: &Import<'_>) -> wasmtime::Result<bool> {

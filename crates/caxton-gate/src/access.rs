@@ -331,10 +331,6 @@ named_accesses! {
     EventEmit "topic" EventEmit false;
     /// Listening to the topics that fit a pattern, all of which must be granted.
     EventListen "topic" EventListen true;
-    /// Reading a shared table.
-    DataRead "table" DataRead false;
-    /// Writing to a shared table.
-    DataWrite "table" DataWrite false;
     /// Listening to the broadcasts that fit a pattern, all of which must be granted.
     MessageListen "broadcasts to" MessageListen true;
     /// Starting a workflow.
@@ -343,7 +339,7 @@ named_accesses! {
     ExtensionCall "action" ExtCall false;
 }
 
-fn check_name(name: &str, stars: bool) -> Result<(), String> {
+pub(crate) fn check_name(name: &str, stars: bool) -> Result<(), String> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(format!("is no name: expected 1 to {NAME_BYTES_MAX} bytes"));
     }

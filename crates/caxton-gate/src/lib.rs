@@ -49,11 +49,12 @@ mod segments;
 mod shown;
 mod socket;
 mod subject;
+mod table_access;
 
 pub use access::{
-    Access, DataRead, DataWrite, EnvRead, EventEmit, EventListen, ExtensionCall, FileOpen,
-    HttpConnect, HttpRequest, HttpServe, Malformed, MessageListen, MessageSend, PathChange,
-    PathLook, RandomSecure, SecretUse, VaultRead, VaultWrite, WorkflowRun,
+    Access, EnvRead, EventEmit, EventListen, ExtensionCall, FileOpen, HttpConnect, HttpRequest,
+    HttpServe, Malformed, MessageListen, MessageSend, PathChange, PathLook, RandomSecure,
+    SecretUse, VaultRead, VaultWrite, WorkflowRun,
 };
 pub use address::{AddressClass, address_class};
 pub use denied::{Denied, grant_command};
@@ -71,3 +72,4 @@ pub use requested::{Change, ChangeKind, Diff, Edit, ManifestRow, Request, Reques
 pub use rights::{Refusal, Rights, SiteForbid};
 pub use socket::{NameLookup, SocketConnect, SocketListen, Transport};
 pub use subject::Guard;
+pub use table_access::{DataRead, DataWrite};

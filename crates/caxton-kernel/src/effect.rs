@@ -15,6 +15,9 @@ use crate::{Ticket, TurnCtx};
 pub enum Effect {
     /// Publish this record to the journal.
     Journal(Arc<Entry>),
+    /// Write the rows of this record, which was published before, to the shared tables: all at once,
+    /// and in the order of the records' places where several write one row.
+    WriteRows(Arc<Entry>),
     /// Run a turn; [`crate::Event::TurnEnded`] answers.
     Run(Box<RunTurn>),
     /// An agent is granted something else from now on: its gate must know before its next access.

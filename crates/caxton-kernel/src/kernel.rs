@@ -267,6 +267,9 @@ impl Kernel {
         if journalled {
             self.effects.push(Effect::Journal(Arc::clone(&entry)));
         }
+        if !entry.record.rows().is_empty() {
+            self.effects.push(Effect::WriteRows(Arc::clone(&entry)));
+        }
         self.publish_sent(first, entry.record.sent());
         self.watch_conversations();
         self.dispatch(deliveries);

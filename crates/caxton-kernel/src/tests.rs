@@ -12,6 +12,7 @@ mod nonsense;
 mod performatives;
 mod processors;
 mod recovery;
+mod rows;
 mod script;
 mod sending;
 mod show;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caxton_model::{Capabilities, Sent, StateWrite, Subscription, TimerSet, Timestamp};
+use caxton_model::{Capabilities, RowWrite, Sent, StateWrite, Subscription, TimerSet, Timestamp};
 
 /// What a turn wants done.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,8 @@ pub struct TurnEffects {
     pub clock_reads: Vec<Timestamp>,
     /// State written; filled in by the node.
     pub writes: Vec<StateWrite>,
+    /// Rows of shared tables written; filled in by the node.
+    pub rows: Vec<RowWrite>,
     /// Bytes of all keys and values after it; filled in by the node.
     pub state_bytes: u64,
     /// Number of keys after it; filled in by the node.

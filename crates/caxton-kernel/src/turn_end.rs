@@ -38,6 +38,7 @@ pub(crate) fn turn_record(
         consumed,
         result,
         writes: effects.writes,
+        rows: effects.rows,
         state_bytes: effects.state_bytes,
         state_keys: effects.state_keys,
         sent,
@@ -255,7 +256,7 @@ impl Kernel {
     }
 
     /// Records a turn, and brings what hangs on it up to date.
-    pub(crate) fn commit_turn(&mut self, id: AgentId, record: TurnRecord) {
+    pub(crate) fn commit_turn(&mut self, id: AgentId, mut record: TurnRecord) {
         let before = self.state.agents.get(&id);
         let before = before.and_then(|agent| agent.capabilities.clone());
         let timers = !record.timers_set.is_empty()
@@ -266,6 +267,11 @@ impl Kernel {
             || !record.unsubscribed.is_empty()
             || matches!(record.input, InputRef::Init(_));
         let durable = self.is_durable(id);
+        if !durable && !record.rows.is_empty() {
+            // Before the turn itself: whoever is sent a message by it finds them.
+            let rows = std::mem::take(&mut record.rows);
+            self.commit(Record::RowsWritten { rows }, true);
+        }
         self.commit(Record::Turn(Box::new(record)), durable);
         if timers {
             self.watch_timers(id);

@@ -36,6 +36,7 @@ impl State {
     ///
     /// Mail to agents that keep nothing is passed over: no record will ever take it out again.
     pub fn replay(&mut self, entry: &Entry) {
+        self.write_rows(entry.record.rows());
         for delivery in self.apply(entry, true) {
             if self.keeps_nothing(&delivery.to) {
                 self.close_request(&delivery.to, &delivery.message);
@@ -153,7 +154,8 @@ impl State {
                 }
                 self.set_subscriptions(subscribed, cancelled);
             }
-            Record::HostSent { .. } => {}
+            // Rows are the whole node's: `replay` keeps them.
+            Record::HostSent { .. } | Record::RowsWritten { .. } => {}
             Record::GrantsChanged { agent, rules } => self.set_granted(*agent, rules),
             Record::Intent(intent) => self.apply_intent(entry.at, intent),
             Record::Outcome {

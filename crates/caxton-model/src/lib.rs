@@ -36,6 +36,7 @@ mod spent_ids;
 mod stable_hash;
 mod state;
 mod suggest;
+mod tables;
 mod time;
 mod units;
 
@@ -87,5 +88,10 @@ pub use state::{
     State, Timer, destination_text,
 };
 pub use suggest::nearest;
+pub use tables::{
+    LISTED_BYTES_MAX, ROW_KEY_BYTES_MAX, ROW_OVERHEAD_BYTES, ROW_REQUEST_BYTES_MAX,
+    ROW_VALUE_BYTES_MAX, ROWS_LISTED_MAX, RowName, RowQuery, RowWrite, TABLE_NAME_BYTES_MAX,
+    Tables, is_table_name, list_rows, row_bytes, row_page, row_value, write_row,
+};
 pub use time::{Timestamp, format_rfc3339};
 pub use units::{ByteSize, Micros, UnitError, whole, whole_of};

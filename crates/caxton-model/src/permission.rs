@@ -73,6 +73,8 @@ impl Permission {
                 | Self::EnvRead
                 | Self::VaultRead
                 | Self::VaultWrite
+                | Self::DataRead
+                | Self::DataWrite
                 | Self::SecretUse
                 | Self::EventEmit
                 | Self::EventListen

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentSpec, AgentStatus, Capabilities, Digest, ErrorCode, Fault, GrantedRules, Message,
-    Performative, ProcessorSpec, RawJson, Timestamp,
+    Performative, ProcessorSpec, RawJson, RowWrite, Timestamp,
 };
 
 /// Names one delivery of one message for ever: the shard that recorded the sending, the number of
@@ -189,6 +189,12 @@ pub enum Record {
         /// Its full name.
         name: Arc<str>,
     },
+    /// An agent that keeps nothing wrote rows of shared tables, which stay: its turns have no record
+    /// in the journal.
+    RowsWritten {
+        /// Which ones.
+        rows: Vec<RowWrite>,
+    },
 }
 
 /// An access that a turn asks for.
@@ -326,6 +332,8 @@ pub struct TurnRecord {
     pub state_bytes: u64,
     /// Number of keys after it.
     pub state_keys: u64,
+    /// Rows of shared tables written.
+    pub rows: Vec<RowWrite>,
     /// Messages sent, the host's synthesised answers too.
     pub sent: Vec<Sent>,
     /// Timers set.
@@ -434,7 +442,8 @@ impl Record {
             | Self::Intent(_)
             | Self::Outcome { .. }
             | Self::ProcessorDeployed { .. }
-            | Self::ProcessorRemoved { .. } => &[],
+            | Self::ProcessorRemoved { .. }
+            | Self::RowsWritten { .. } => &[],
         }
     }
     /// The record's kind, for people.
@@ -460,6 +469,7 @@ impl Record {
             Self::Outcome { .. } => "outcome",
             Self::ProcessorDeployed { .. } => "processor-deployed",
             Self::ProcessorRemoved { .. } => "processor-removed",
+            Self::RowsWritten { .. } => "rows-written",
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentId, AgentSpec, AgentStatus, Asked, ById, Capabilities, Destination, DfSubscription,
     ErrorCode, Fault, GrantedRules, Ledger, Message, MessageKey, Micros, ProcessorSpec,
-    RequestName, SpentIds, Subscription, Timestamp, TurnAccesses,
+    RequestName, SpentIds, Subscription, Tables, Timestamp, TurnAccesses,
 };
 
 /// Replies that wait for one outside client.
@@ -238,6 +238,8 @@ pub enum Part {
     SpentUntil,
     /// A processor, by its full name.
     Processor(Arc<str>),
+    /// A row of a shared table: the table's full name and the key.
+    Row(Arc<str>, Arc<str>),
 }
 
 /// What is known: of the whole node, or of one shard's part of it.
@@ -277,6 +279,8 @@ pub struct State {
     pub granted: BTreeMap<AgentId, GrantedRules>,
     /// Processors by their full names.
     pub processors: BTreeMap<Arc<str>, Arc<ProcessorSpec>>,
+    /// Shared tables: in the whole node's state alone, no shard's.
+    pub tables: Tables,
     /// What is kept for whom. It follows from the rest: [`Self::recount`].
     pub ledger: Ledger,
     /// The last record's number, by shard.

@@ -251,12 +251,16 @@ fn watch(gauge: &Gauge, node: &Weak<Shared>) {
     }
 }
 
-/// Counts what waits in mailboxes, where it matters whose it is.
+/// Counts what waits in mailboxes and what rows take, where it matters whose it is. Rows are as mail
+/// is: they have a limit of their own, and nothing of them goes.
 fn count_mail(shared: &Shared) {
-    let mail = match shared.budget.is_near() {
-        true => shared.directory.mail_by_namespace(),
-        false => HashMap::new(),
-    };
+    let mut mail = HashMap::new();
+    if shared.budget.is_near() {
+        mail = shared.directory.mail_by_namespace();
+        for (namespace, bytes) in shared.tables.used() {
+            *mail.entry(namespace).or_default() += bytes;
+        }
+    }
     shared.directory.host_shares().set_mail(mail);
 }
 

@@ -27,8 +27,11 @@ use crate::{
     request::LogLine,
     rights::AgentGate,
     shared::{ShardShared, Shared},
+    tables::TurnRows,
     vault::{self, AgentSecrets, VaultRefused},
 };
+
+mod row_calls;
 
 /// Bytes of one key of an agent's state.
 const KEY_BYTES_MAX: usize = 1_024;
@@ -47,6 +50,8 @@ pub(crate) struct TurnHost {
     fetched: HashMap<Arc<[u8]>, Result<Value, HostCode>>,
     state_bytes: u64,
     state_keys: u64,
+    /// Once the turn has used a shared table.
+    rows: Option<TurnRows>,
 }
 
 impl TurnHost {
@@ -69,11 +74,12 @@ impl TurnHost {
             fetched: HashMap::new(),
             state_bytes,
             state_keys,
+            rows: None,
         }
     }
 
-    /// What the turn wants done.
-    pub(crate) fn finish(mut self) -> TurnEffects {
+    /// What the turn wants done, and what holds the room for the rows in it until they are written.
+    pub(crate) fn finish(mut self) -> (TurnEffects, Option<TurnRows>) {
         let mut effects = self.ctx.take().map(|ctx| ctx.finish()).unwrap_or_default();
         effects.writes = self
             .writes
@@ -83,7 +89,8 @@ impl TurnHost {
         effects.writes.sort_by(|a, b| a.key.cmp(&b.key));
         effects.state_bytes = self.state_bytes;
         effects.state_keys = self.state_keys;
-        effects
+        effects.rows = self.rows.as_ref().map(TurnRows::writes).unwrap_or_default();
+        (effects, self.rows)
     }
 
     fn memory(&self) -> MutexGuard<'_, AgentMemory> {
@@ -294,6 +301,18 @@ impl HostCalls for TurnHost {
             Some(_) => self.write(key, None),
             None => Err(HostCode::NotFound),
         }
+    }
+    fn data_get(&mut self, row: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        self.get_row(row)
+    }
+    fn data_put(&mut self, row: &[u8], value: &[u8]) -> Result<(), HostCode> {
+        self.put_row(row, value)
+    }
+    fn data_delete(&mut self, row: &[u8]) -> Result<(), HostCode> {
+        self.delete_row(row)
+    }
+    fn data_list(&mut self, query: &[u8]) -> Result<Bytes, HostCode> {
+        self.list_rows(query)
     }
     fn http_request(&mut self, json: &[u8]) -> Result<AccessOutcome, AccessRefused> {
         let call = http::read(json).map_err(AccessRefused::Code)?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use caxton_engine::{HostCalls, LogLevel, MetricKind};
 use caxton_kernel::{Directory, Effect, Event, Kernel, KernelOptions, ShardPart, Ticket};
 use caxton_model::{
-    AgentId, AgentSpec, Digest, Durability, EngineProfile, Grants, HostCode, Kind, LimitName,
-    Limits, Supervision, Timestamp,
+    AgentId, AgentSpec, Digest, Durability, EngineProfile, GrantedRule, Grants, HostCode, Kind,
+    LimitName, Limits, Supervision, Timestamp,
 };
 use caxton_package::OFFERED;
 
@@ -15,6 +15,24 @@ use crate::{Node, NodeOptions, host::TurnHost, memory::AgentMemory};
 
 /// The smaller input.
 const SIZE: usize = 32;
+
+/// What the agent is granted.
+const ALL_RIGHTS: [&str; 4] = [
+    "vault:read=*",
+    "vault:write=*",
+    "data:read=*",
+    "data:write=*",
+];
+
+fn granted(rule: &str) -> GrantedRule {
+    GrantedRule {
+        rule: rule.to_owned(),
+        expires: None,
+        reason: None,
+        by: "operator".to_owned(),
+        at: Timestamp(0),
+    }
+}
 
 /// Who answers an import.
 enum Answered {
@@ -26,8 +44,6 @@ enum Answered {
     ByTheBroker,
     /// The engine, which asks nobody.
     ByTheEngine,
-    /// Nobody: it does not link yet.
-    ByNobody,
 }
 
 /// Who answers an import of that name. What is offered must be here.
@@ -78,7 +94,26 @@ fn answered(name: &str) -> Option<Answered> {
             // It is performed when the future is polled.
             drop(host.vault_put("put", &vec![b'x'; 64 * size]).unwrap());
         }),
-        "data_get" | "data_list" | "data_put" | "data_delete" => Answered::ByNobody,
+        "data_put" => Answered::Here(|host, size| {
+            let long = format!("\"{}\"", "x".repeat(64 * size));
+            host.data_put(&row("long"), long.as_bytes()).unwrap();
+            (0..size).for_each(|i| host.data_put(&row(&format!("{i}")), b"1").unwrap());
+        }),
+        "data_get" => Answered::Here(|host, size| {
+            let long = format!("\"{}\"", "x".repeat(64 * size));
+            host.data_put(&row("long"), long.as_bytes()).unwrap();
+            assert!(host.data_get(&row("long")).unwrap().is_some());
+            (0..size)
+                .for_each(|i| assert!(host.data_get(&row(&format!("{i}"))).unwrap().is_none()));
+        }),
+        "data_delete" => Answered::Here(|host, size| {
+            (0..size).for_each(|i| host.data_put(&row(&format!("{i}")), b"1").unwrap());
+            (0..size).for_each(|i| host.data_delete(&row(&format!("{i}"))).unwrap());
+        }),
+        "data_list" => Answered::Here(|host, size| {
+            (0..size).for_each(|i| host.data_put(&row(&format!("{i}")), b"1").unwrap());
+            host.data_list(br#"{"table":"t"}"#).unwrap();
+        }),
         _ => return None,
     };
     Some(answered)
@@ -86,6 +121,11 @@ fn answered(name: &str) -> Option<Answered> {
 
 fn keys(count: usize) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(|i| format!("key-{i}").into_bytes())
+}
+
+/// A row of a table, as a guest names it.
+fn row(key: &str) -> Vec<u8> {
+    format!(r#"{{"table":"t","key":"{key}"}}"#).into_bytes()
 }
 
 /// The host of an agent's first turn, with a configuration of so many entries.
@@ -119,7 +159,7 @@ fn host(node: &Node, host_bytes: u64, config: usize) -> TurnHost {
     let deploy = Event::Deploy {
         ticket,
         spec: Arc::clone(&spec),
-        granted: Arc::new(["vault:read=*", "vault:write=*"].map(granted).into()),
+        granted: ALL_RIGHTS.map(granted).to_vec().into(),
     };
     kernel.step(Timestamp(0), deploy, &mut effects);
     let run = effects.into_iter().find_map(|effect| match effect {
@@ -135,16 +175,6 @@ fn host(node: &Node, host_bytes: u64, config: usize) -> TurnHost {
         false,
         (0, 0),
     )
-}
-
-fn granted(rule: &str) -> caxton_model::GrantedRule {
-    caxton_model::GrantedRule {
-        rule: rule.to_owned(),
-        expires: None,
-        reason: None,
-        by: String::new(),
-        at: Timestamp(0),
-    }
 }
 
 async fn node() -> Node {
@@ -178,7 +208,7 @@ async fn twice_the_input_of_a_call_that_the_node_answers_is_at_most_twice_its_wo
         for size in [SIZE, 2 * SIZE] {
             let mut host = host(&node, u64::MAX, size);
             call(&mut host, size);
-            visited.push(host.finish().visited);
+            visited.push(host.finish().0.visited);
             // A guest's metrics are kept from turn to turn.
             node.shared.meters.forget(AgentId(10));
         }
@@ -207,6 +237,6 @@ async fn a_guests_own_metrics_are_charged_to_it_and_refused_at_its_limit() {
     assert_eq!((kept, refused), (10, HostCode::QuotaReached));
     // Values for names that are there take nothing more.
     host.metric(MetricKind::Counter, &name(0), 1.0).unwrap();
-    assert_eq!(host.finish().metric_bytes, Some(2_000));
+    assert_eq!(host.finish().0.metric_bytes, Some(2_000));
     node.shutdown(std::time::Duration::from_secs(10)).await;
 }

@@ -34,6 +34,7 @@ mod sampler;
 mod shard;
 mod shared;
 mod signal;
+mod tables;
 mod tickets;
 mod turn;
 mod vault;

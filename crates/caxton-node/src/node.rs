@@ -35,6 +35,7 @@ use crate::{
     shard::{INBOX_MAX, Shard, ShardHandle, ShardMessage, ShardView},
     shared::{Shared, shutting_down},
     signal::Signal,
+    tables::Tables,
     tickets::{Answer, Tickets},
     vault,
     waiters::Waiters,
@@ -104,6 +105,10 @@ impl Node {
             listeners: Listeners::default(),
             modules: Modules::default(),
             processors: Processors::default(),
+            tables: Arc::new(Tables::new(
+                std::mem::take(&mut state.tables),
+                options.data_bytes_max,
+            )),
             shards: handles,
             tickets: Tickets::default(),
             waiters: Waiters::default(),

@@ -30,6 +30,8 @@ pub struct NodeOptions {
     pub memory_bytes_max: Option<u64>,
     /// What journal, state and modules may take on the disk. Unit: bytes. Default: 10 GiB.
     pub disk_bytes_max: u64,
+    /// What the rows of one namespace may take in shared tables. Unit: bytes. Default: 64 MiB.
+    pub data_bytes_max: u64,
     /// Compiled modules kept on disk. Unit: bytes. Default: 2 GiB.
     pub cache_bytes_max: u64,
     /// The file with the key of the vault; it is made if it is absent and the vault is empty. `None`:
@@ -71,6 +73,7 @@ impl Default for NodeOptions {
             agents_max: 100_000,
             memory_bytes_max: None,
             disk_bytes_max: 10 << 30,
+            data_bytes_max: 64 << 20,
             cache_bytes_max: 2 << 30,
             vault_key: None,
             perf_map: false,

@@ -27,7 +27,7 @@ mod hand_on;
 mod idle;
 mod reclaim;
 
-use hand_on::Outbox;
+use hand_on::{Outbox, lost};
 use idle::Warm;
 
 use crate::{
@@ -399,6 +399,8 @@ impl Shard {
                 }
                 self.set_instance(agent, done.instance);
                 self.turn_ended(&spec, done.end);
+                // The room for its rows is given back when they are there.
+                drop(done.rows);
             }
             Err(_) => {
                 let text = "the host panicked in this turn; its log says where";
@@ -472,6 +474,7 @@ impl Shard {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Journal(entry) => self.publish(entry),
+            Effect::WriteRows(entry) => self.write_rows(&entry),
             Effect::Run(run) => self.begin(*run),
             Effect::GrantsChanged { agent, granted } => self.set_rights(agent, &granted),
             Effect::ProcessorChanged { name, spec } => self.shared.processor_changed(name, spec),
@@ -607,12 +610,4 @@ impl Shard {
             self.take(message);
         }
     }
-}
-
-/// The answer to a request whose record will never be durable.
-fn lost() -> Refusal {
-    Refusal::new(
-        ErrorCode::Internal,
-        "the journal failed before this was durable; it was not acknowledged and may not have happened",
-    )
 }

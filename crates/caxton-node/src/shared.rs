@@ -27,6 +27,7 @@ use crate::{
     request::{LogLine, NumberedEvent},
     rings::Ring,
     shard::{ShardHandle, ShardMessage},
+    tables::Tables,
     tickets::Tickets,
     waiters::Waiters,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) listeners: Listeners,
     pub(crate) modules: Modules,
     pub(crate) processors: Processors,
+    pub(crate) tables: Arc<Tables>,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) tickets: Tickets,
     pub(crate) waiters: Waiters,

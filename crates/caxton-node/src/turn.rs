@@ -19,6 +19,7 @@ use crate::{
     modules,
     rights::{EffectiveRights, Holder},
     shared::{ShardShared, Shared},
+    tables::TurnRows,
 };
 
 /// From when on a timer's lateness is said: a busy shard's rounds take far less.
@@ -41,6 +42,8 @@ pub(crate) struct Job {
 pub(crate) struct TurnDone {
     pub(crate) end: Box<TurnEnd>,
     pub(crate) instance: Option<Instance>,
+    /// What it wrote to shared tables: holds the room for it until it is dropped.
+    pub(crate) rows: Option<TurnRows>,
 }
 
 /// A guest between two calls of the same turn.
@@ -118,7 +121,7 @@ fn done(agent: AgentId, turn: u64, result: Result<i32, Fault>, guest: Guest) -> 
     let host = guest
         .host
         .and_then(|host| host.as_any().downcast::<TurnHost>().ok());
-    let effects = host.map_or_else(TurnEffects::default, |host| host.finish());
+    let (effects, rows) = host.map_or_else(|| (TurnEffects::default(), None), |host| host.finish());
     let end = Box::new(TurnEnd {
         agent,
         turn,
@@ -131,6 +134,7 @@ fn done(agent: AgentId, turn: u64, result: Result<i32, Fault>, guest: Guest) -> 
     TurnDone {
         end,
         instance: guest.instance,
+        rows,
     }
 }
 

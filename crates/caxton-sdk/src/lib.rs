@@ -30,6 +30,7 @@
 mod agent;
 mod alloc;
 mod content;
+pub mod data;
 mod extension;
 mod handlers;
 pub mod http;

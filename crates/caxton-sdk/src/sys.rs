@@ -54,6 +54,25 @@ mod imports {
             into: *mut u8,
             length: usize,
         ) -> i32;
+        pub(super) fn data_get(
+            row: *const u8,
+            row_length: usize,
+            into: *mut u8,
+            length: usize,
+        ) -> i32;
+        pub(super) fn data_put(
+            row: *const u8,
+            row_length: usize,
+            at: *const u8,
+            length: usize,
+        ) -> i32;
+        pub(super) fn data_delete(row: *const u8, row_length: usize) -> i32;
+        pub(super) fn data_list(
+            query: *const u8,
+            query_length: usize,
+            into: *mut u8,
+            length: usize,
+        ) -> i32;
         pub(super) fn set_timer(delay_micros: i64) -> i32;
         pub(super) fn cancel_timer(id: i32) -> i32;
         pub(super) fn current_timestamp() -> i64;
@@ -116,6 +135,13 @@ calls! {
     delete(key: &[u8]) -> i32 = delete_data(key.as_ptr(), key.len());
     config_get(key: &[u8], into: &mut [u8]) -> i32 =
         config_get(key.as_ptr(), key.len(), into.as_mut_ptr(), into.len());
+    data_get(row: &[u8], into: &mut [u8]) -> i32 =
+        data_get(row.as_ptr(), row.len(), into.as_mut_ptr(), into.len());
+    data_put(row: &[u8], value: &[u8]) -> i32 =
+        data_put(row.as_ptr(), row.len(), value.as_ptr(), value.len());
+    data_delete(row: &[u8]) -> i32 = data_delete(row.as_ptr(), row.len());
+    data_list(query: &[u8], into: &mut [u8]) -> i32 =
+        data_list(query.as_ptr(), query.len(), into.as_mut_ptr(), into.len());
     set_timer(delay_micros: i64) -> i32 = set_timer(delay_micros);
     cancel_timer(id: i32) -> i32 = cancel_timer(id);
     now() -> i64 = current_timestamp();

@@ -2,9 +2,11 @@
 //!
 //! One host per thread, so one per test. Nothing waits: time moves by [`advance`].
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
-use caxton_model::{FipaMessage, HostCode};
+use caxton_model::{
+    FipaMessage, HostCode, RowName, RowQuery, RowWrite, Tables, list_rows, row_value, write_row,
+};
 use serde_json::Value;
 
 use crate::{
@@ -24,6 +26,7 @@ pub(crate) struct Host {
     sent: Vec<FipaMessage>,
     logged: Vec<String>,
     state: BTreeMap<Vec<u8>, Vec<u8>>,
+    tables: Tables,
     config: BTreeMap<String, String>,
     timers: BTreeMap<i32, i64>,
     timers_made: i32,
@@ -44,6 +47,7 @@ impl Default for Host {
             sent: Vec::new(),
             logged: Vec::new(),
             state: BTreeMap::new(),
+            tables: Tables::new(),
             config: BTreeMap::new(),
             timers: BTreeMap::new(),
             timers_made: 0,
@@ -98,6 +102,13 @@ pub fn take_log() -> Vec<String> {
 #[must_use]
 pub fn stored(key: &str) -> Option<Vec<u8>> {
     host_mut(|host| host.state.get(key.as_bytes()).cloned())
+}
+
+/// The value of a row of a shared table, as JSON.
+#[must_use]
+pub fn row(table: &str, key: &str) -> Option<Value> {
+    let value = host_mut(|host| host.tables.get(table)?.get(key).cloned());
+    serde_json::from_str(&value?).ok()
 }
 
 /// Sets a value of the agent's configuration.
@@ -256,6 +267,60 @@ impl Host {
 
     pub(crate) fn delete(&mut self, key: &[u8]) -> i32 {
         found(self.state.remove(key).is_some())
+    }
+
+    pub(crate) fn data_get(&mut self, row: &[u8], into: &mut [u8]) -> i32 {
+        match RowName::read(row) {
+            Ok(row) => {
+                let rows = self.tables.get(&*row.table);
+                fill(
+                    rows.and_then(|rows| rows.get(&*row.key))
+                        .map(|value| value.as_bytes()),
+                    into,
+                )
+            }
+            Err(code) => code.as_i32(),
+        }
+    }
+
+    pub(crate) fn data_put(&mut self, row: &[u8], value: &[u8]) -> i32 {
+        if let Some(code) = self.refuse {
+            return code.as_i32();
+        }
+        match RowName::read(row).and_then(|row| Ok((row, row_value(value)?))) {
+            Ok((row, value)) => {
+                self.write_row(row, Some(value));
+                0
+            }
+            Err(code) => code.as_i32(),
+        }
+    }
+
+    pub(crate) fn data_delete(&mut self, row: &[u8]) -> i32 {
+        match RowName::read(row) {
+            Ok(row) => {
+                let rows = self.tables.get(&*row.table);
+                let is_there = rows.is_some_and(|rows| rows.contains_key(&*row.key));
+                self.write_row(row, None);
+                found(is_there)
+            }
+            Err(code) => code.as_i32(),
+        }
+    }
+
+    fn write_row(&mut self, row: RowName, value: Option<Arc<str>>) {
+        let (table, key) = (row.table.into(), row.key.into());
+        write_row(&mut self.tables, &RowWrite { table, key, value });
+    }
+
+    pub(crate) fn data_list(&mut self, query: &[u8], into: &mut [u8]) -> i32 {
+        match RowQuery::read(query) {
+            Ok(query) => {
+                let page = list_rows(&self.tables, &query.table, &query);
+                fill(Some(page.as_bytes()), into)
+            }
+            Err(code) => code.as_i32(),
+        }
     }
 
     pub(crate) fn config_get(&mut self, key: &[u8], into: &mut [u8]) -> i32 {

@@ -11,7 +11,7 @@ use caxton_model::{
     is_reserved_name,
 };
 
-use crate::{Breach, Rule, outside::answer};
+use crate::{Breach, Rule, guest::row_number, outside::answer};
 
 /// What is remembered of a message on its way to an agent.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub(crate) struct Audit {
     rung: BTreeSet<(AgentId, i32)>,
     dead: BTreeSet<MessageKey>,
     values: BTreeMap<AgentId, Values>,
+    /// Numbers of rows of shared tables.
+    rows: BTreeSet<u64>,
     /// What each agent's turn asked for, and whether the outcome is recorded.
     intents: BTreeMap<AgentId, (InputRef, Asked)>,
 }
@@ -121,6 +123,20 @@ impl Audit {
         }
         self.note_asked(entry);
         self.note_all_sent(entry);
+        self.note_rows(entry)
+    }
+
+    /// The row that a turn read was written by a record before its own.
+    fn note_rows(&mut self, entry: &Entry) -> Result<(), Breach> {
+        for row in entry.record.rows() {
+            let (number, read) = row.value.as_deref().map_or((0, 0), row_number);
+            if read > 0 && !self.rows.contains(&read) {
+                let how =
+                    format!("row {number} was written by who had read {read}, which is not there");
+                return Err(Breach::new(Rule::CauseBeforeEffect, how));
+            }
+            self.rows.insert(number);
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ fn compare(machine: &Machine, recovered: &Recovered, now: Timestamp) -> Result<(
         ("accesses", expected.accesses == found.accesses),
         ("grants", expected.granted == found.granted),
         ("processors", expected.processors == found.processors),
+        ("tables", expected.tables == found.tables),
         ("counters", expected.seqs == found.seqs),
         (
             // A checkpoint that forgets silent ones does so at times of its own.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use caxton_kernel::{TurnCtx, TurnInput};
-use caxton_model::{ErrorCode, Fault, Micros, StartReason, StateWrite, Timestamp};
+use caxton_model::{
+    ErrorCode, Fault, Micros, RowWrite, StartReason, StateWrite, Tables, Timestamp,
+};
 
 use crate::rng::Rng;
 
@@ -77,6 +79,7 @@ pub(crate) struct Mood {
 pub(crate) struct Did {
     pub(crate) result: Result<i32, Fault>,
     pub(crate) writes: Vec<StateWrite>,
+    pub(crate) rows: Vec<RowWrite>,
 }
 
 /// A guest that does what chance says.
@@ -110,6 +113,7 @@ pub(crate) fn guest(
         } else {
             Vec::new()
         },
+        rows: Vec::new(),
     }
 }
 
@@ -147,6 +151,30 @@ fn writes(rng: &mut Rng) -> Vec<StateWrite> {
         });
     }
     writes
+}
+
+/// Rows of shared tables that a turn writes: each says its own number, and that of the row which the
+/// turn read before.
+pub(crate) fn rows(tables: &Tables, rng: &mut Rng, number: u64) -> Vec<RowWrite> {
+    let mut name = || {
+        let table = rng.pick(&["main/t", "acme/t"]).copied().unwrap_or("main/t");
+        (table, format!("r{}", rng.below(3)))
+    };
+    let (table, key) = name();
+    let read = tables.get(table).and_then(|rows| rows.get(&*key));
+    let read = read.map_or(0, |value| row_number(value).0);
+    let (table, key) = name();
+    let value = format!("[{number},{read}]");
+    vec![RowWrite {
+        table: table.into(),
+        key: key.into(),
+        value: rng.percent(80).then(|| value.into()),
+    }]
+}
+
+/// The number of a row, and that of the row that was read for it.
+pub(crate) fn row_number(value: &str) -> (u64, u64) {
+    serde_json::from_str(value).unwrap_or_default()
 }
 
 fn result(input: &TurnInput, rng: &mut Rng, mood: Mood) -> Result<i32, Fault> {

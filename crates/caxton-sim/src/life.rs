@@ -238,9 +238,15 @@ impl Life {
             },
         };
         let mut rng = Rng::new(self.rng.number());
+        let mut rows = Vec::new();
+        if is_wild && rng.percent(30) {
+            self.numbers += 1;
+            rows = crate::guest::rows(&self.world.tables, &mut rng, self.numbers);
+        }
         let is_cut = self.world.asks(id);
         self.world.end_turn(id, |ctx, input| {
             let mut did = guest(ctx, input, &plan, &mut rng, now, mood);
+            did.rows = rows;
             if is_cut {
                 let text = "the turn waited too long for the outside";
                 did.result = Err(Fault::new(ErrorCode::WallLimit, text));

@@ -41,6 +41,10 @@ impl Life {
         nothing_is_forged(&self.world)?;
         let published = replayed(&self.world.machine.published);
         self.world.audit.fates(&published)?;
+        if self.world.tables != published.tables {
+            let how = "the tables that turns see are not what the records came to";
+            return Err(Breach::new(Rule::RecoveredIsRecorded, how));
+        }
         let before = kept(&self.world);
         self.crashes += 1;
         self.world.crash(Crash::Kill, &mut self.rng)?;

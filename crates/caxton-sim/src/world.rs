@@ -14,7 +14,7 @@ use caxton_kernel::{
 };
 use caxton_model::{
     AgentId, AgentSpec, AgentState, AgentStatus, Delivery, MessageKey, ProcessorSpec, StartReason,
-    State, Timestamp,
+    State, Tables, Timestamp, write_row,
 };
 use caxton_store::Health;
 
@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) left_over: BTreeMap<AgentId, usize>,
     /// When the process began.
     pub(crate) booted: Timestamp,
+    /// Shared tables as turns see them.
+    pub(crate) tables: Tables,
     count: u16,
 }
 
@@ -102,6 +104,7 @@ impl World {
             given: BTreeMap::new(),
             left_over: BTreeMap::new(),
             booted: now,
+            tables: Tables::new(),
             count: shards,
         };
         world.boot(State::default());
@@ -111,6 +114,7 @@ impl World {
     /// Starts the kernels over what was recovered.
     pub(crate) fn boot(&mut self, mut state: State) {
         state.forget_memory_agents();
+        self.tables = std::mem::take(&mut state.tables);
         self.booted = self.now;
         self.running.clear();
         self.wires.clear();
@@ -241,6 +245,13 @@ impl World {
                 break;
             };
             self.do_one(shard, effect);
+            // A record has its place and its rows are written without anybody between the two.
+            let effects = self.shards.get_mut(shard).map(|shard| &mut shard.effects);
+            if let Some(Effect::WriteRows(_)) = effects.as_ref().and_then(|all| all.front())
+                && let Some(written) = effects.and_then(VecDeque::pop_front)
+            {
+                self.do_one(shard, written);
+            }
         }
     }
 
@@ -265,6 +276,13 @@ impl World {
                 let seen = self.audit.note(&entry);
                 self.hold(seen);
                 self.machine.publish(entry);
+            }
+            Effect::WriteRows(entry) => {
+                for row in entry.record.rows() {
+                    let value = row.value.as_deref().unwrap_or("none");
+                    self.say(format_args!("  row {} {} is {value}", row.table, row.key));
+                    write_row(&mut self.tables, row);
+                }
             }
             Effect::Run(run) => self.begin(shard, *run),
             Effect::ProcessorChanged { name, spec } => self.processor_changed(&name, spec),
@@ -387,6 +405,7 @@ impl World {
         let mut effects = ctx.finish();
         effects.state_keys = did.writes.len() as u64;
         effects.writes = did.writes;
+        effects.rows = did.rows;
         let instance_kept = did.result.is_ok();
         if !instance_kept {
             self.instances.fault(id);

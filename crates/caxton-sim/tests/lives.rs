@@ -24,6 +24,8 @@ fn the_rules_hold_in_many_lives() {
         "directory",
         "  outside: ",
         "  known ",
+        "rows-written",
+        "  row acme/t",
         "  outside, again: ",
     ];
     for seed in 1..=200 {
@@ -61,6 +63,6 @@ fn a_seed_tells_the_same_story_everywhere() {
     let transcript = run(42).unwrap().transcript;
     let hash = Sha256::digest(transcript.as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["2bf40b3c300f68f31591263709db56a957b3a3f91c5bba8eba24d5faf7941db4"]
+    expect_test::expect!["2ff03e753b16b149403b6b51883a470bdad6214e46c6acf9f693e8deec2cf4cf"]
         .assert_eq(&hash);
 }

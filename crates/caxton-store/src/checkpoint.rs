@@ -283,6 +283,10 @@ impl Loading {
                 let spec = value.read::<Arc<v3::ProcessorSpec>>().map_err(failed)?;
                 state.processors.insert(name, spec);
             }
+            Part::Row(table, key) => {
+                let row = value.read::<Arc<str>>().map_err(failed)?;
+                state.tables.entry(table).or_default().insert(key, row);
+            }
         }
         if let Some(part) = refers {
             self.texts.set(&part, self.reading.referred());

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use caxton_model::{Entry, Record};
+use caxton_model::{Entry, Record, row_bytes};
 
 use crate::{
     Chain, Health, JournalWriter, StoreFailed, StoreOptions, health::health_of, queue::Queue,
@@ -280,5 +280,9 @@ fn weight_of(entry: &Entry) -> u64 {
             .sum(),
         _ => 0,
     };
-    RECORD_WEIGHT + sent + more
+    let rows = entry.record.rows().iter();
+    let rows: u64 = rows
+        .map(|row| row_bytes(&row.key, row.value.as_deref().unwrap_or_default()))
+        .sum();
+    RECORD_WEIGHT + sent + more + rows
 }

@@ -66,6 +66,7 @@ mod v1;
 mod v2;
 mod v3;
 mod v4;
+mod v5;
 mod vault;
 mod vault_error;
 mod vault_key;

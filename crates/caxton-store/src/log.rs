@@ -7,7 +7,7 @@ use caxton_model::Timestamp;
 
 use crate::{
     form::{decode, encode},
-    v4,
+    v5,
 };
 
 /// A kind of log: the journal, or the audit log.
@@ -52,7 +52,7 @@ pub enum JournalLog {}
 /// How the journal's files begin. `docs/specs/journal.md` has it.
 pub(crate) static JOURNAL: Layout = Layout {
     folder: "journal",
-    format: 4,
+    format: 5,
     segment_magic: *b"CAXTONJ\n",
     head_magic: *b"CAXTONH\n",
     genesis: "caxton journal 1: chain before the first group",
@@ -64,10 +64,10 @@ impl Log for JournalLog {
     const LAYOUT: &'static Layout = &JOURNAL;
 
     fn encode(entry: &Self::Record, buffer: &mut Vec<u8>) -> Result<(), String> {
-        encode::<v4::Entry>(entry, buffer)
+        encode::<v5::Entry>(entry, buffer)
     }
     fn decode(body: &[u8]) -> Result<Self::Record, String> {
-        decode::<v4::Entry>(body)
+        decode::<v5::Entry>(body)
     }
     fn at(entry: &Self::Record) -> Timestamp {
         entry.at

@@ -38,6 +38,7 @@ const GRANTED: u8 = b'r';
 const SPENT_IDS: u8 = b's';
 const SPENT_UNTIL: u8 = b't';
 const PROCESSOR: u8 = b'w';
+const ROW: u8 = b'l';
 
 /// The key of a part.
 pub(crate) fn part_key(part: &Part) -> Vec<u8> {
@@ -66,6 +67,7 @@ pub(crate) fn part_key(part: &Part) -> Vec<u8> {
         Part::SpentIds(block) => tagged(SPENT_IDS, &[&block.to_be_bytes()]),
         Part::SpentUntil => tagged(SPENT_UNTIL, &[]),
         Part::Processor(name) => tagged(PROCESSOR, &[name.as_bytes()]),
+        Part::Row(table, key) => two_texts(ROW, table, key),
     }
 }
 
@@ -101,6 +103,10 @@ pub(crate) fn part_of(key: &[u8]) -> Option<Part> {
         SPENT_IDS => Part::SpentIds(u64::from_be_bytes(rest.try_into().ok()?)),
         SPENT_UNTIL if rest.is_empty() => Part::SpentUntil,
         PROCESSOR => Part::Processor(text(rest)?),
+        ROW => {
+            let (table, key) = split_texts(rest)?;
+            Part::Row(table, key)
+        }
         _ => return None,
     })
 }
@@ -166,6 +172,7 @@ mod tests {
             any::<u64>().prop_map(Part::SpentIds),
             Just(Part::SpentUntil),
             text().prop_map(Part::Processor),
+            (text(), text()).prop_map(|(table, key)| Part::Row(table, key)),
         ]
     }
 

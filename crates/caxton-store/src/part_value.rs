@@ -73,6 +73,9 @@ pub(crate) fn encode_part(
         Part::Processor(name) => {
             encode_cut::<Arc<v3::ProcessorSpec>>(state.processors.get(name)?, to, cuts)
         }
+        Part::Row(table, key) => {
+            encode_cut::<Arc<str>>(state.tables.get(table)?.get(key)?, to, cuts)
+        }
     };
     let refers = if cuts.is_empty() { 0 } else { REFERS };
     if let Some(word) = bytes.first_chunk_mut() {

@@ -72,7 +72,8 @@ fn concerns(entry: &Entry, agent: AgentId) -> bool {
         | Record::Posted { .. }
         | Record::HostSent { .. }
         | Record::DeadLettersTaken { .. }
-        | Record::RepliesDropped { .. } => false,
+        | Record::RepliesDropped { .. }
+        | Record::RowsWritten { .. } => false,
     };
     about
         || entry

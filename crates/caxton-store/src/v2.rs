@@ -1,6 +1,6 @@
 //! Version 2 of what is stored: records of accesses inside turns and of grants, and the parts of a
 //! checkpoint that keep them. Everything else is as in `v1.rs`; the list of all kinds of records stands
-//! in `v4.rs`.
+//! in `v5.rs`.
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
 

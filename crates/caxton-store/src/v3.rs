@@ -1,5 +1,5 @@
 //! Version 3 of what is stored: records of processors, and the part of a checkpoint that keeps them.
-//! Everything else is as in `v1.rs` and `v2.rs`; the list of all kinds of records stands in `v4.rs`.
+//! Everything else is as in `v1.rs` and `v2.rs`; the list of all kinds of records stands in `v5.rs`.
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
 

@@ -145,6 +145,8 @@ fn golden_table_of_permissions() {
             Permission::FsRead => "yes: files and directories below a name that the operator maps",
             Permission::FsWrite => "yes: the same, to create, change and delete",
             Permission::EnvRead => "yes: variables by their names",
+            Permission::DataRead => "yes: rows of [shared tables](tables.md), by the tables' names",
+            Permission::DataWrite => "yes: the same, to write and delete",
             Permission::RandomSecure => "yes: the machine's randomness instead of the seeded one",
             Permission::VaultRead => {
                 "yes: the value of a secret of the [vault](vault.md), by its name"

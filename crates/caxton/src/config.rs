@@ -78,6 +78,7 @@ pub(crate) struct BudgetConfig {
     pub(crate) agents: usize,
     pub(crate) memory: Option<ByteSize>,
     pub(crate) disk: ByteSize,
+    pub(crate) data_bytes: ByteSize,
 }
 
 /// `[log]`.
@@ -143,6 +144,7 @@ impl NodeConfig {
                 agents: count_usize(count("budgets.agents")),
                 memory: Some(size("budgets.memory")).filter(|size| size.0 > 0),
                 disk: size("budgets.disk"),
+                data_bytes: size("budgets.data_bytes"),
             },
             ceilings,
             directories: layers.directories(),

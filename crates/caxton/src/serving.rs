@@ -130,6 +130,7 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, Failure> {
         agents_max: config.budgets.agents,
         memory_bytes_max: config.budgets.memory.map(|size| size.0),
         disk_bytes_max: config.budgets.disk.0,
+        data_bytes_max: config.budgets.data_bytes.0,
         cache_bytes_max: config.engine.cache_bytes_max.0,
         perf_map: config.engine.perf_map,
         directories: directories::open("[directories]", &config.directories)?.into(),

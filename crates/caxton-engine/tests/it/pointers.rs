@@ -5,11 +5,13 @@ use caxton_model::{EngineKind, EngineProfile, ImportClass, Limits, Permission, P
 use crate::harness::*;
 
 /// What the functions of [`FUNCTIONS`] need in order to link.
-const RIGHTS: [Permission; 4] = [
+const RIGHTS: [Permission; 6] = [
     Permission::HttpRead,
     Permission::VaultRead,
     Permission::VaultWrite,
     Permission::EventEmit,
+    Permission::DataRead,
+    Permission::DataWrite,
 ];
 
 /// Import, and a call of it with `$p` and `$n` where a pointer and its length go.
@@ -75,6 +77,37 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
         "(param i32 i32 i32 i32) (result i32)",
         "0 1 P N",
     ),
+    (
+        "data_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_get",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "data_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_put",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    (
+        "data_list",
+        "(param i32 i32 i32 i32) (result i32)",
+        "P N 0 1",
+    ),
+    (
+        "data_list",
+        "(param i32 i32 i32 i32) (result i32)",
+        "0 1 P N",
+    ),
+    ("data_delete", "(param i32 i32) (result i32)", "P N"),
     ("respond", "(param i32 i32)", "P N"),
     ("http_request", "(param i32 i32) (result i32)", "P N"),
     (

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use caxton_model::{
     AgentId, AgentSpec, Capabilities, Digest, Durability, EngineProfile, ErrorCode, Fault, Fields,
-    GrantedRules, Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, Strategy,
+    GrantedRules, Grants, HostCode, Kind, LimitName, Limits, Micros, Restart, RowWrite, Strategy,
     Supervision, SupervisionGroup, Timestamp,
 };
 
@@ -146,6 +146,12 @@ impl Script {
                 let kernels = self.world.kernels.iter_mut();
                 kernels.for_each(|kernel| kernel.set_wall_ahead(ahead));
             }
+            // A row that the next turn to end writes: its table, its key, its value.
+            "row" => self.world.rows.push(RowWrite {
+                table: words[0].into(),
+                key: words[1].into(),
+                value: words.get(2).map(|value| (*value).into()),
+            }),
             "hold" | "flow" => self.flows = verb == "flow",
             "crash" => {
                 let lost = words.first().map_or(0, |n| n.parse().unwrap());

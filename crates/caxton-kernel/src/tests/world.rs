@@ -8,7 +8,8 @@ use std::{
 };
 
 use caxton_model::{
-    AgentId, AgentState, Delivery, Entry, Fault, MessageKey, Micros, Record, State, Timestamp,
+    AgentId, AgentState, Delivery, Entry, Fault, MessageKey, Micros, Record, RowWrite, State,
+    Timestamp,
 };
 
 use super::{
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub(super) running: BTreeMap<AgentId, (usize, RunTurn)>,
     /// What happened, line by line.
     pub(super) transcript: String,
+    /// Rows of shared tables that the next turn to end writes.
+    pub(super) rows: Vec<RowWrite>,
     /// Rules that were seen broken on the way.
     pub(super) broken: Vec<String>,
     /// The last message each agent was given, by sender and its shard.
@@ -69,6 +72,7 @@ impl World {
             wires: BTreeMap::new(),
             shards,
             journalling,
+            rows: Vec::new(),
         };
         world.boot(State::default());
         world
@@ -222,11 +226,13 @@ impl World {
         let mut ctx = *run.ctx;
         let result = guest(&mut ctx, &run.input);
         let instance_kept = result.is_ok() && !ended;
+        let mut effects = ctx.finish();
+        effects.rows = std::mem::take(&mut self.rows);
         let end = TurnEnd {
             agent: id,
             turn: run.turn,
             result,
-            effects: ctx.finish(),
+            effects,
             cpu_micros: 10,
             instance_kept,
             ended,
@@ -244,6 +250,12 @@ impl World {
                 let line = show_entry(&entry);
                 self.say(format_args!("  journal {line}"));
                 self.journal.push(entry);
+            }
+            Effect::WriteRows(entry) => {
+                let rows = entry.record.rows().iter();
+                let rows = rows.map(|row| format!(" {} {}", row.table, row.key));
+                let rows: String = rows.collect();
+                self.say(format_args!("  write rows{rows}"));
             }
             Effect::Run(run) => {
                 let (name, input) = (run.ctx.spec().name.clone(), show_input(&run.input));

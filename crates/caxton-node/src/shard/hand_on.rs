@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caxton_kernel::{Event, NodeEvent};
-use caxton_model::{Delivery, Destination, Entry, Record};
+use caxton_kernel::{Event, NodeEvent, Refusal};
+use caxton_model::{Delivery, Destination, Entry, ErrorCode, Record};
 
 use super::{Shard, ShardMessage};
 use crate::{request::NumberedEvent, shared::Shared};
@@ -133,6 +133,13 @@ impl Shard {
         }
     }
 
+    /// Has all turns see the rows of a record, which the journal is given first: what others do when
+    /// they have read them comes after it. At once, since an agent of this shard may be next.
+    pub(super) fn write_rows(&mut self, entry: &Entry) {
+        let tables = Arc::clone(&self.shared.tables);
+        tables.publish(entry.record.rows(), || self.give());
+    }
+
     /// Hands what waits for peers on, as far as they take it; never waits for them.
     fn flush(&mut self) {
         let mut sent = false;
@@ -166,6 +173,14 @@ impl Shard {
     }
 }
 
+/// The answer to a request whose record will never be durable.
+pub(super) fn lost() -> Refusal {
+    Refusal::new(
+        ErrorCode::Internal,
+        "the journal failed before this was durable; it was not acknowledged and may not have happened",
+    )
+}
+
 /// Whether other shards see of it, in the directory, before any message tells them: what they do
 /// then must come after it in the journal. That a post makes its client known is no cause of theirs:
 /// mail for a client waits whether it ever wrote or not.
@@ -183,7 +198,8 @@ fn changes_directory(record: &Record) -> bool {
         | Record::Refused { .. }
         | Record::RepliesDropped { .. }
         | Record::Intent(_)
-        | Record::Outcome { .. } => false,
+        | Record::Outcome { .. }
+        | Record::RowsWritten { .. } => false,
         _ => true,
     }
 }

@@ -19,6 +19,7 @@ mod limits_tested;
 mod messages;
 mod no_grant;
 mod scenarios;
+mod tables;
 
 use std::{sync::Arc, time::Duration};
 

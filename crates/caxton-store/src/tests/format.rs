@@ -110,6 +110,10 @@ fn one_of_each() -> Vec<Record> {
     full.capabilities = Some(Arc::new(capabilities()));
     full.subscribed = vec![subscription()];
     full.unsubscribed = vec![-1, 4];
+    full.rows = vec![
+        row("main/tasks", "k", Some("{\"a\":1}")),
+        row("acme/t", "\u{e9}", None),
+    ];
     vec![
         Record::NodeStarted {
             shards: 2,
@@ -202,7 +206,18 @@ fn one_of_each() -> Vec<Record> {
         Record::ProcessorRemoved {
             name: "acme/upper".into(),
         },
+        Record::RowsWritten {
+            rows: vec![row("main/tasks", "k", Some("null"))],
+        },
     ]
+}
+
+fn row(table: &str, key: &str, value: Option<&str>) -> RowWrite {
+    RowWrite {
+        table: table.into(),
+        key: key.into(),
+        value: value.map(Arc::from),
+    }
 }
 
 fn processor() -> Arc<ProcessorSpec> {
@@ -437,6 +452,8 @@ fn state_with_all() -> State {
     state.accesses.insert(AgentId(7), accesses);
     state.granted.insert(AgentId(7), granted());
     state.processors.insert("acme/upper".into(), processor());
+    let table = state.tables.entry("main/tasks".into()).or_default();
+    table.insert("k".into(), "{\"a\":1}".into());
     state.spent.restore(
         3,
         SpentBlock {
@@ -483,7 +500,7 @@ fn state_subscription() -> Part {
 }
 
 /// One part of each kind that [`state_with_all`] has.
-fn all_parts() -> [Part; 14] {
+fn all_parts() -> [Part; 15] {
     [
         Part::Agent(AgentId(7)),
         Part::Client("c".into()),
@@ -499,6 +516,7 @@ fn all_parts() -> [Part; 14] {
         Part::SpentIds(3),
         Part::SpentUntil,
         Part::Processor("acme/upper".into()),
+        Part::Row("main/tasks".into(), "k".into()),
     ]
 }
 

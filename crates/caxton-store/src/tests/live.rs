@@ -2,12 +2,17 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
+
+use caxton_model::Record;
 
 use super::{
     journal::{OPTIONS, open_with},
-    sample::World,
+    sample::usual_turn,
 };
 use crate::{FaultyFiles, File, Files, JournalOptions, frame::segment_name, verify::verify_files};
 
@@ -91,14 +96,18 @@ fn journal() -> (FaultyFiles, u64) {
         ..OPTIONS
     };
     let (mut writer, _, _) = open_with(&files, &options).unwrap();
-    let mut world = World::new(3);
     let mut offset = 0;
-    for number in 0..5 {
-        if number == 3 {
+    for number in 1..=5 {
+        if number == 4 {
             let bytes = files.bytes(&segment_name(1));
             offset = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
         }
-        writer.append_group(&[world.step()]).unwrap().unwrap();
+        // Its last byte is a zero: a look that begins with the next group does not cover the place.
+        let mut turn = usual_turn(number);
+        if let Record::Turn(turn) = &mut turn.record {
+            turn.cpu_micros = 0;
+        }
+        writer.append_group(&[Arc::new(turn)]).unwrap().unwrap();
     }
     (files, offset)
 }

@@ -74,6 +74,7 @@ fn text(state: &State) -> String {
     );
     let processors = state.processors.iter();
     lines.extend(processors.map(|pair| format!("processor {pair:?}")));
+    lines.extend(state.tables.iter().map(|pair| format!("table {pair:?}")));
     let conversations = state.conversations.iter();
     lines.extend(conversations.map(|pair| format!("conversation {pair:?}")));
     let subscriptions = state.df_subscriptions.iter();
@@ -153,6 +154,7 @@ fn everything_in_a_directory_of_an_earlier_format_is_read() {
     reads_all(1);
     reads_all(2);
     reads_all(3);
+    reads_all(4);
 }
 
 #[test]
@@ -161,6 +163,7 @@ fn everything_in_a_directory_of_an_earlier_format_is_read_from_its_journal_alone
     reads_all_from_the_journal(1);
     reads_all_from_the_journal(2);
     reads_all_from_the_journal(3);
+    reads_all_from_the_journal(4);
 }
 
 #[test]
@@ -168,6 +171,7 @@ fn a_directory_of_an_earlier_format_that_a_kill_left_is_read() {
     reads_what_a_kill_left(1);
     reads_what_a_kill_left(2);
     reads_what_a_kill_left(3);
+    reads_what_a_kill_left(4);
 }
 
 /// The bytes of a listing such as `docs/specs/journal-records.txt`: each block's title, and its bytes.
@@ -191,6 +195,7 @@ fn the_bytes_of_each_record_of_an_earlier_format_are_read() {
     reads_the_bytes_of_each_record(1, include_str!("../../tests/data/format-1-records.hex"));
     reads_the_bytes_of_each_record(2, include_str!("../../tests/data/format-2-records.hex"));
     reads_the_bytes_of_each_record(3, include_str!("../../tests/data/format-3-records.hex"));
+    reads_the_bytes_of_each_record(4, include_str!("../../tests/data/format-4-records.hex"));
 }
 
 #[test]
@@ -198,6 +203,7 @@ fn the_bytes_of_each_part_of_an_earlier_format_are_read() {
     reads_the_bytes_of_each_part(1, include_str!("../../tests/data/format-1-parts.hex"));
     reads_the_bytes_of_each_part(2, include_str!("../../tests/data/format-2-parts.hex"));
     reads_the_bytes_of_each_part(3, include_str!("../../tests/data/format-3-parts.hex"));
+    reads_the_bytes_of_each_part(4, include_str!("../../tests/data/format-4-parts.hex"));
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub(super) fn turn(shard: u16, seq: u64, agent: u64, writes: Vec<StateWrite>) ->
             state_bytes: 10,
             state_keys: 1,
             writes,
+            rows: Vec::new(),
             sent: Vec::new(),
             timers_set: Vec::new(),
             timers_cancelled: Vec::new(),
@@ -169,7 +170,7 @@ impl World {
         let Some(agent) = self.agent().filter(|_| !self.random.one_in(12)) else {
             return self.deploy();
         };
-        match self.random.below(14) {
+        match self.random.below(15) {
             0 => Record::Removed {
                 agent,
                 sent: self.sent(),
@@ -195,6 +196,7 @@ impl World {
                 rollback: false,
             },
             8 if self.random.one_in(2) => self.access(agent),
+            14 => Record::RowsWritten { rows: self.rows() },
             _ => self.turn(agent),
         }
     }
@@ -293,6 +295,7 @@ impl World {
             turn.result = TurnResult::Faulted(Fault::new(ErrorCode::CpuLimit, "too long"));
         } else {
             turn.sent = self.sent();
+            turn.rows = self.rows();
             turn.timers_set = vec![TimerSet {
                 id: self.random.below(5) as i32,
                 due: Timestamp(self.now + 1_000),
@@ -312,6 +315,20 @@ impl World {
                 }
             })
             .collect()
+    }
+
+    fn rows(&mut self) -> Vec<RowWrite> {
+        let rows = 0..self.random.below(4);
+        rows.map(|_| {
+            let length = self.random.below(300) as usize;
+            let value = format!("\"{}\"", "x".repeat(length));
+            RowWrite {
+                table: format!("main/t{}", self.random.below(2)).into(),
+                key: format!("row-{}", self.random.below(6)).into(),
+                value: (!self.random.one_in(4)).then(|| value.into()),
+            }
+        })
+        .collect()
     }
 
     fn sent(&mut self) -> Vec<Sent> {
@@ -390,6 +407,7 @@ pub(super) fn assert_same_state(found: &State, expected: &State) {
     assert_eq!(found.accesses, expected.accesses);
     assert_eq!(found.granted, expected.granted);
     assert_eq!(found.processors, expected.processors);
+    assert_eq!(found.tables, expected.tables);
     assert_eq!(found.spent.until, expected.spent.until);
     assert_eq!(found.spent.blocks, expected.spent.blocks);
     assert_eq!(found.spent.len(), expected.spent.len());

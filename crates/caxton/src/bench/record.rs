@@ -80,6 +80,7 @@ pub(super) fn of_turn(seq: u64) -> Arc<Entry> {
         }],
         state_bytes: 5_000,
         state_keys: 50,
+        rows: Vec::new(),
         sent: vec![Sent {
             message,
             to: vec![Destination::Agent(agent_of(seq + 1))],

@@ -59,7 +59,7 @@ const fn setting(
     }
 }
 
-const SETTINGS: [Setting; 29] = [
+const SETTINGS: [Setting; 30] = [
     setting(
         "data",
         SettingKind::Path,
@@ -221,6 +221,12 @@ const SETTINGS: [Setting; 29] = [
         SettingKind::Bytes,
         "10GiB",
         "Disk that journal, state and modules may take; above it no message, module or value is taken.",
+    ),
+    setting(
+        "budgets.data_bytes",
+        SettingKind::Bytes,
+        "64MiB",
+        "What the rows of one namespace may take in shared tables; above it a row that is written is refused.",
     ),
     setting(
         "log.filter",

@@ -27,6 +27,7 @@ fn no_file_is_needed() {
     assert_eq!(config.budgets.agents, 100_000);
     assert_eq!(config.budgets.memory, None);
     assert_eq!(config.budgets.disk, ByteSize(10 << 30));
+    assert_eq!(config.budgets.data_bytes, ByteSize(64 << 20));
     assert_eq!(config.engine.cache_bytes_max, ByteSize(2 << 30));
     assert_eq!(config.ceilings, Limits::unlimited());
 }

@@ -44,6 +44,7 @@ mod run_alone;
 mod run_command;
 mod shares;
 mod signals;
+mod tables;
 mod telemetry;
 mod top;
 mod topics;

@@ -78,6 +78,7 @@ fn a_node_goes_on_with_a_directory_of_an_earlier_format() {
     goes_on("1-all");
     goes_on("2-all");
     goes_on("3-all");
+    goes_on("4-all");
 }
 
 #[test]
@@ -85,4 +86,5 @@ fn a_node_goes_on_with_a_directory_of_an_earlier_format_that_a_kill_left() {
     goes_on_after_a_kill("1-killed", 162);
     goes_on_after_a_kill("2-killed", 41);
     goes_on_after_a_kill("3-killed", 110);
+    goes_on_after_a_kill("4-killed", 76);
 }

@@ -7,8 +7,11 @@ use caxton_engine::{
     AccessOutcome, AccessRefused, Fetch, HostCalls, HostResources, LogLevel, LogRate, LogVerdict,
     MetricKind,
 };
-use caxton_gate::Denied;
-use caxton_model::{Digest, EngineProfile, HostCode, LimitName, Limits, Micros, Timestamp};
+use caxton_gate::{Access, DataRead, DataWrite, Denied, Malformed};
+use caxton_model::{
+    Digest, EngineProfile, HostCode, LimitName, Limits, Micros, RowName, RowQuery, RowWrite,
+    Tables, Timestamp, list_rows, row_value, write_row,
+};
 use caxton_node::LoneHttp;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -30,6 +33,8 @@ pub(super) struct RunHost {
     sent_bytes: usize,
     state: BTreeMap<Vec<u8>, Bytes>,
     state_bytes: usize,
+    /// Rows of shared tables, which nobody else shares here; what a turn writes is there at once.
+    tables: Tables,
     config: BTreeMap<String, String>,
     is_agent: bool,
     began: (Timestamp, Instant),
@@ -61,6 +66,7 @@ impl RunHost {
             metrics: BTreeMap::new(),
             state: BTreeMap::new(),
             state_bytes: 0,
+            tables: Tables::new(),
             config: config.iter().cloned().collect(),
             is_agent,
             began: (now, Instant::now()),
@@ -101,6 +107,19 @@ impl RunHost {
         let text = "a run has no vault; deploy the agent to a node that was started with `--vault-key FILE`";
         self.log(LogLevel::Warn, text);
         HostCode::Unavailable
+    }
+    /// Checks an access to a table at the gate of the run.
+    fn check<A: Access>(&mut self, access: Result<A, Malformed>) -> Result<(), HostCode> {
+        self.of_agent()?;
+        let resources = self.resources.as_ref().ok_or(HostCode::Denied)?;
+        let checked = match access {
+            Ok(access) => resources.gate.check(access, now()).map(drop),
+            Err(malformed) => Err(resources.gate.refuse(&malformed, now())),
+        };
+        checked.map_err(|denied| {
+            self.denied(&denied);
+            HostCode::Denied
+        })
     }
     /// A processor has no state, no mail and no timers.
     fn of_agent(&self) -> Result<(), HostCode> {
@@ -189,6 +208,44 @@ impl HostCalls for RunHost {
         let value = self.state.remove(key).ok_or(HostCode::NotFound)?;
         self.state_bytes -= key.len() + value.len();
         Ok(())
+    }
+    fn data_get(&mut self, row: &[u8]) -> Result<Option<Bytes>, HostCode> {
+        let row = RowName::read(row)?;
+        self.check(DataRead::new(&row.table, 1))?;
+        let found = self.tables.get(&*row.table);
+        let value = found.and_then(|rows| rows.get(&*row.key));
+        Ok(value.map(|value| Bytes::copy_from_slice(value.as_bytes())))
+    }
+    fn data_put(&mut self, row: &[u8], value: &[u8]) -> Result<(), HostCode> {
+        let row = RowName::read(row)?;
+        self.check(DataWrite::new(&row.table, 1))?;
+        let write = RowWrite {
+            table: row.table.into(),
+            key: row.key.into(),
+            value: Some(row_value(value)?),
+        };
+        write_row(&mut self.tables, &write);
+        Ok(())
+    }
+    fn data_delete(&mut self, row: &[u8]) -> Result<(), HostCode> {
+        let row = RowName::read(row)?;
+        self.check(DataWrite::new(&row.table, 1))?;
+        let found = self.tables.get(&*row.table);
+        if !found.is_some_and(|rows| rows.contains_key(&*row.key)) {
+            return Err(HostCode::NotFound);
+        }
+        let write = RowWrite {
+            table: row.table.into(),
+            key: row.key.into(),
+            value: None,
+        };
+        write_row(&mut self.tables, &write);
+        Ok(())
+    }
+    fn data_list(&mut self, query: &[u8]) -> Result<Bytes, HostCode> {
+        let query = RowQuery::read(query)?;
+        self.check(DataRead::new(&query.table, query.limit()))?;
+        Ok(list_rows(&self.tables, &query.table, &query).into())
     }
     fn set_timer(&mut self, _: Micros) -> Result<i32, HostCode> {
         self.of_agent()?;
