@@ -505,8 +505,7 @@ impl Shard {
                 self.set_instance(agent, None);
                 self.slots.remove(&agent);
                 self.written.remove(&agent);
-                self.shared.meters.forget(agent);
-                self.shared.listeners.forget(agent);
+                self.shared.forget(agent);
             }
             Effect::Forward { shard, delivery } => self.forward(shard, delivery),
             Effect::DirectoryChanged { services } => self.directory_changed(&services),

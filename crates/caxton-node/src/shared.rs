@@ -10,7 +10,7 @@ use std::{
 
 use caxton_engine::Engine;
 use caxton_kernel::{Directory, NodeEvent, Refusal};
-use caxton_model::{ErrorCode, LimitName, ProcessorSpec};
+use caxton_model::{AgentId, ErrorCode, LimitName, ProcessorSpec};
 use caxton_store::{Health, Store, Vault};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -94,6 +94,11 @@ impl Shared {
             let limit = LimitName::HostBytes;
             self.meters.breach(listing.spec.id, limit, 0, *at);
         }
+    }
+    /// Forgets an agent that is gone.
+    pub(crate) fn forget(&self, agent: AgentId) {
+        self.meters.forget(agent);
+        self.listeners.forget(agent);
     }
     /// Enters a processor that was deployed, or forgets one that was removed.
     pub(crate) fn processor_changed(&self, name: Arc<str>, spec: Option<Arc<ProcessorSpec>>) {
