@@ -13,8 +13,8 @@ use caxton_kernel::{
     Directory, Effect, Event, Kernel, KernelOptions, RunTurn, TurnCtx, TurnEnd, TurnInput, split,
 };
 use caxton_model::{
-    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, MessageKey, ProcessorSpec, StartReason,
-    State, Tables, Timestamp, write_row,
+    AgentId, AgentSpec, AgentState, AgentStatus, Delivery, MessageKey, ProcessorSpec, RowWrite,
+    StartReason, State, Tables, Timestamp, write_row,
 };
 use caxton_store::Health;
 
@@ -277,13 +277,7 @@ impl World {
                 self.hold(seen);
                 self.machine.publish(entry);
             }
-            Effect::WriteRows(entry) => {
-                for row in entry.record.rows() {
-                    let value = row.value.as_deref().unwrap_or("none");
-                    self.say(format_args!("  row {} {} is {value}", row.table, row.key));
-                    write_row(&mut self.tables, row);
-                }
-            }
+            Effect::WriteRows(entry) => entry.record.rows().iter().for_each(|row| self.write(row)),
             Effect::Run(run) => self.begin(shard, *run),
             Effect::ProcessorChanged { name, spec } => self.processor_changed(&name, spec),
             Effect::GrantsChanged { agent, granted } => {
@@ -338,6 +332,12 @@ impl World {
                 }
             }
         }
+    }
+
+    fn write(&mut self, row: &RowWrite) {
+        let value = row.value.as_deref().unwrap_or("none");
+        self.say(format_args!("  row {} {} is {value}", row.table, row.key));
+        write_row(&mut self.tables, row);
     }
 
     fn forward(&mut self, wire: (usize, usize), delivery: Delivery) {

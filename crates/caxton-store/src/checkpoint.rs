@@ -279,14 +279,8 @@ impl Loading {
                 state.spent.restore(number, block);
             }
             Part::SpentUntil => state.spent.until = value.read::<SpentUntil>().map_err(failed)?,
-            Part::Processor(name) => {
-                let spec = value.read::<Arc<v3::ProcessorSpec>>().map_err(failed)?;
-                state.processors.insert(name, spec);
-            }
-            Part::Row(table, key) => {
-                let row = value.read::<Arc<str>>().map_err(failed)?;
-                state.tables.entry(table).or_default().insert(key, row);
-            }
+            Part::Processor(name) => take_processor(state, name, &value).map_err(failed)?,
+            Part::Row(table, key) => take_row(state, table, key, &value).map_err(failed)?,
         }
         if let Some(part) = refers {
             self.texts.set(&part, self.reading.referred());
@@ -319,6 +313,23 @@ impl Loading {
         state.recount();
         Ok((state, self.texts))
     }
+}
+
+fn take_processor(state: &mut State, name: Arc<str>, value: &PartValue<'_>) -> Result<(), String> {
+    let spec = value.read::<Arc<v3::ProcessorSpec>>()?;
+    state.processors.insert(name, spec);
+    Ok(())
+}
+
+fn take_row(
+    state: &mut State,
+    table: Arc<str>,
+    key: Arc<str>,
+    value: &PartValue<'_>,
+) -> Result<(), String> {
+    let row = value.read::<Arc<str>>()?;
+    state.tables.entry(table).or_default().insert(key, row);
+    Ok(())
 }
 
 pub(crate) fn unreadable(key: &[u8], reason: &str) -> CheckpointError {
