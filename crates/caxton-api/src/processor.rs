@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AskedGrants, AskedLimitMap, ConfigError, GrantEntry, LimitUse,
+    AskedGrants, AskedLimitMap, ConfigError, GrantEntry, LimitUse, NotGranted, PermissionChange,
+    RequestedEntry,
     asked::{read_grants, read_limits, read_rules},
 };
 
@@ -101,6 +102,12 @@ pub struct DeployedProcessor {
     pub replaced: bool,
     /// What the operator should know, such as a right without an import.
     pub warnings: Vec<String>,
+    /// What its manifest asks for, and what it is not granted as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_granted: Vec<NotGranted>,
+    /// Of another version: what it asks for otherwise than the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_changes: Vec<PermissionChange>,
 }
 
 /// Everything about one processor.
@@ -111,6 +118,9 @@ pub struct ProcessorDetail {
     pub processor: ProcessorSummary,
     /// Each limit, and how much of it the last call used.
     pub limits: Vec<LimitUse>,
+    /// What its manifest asks for, rule by rule; absent: it has no manifest, and has what it is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Vec<RequestedEntry>>,
     /// What it is granted, rule by rule.
     pub grants: Vec<GrantEntry>,
     /// Names of its own configuration; values may be secret.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, AgentName, Digest, EngineProfile, Kind, Limits, Part, State, Timestamp};
+use crate::{
+    AgentId, AgentName, Digest, EngineProfile, Kind, Limits, Part, RequestedRule, State, Timestamp,
+};
 
 /// A processor, or an extension, as deployed. Immutable; an update makes a new one under the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct ProcessorSpec {
     pub version: String,
     /// What each call may use.
     pub limits: Limits,
+    /// What its manifest asks for, which bounds what it is granted; `None`: it has no manifest, and has what
+    /// it is granted.
+    pub requested: Option<Vec<RequestedRule>>,
     /// The engine it runs on.
     pub profile: EngineProfile,
     /// Its own configuration, as `config_get` gives it.

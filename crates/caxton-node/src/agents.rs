@@ -139,7 +139,7 @@ impl Node {
                 granted = node.change_grants(&id, by_policy, Vec::new()).await?;
             }
             let mut deployed = node.deployed(&spec, &module, &granted)?;
-            deployed.changes = rights::diff(&listing.spec, &spec);
+            deployed.changes = rights::diff(Holder::from(&*listing.spec), Holder::from(&*spec));
             Ok(deployed)
         })
         .await
@@ -305,24 +305,12 @@ impl Node {
                 warnings.push("it says it needs the network; it has no grant for that".to_owned());
             }
         }
-        if let Some(requested) = &spec.requested {
-            warnings.extend(rights::compare(&module.verified, requested).1);
-        }
-        if let Some(asked) = rights::request_of(spec) {
-            let in_vain = granted
-                .iter()
-                .filter(|rule| !rights::is_requested(&asked, rule));
-            warnings.extend(in_vain.map(|rule| {
-                format!(
-                    "it is granted `{}`, which its manifest does not ask for: that gives nothing",
-                    rule.rule
-                )
-            }));
-        }
+        let holder = Holder::from(spec);
+        warnings.extend(rights::in_vain(&module.verified, holder, granted));
         Ok(Deployed {
             listing,
             warnings,
-            not_granted: self.shared.not_granted(Holder::from(spec), granted),
+            not_granted: self.shared.not_granted(holder, granted),
             changes: Diff::default(),
         })
     }

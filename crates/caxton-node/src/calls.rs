@@ -9,10 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use caxton_engine::{Linked, LogLevel, Usage};
+use caxton_gate::Diff;
 use caxton_kernel::{Done, Event, NodeEvent, Refusal, SHARD_OF_PROCESSORS};
 use caxton_model::{
     AgentId, AgentName, AskedLimits, EngineProfile, ErrorClass, ErrorCode, Fault, GrantedRule,
-    GrantedRules, JSON_DEPTH_MAX, Kind, LimitName, Limits, ProcessorSpec, json_depth_exceeds,
+    GrantedRules, JSON_DEPTH_MAX, Kind, LimitName, Limits, ProcessorSpec, RequestedRule,
+    json_depth_exceeds,
 };
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
@@ -25,8 +27,8 @@ use crate::{
     modules::{self, Module, Serves},
     node::Node,
     processors::{Processor, Processors, is_shown},
-    request::{LimitUsage, NumberedEvent},
-    rights::Holder,
+    request::{LimitUsage, NotGranted, NumberedEvent},
+    rights::{self, Holder},
     shared::{Shared, shutting_down},
 };
 
@@ -45,6 +47,8 @@ pub struct DeployProcessor {
     pub config: Vec<(String, String)>,
     /// What it is granted, beside what the version before was.
     pub granted: Vec<GrantedRule>,
+    /// What its manifest asks for; `None`: it has none, and is bounded by what the version before asked for.
+    pub requested: Option<Vec<RequestedRule>>,
     /// The engine profile; `None`: deterministic, or hardened for a WASI command and for a module that
     /// imports a right.
     pub profile: Option<EngineProfile>,
@@ -59,6 +63,10 @@ pub struct DeployedProcessor {
     pub replaced: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What its manifest asks for, and what it is not granted as a whole.
+    pub not_granted: Vec<NotGranted>,
+    /// How the requested permissions differ from those of the version before; empty for a new processor.
+    pub changes: Diff,
 }
 
 /// Everything about one processor.
@@ -157,26 +165,35 @@ impl Node {
             .as_ref()
             .map_or_else(|| self.new_id(), |known| known.spec.id);
         let mut granted = deploy.granted.clone();
-        let before = known.map(|known| Arc::clone(&known.granted));
-        let prepared = self.prepare_processor(id, deploy, before.unwrap_or_default());
-        let (spec, module) = prepared.await?;
+        let (spec, module) = self.prepare_processor(id, deploy, known.clone()).await?;
         let holder = Holder::from(&*spec);
         granted.extend(self.shared.granted_by_policy(holder, &granted));
-        let name = spec.name.clone();
+        let (name, sent) = (spec.name.clone(), Arc::clone(&spec));
         let event = |ticket| Event::DeployProcessor {
             ticket,
-            spec,
+            spec: sent,
             granted,
         };
         let replaced = match self.ask(SHARD_OF_PROCESSORS, event).await? {
             Done::Processor { replaced } => replaced,
             _ => false,
         };
-        let warnings = module.verified.report().warnings.iter();
+        let processor = self.processor(name.as_str())?;
+        let (holder, report) = (Holder::from(&*spec), module.verified.report());
+        let mut warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(rights::in_vain(
+            &module.verified,
+            holder,
+            &processor.granted,
+        ));
         Ok(DeployedProcessor {
-            processor: self.processor(name.as_str())?,
+            not_granted: self.shared.not_granted(holder, &processor.granted),
+            changes: known
+                .map(|known| rights::diff(Holder::from(&*known.spec), holder))
+                .unwrap_or_default(),
+            processor,
             replaced,
-            warnings: warnings.map(ToString::to_string).collect(),
+            warnings,
         })
     }
 
@@ -185,7 +202,7 @@ impl Node {
         &self,
         id: AgentId,
         deploy: DeployProcessor,
-        before: GrantedRules,
+        before: Option<Arc<Processor>>,
     ) -> Result<(Arc<ProcessorSpec>, Module), Refusal> {
         let ceilings = self.shared.options.ceilings.clone();
         let asked = deploy.limits;
@@ -214,13 +231,18 @@ impl Node {
                 module: module.verified.digest(),
                 version: deploy.version,
                 limits: limits_for(kind)?,
+                requested: match (deploy.requested, &before) {
+                    (None, Some(before)) => before.spec.requested.clone(),
+                    (requested, _) => requested,
+                },
                 profile,
                 config: deploy.config,
                 deployed_at: clock::now(),
             };
             let holder = Holder::from(&spec);
             shared.check_policy_grants(holder.subject(), rule_texts(&deploy.granted))?;
-            let granted: Vec<GrantedRule> = before.iter().chain(&deploy.granted).cloned().collect();
+            let before = before.iter().flat_map(|before| before.granted.iter());
+            let granted: Vec<GrantedRule> = before.chain(&deploy.granted).cloned().collect();
             modules::check_link(&shared, &module, holder, &granted)?;
             let stored = shared.store.blobs().put(module.verified.bytes());
             stored.map_err(|error| {

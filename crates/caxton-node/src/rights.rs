@@ -57,7 +57,7 @@ impl<'a> From<&'a ProcessorSpec> for Holder<'a> {
             profile: spec.profile,
             limits: &spec.limits,
             is_processor: true,
-            requested: None,
+            requested: spec.requested.as_deref(),
         }
     }
 }
@@ -306,6 +306,27 @@ impl AgentGate {
     }
 }
 
+/// What is asked for or granted in vain: no import can use it, or the manifest does not ask for it.
+pub(crate) fn in_vain(
+    module: &Verified,
+    holder: Holder<'_>,
+    granted: &[GrantedRule],
+) -> Vec<String> {
+    let Some(requested) = holder.requested else {
+        return Vec::new();
+    };
+    let mut warnings = compare(module, requested).1;
+    let asked = requested_of(requested);
+    let in_vain = granted.iter().filter(|rule| !is_requested(&asked, rule));
+    warnings.extend(in_vain.map(|rule| {
+        format!(
+            "it is granted `{}`, which its manifest does not ask for: that gives nothing",
+            rule.rule
+        )
+    }));
+    warnings
+}
+
 /// Why the imports of a module do not fit what its manifest asks for, and what it asks for in vain.
 pub(crate) fn compare(module: &Verified, asked: &[RequestedRule]) -> (Vec<String>, Vec<String>) {
     let compared = module
@@ -314,9 +335,9 @@ pub(crate) fn compare(module: &Verified, asked: &[RequestedRule]) -> (Vec<String
     (compared.errors(), compared.warnings())
 }
 
-/// The changes from what one version of an agent asked for to what another asks for.
-pub(crate) fn diff(before: &AgentSpec, after: &AgentSpec) -> Diff {
-    let of = |spec: &AgentSpec| requested_of(spec.requested.as_deref().unwrap_or_default());
+/// The changes from what one version of a guest asked for to what another asks for.
+pub(crate) fn diff(before: Holder<'_>, after: Holder<'_>) -> Diff {
+    let of = |holder: Holder<'_>| requested_of(holder.requested.unwrap_or_default());
     of(before).diff(&of(after))
 }
 

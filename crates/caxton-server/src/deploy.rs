@@ -147,6 +147,7 @@ pub(crate) async fn read_processor(call: &Call) -> Result<(DeployProcessor, Vec<
     let granted = manifest::granted(&call.caller, rules)?;
     let mut notes = Vec::new();
     let (mut limits, mut version) = (Default::default(), None);
+    let requested = manifest.as_ref().map(manifest::requested).transpose()?;
     if let Some(manifest) = manifest {
         notes = manifest.notes();
         (limits, version) = (manifest.limits, Some(manifest.version));
@@ -162,6 +163,7 @@ pub(crate) async fn read_processor(call: &Call) -> Result<(DeployProcessor, Vec<
         limits: AskedLimits(limits),
         config: config.config.into_iter().collect(),
         granted,
+        requested,
         profile: config.profile,
     };
     Ok((deploy, notes))

@@ -6,12 +6,11 @@ use caxton_api::{
     MailEntry, MailboxUse, PermissionChange, ProcessorDetail, ProcessorSummary, RequestedEntry,
     StateKeyEntry,
 };
-use caxton_gate::Requested;
+use caxton_gate::{Change, Diff, Requested};
 use caxton_kernel::{Listing, NodeEvent};
 use caxton_model::{
-    AgentId, AgentSpec, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending,
-    ProcessorSpec, RawJson, Receiver, RequestedRule, Timestamp, TurnAccesses, UNLIMITED,
-    split_outcome,
+    AgentId, ConversationLine, DeadLetter, Fault, GrantedRule, Message, Pending, ProcessorSpec,
+    RawJson, Receiver, RequestedRule, Timestamp, TurnAccesses, UNLIMITED, split_outcome,
 };
 use caxton_node::{Deployed, LimitUsage, LogLine, StateKey, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -86,7 +85,7 @@ pub(crate) fn detail(detail: &caxton_node::AgentDetail) -> AgentDetail {
         previous_version: state.previous.as_ref().map(|spec| spec.version.clone()),
         limits: detail.usage.iter().map(limit_use).collect(),
         message_send: spec.grants.message_send.clone(),
-        requested: requested(spec),
+        requested: requested(spec.requested.as_deref()),
         grants: grants(caxton_node::request_of(&**spec).as_ref(), &detail.granted),
         supervision: spec.supervision.clone(),
         config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
@@ -127,6 +126,7 @@ pub(crate) fn processor_detail(detail: &caxton_node::ProcessorDetail) -> Process
     ProcessorDetail {
         processor: processor(spec),
         limits: detail.usage.iter().map(limit_use).collect(),
+        requested: requested(spec.requested.as_deref()),
         grants: grants(caxton_node::request_of(&**spec).as_ref(), &detail.granted),
         config_keys: spec.config.iter().map(|(key, _)| key.clone()).collect(),
         counters: CallCounters {
@@ -298,35 +298,55 @@ pub(crate) fn grants(asked: Option<&Requested>, rules: &[GrantedRule]) -> Vec<Gr
 pub(crate) fn deployed(deployed: &Deployed, notes: Vec<String>) -> caxton_api::Deployed {
     let mut warnings = deployed.warnings.clone();
     warnings.extend(notes);
-    let not_granted = deployed.not_granted.iter();
-    let changes = deployed.changes.changes.iter();
     caxton_api::Deployed {
         agent: summary(&deployed.listing),
         warnings,
-        not_granted: not_granted
-            .map(|missing| caxton_api::NotGranted {
-                rule: missing.rule.clone(),
-                reason: missing.reason.clone(),
-                command: missing.command.clone(),
-                forbidden_by: missing.forbidden_by.clone(),
-            })
-            .collect(),
-        permission_changes: changes
-            .map(|change| PermissionChange {
-                kind: change.kind.as_str().to_owned(),
-                text: change.to_string(),
-            })
-            .collect(),
+        not_granted: not_granted(&deployed.not_granted),
+        permission_changes: changes(&deployed.changes),
     }
 }
 
-/// What an agent's manifest asks for.
-fn requested(spec: &AgentSpec) -> Option<Vec<RequestedEntry>> {
+/// A processor that was deployed, likewise.
+pub(crate) fn deployed_processor(
+    deployed: &caxton_node::DeployedProcessor,
+    notes: Vec<String>,
+) -> caxton_api::DeployedProcessor {
+    let mut warnings = deployed.warnings.clone();
+    warnings.extend(notes);
+    caxton_api::DeployedProcessor {
+        processor: processor(&deployed.processor.spec),
+        replaced: deployed.replaced,
+        warnings,
+        not_granted: not_granted(&deployed.not_granted),
+        permission_changes: changes(&deployed.changes),
+    }
+}
+
+fn not_granted(missing: &[caxton_node::NotGranted]) -> Vec<caxton_api::NotGranted> {
+    let entry = |missing: &caxton_node::NotGranted| caxton_api::NotGranted {
+        rule: missing.rule.clone(),
+        reason: missing.reason.clone(),
+        command: missing.command.clone(),
+        forbidden_by: missing.forbidden_by.clone(),
+    };
+    missing.iter().map(entry).collect()
+}
+
+fn changes(diff: &Diff) -> Vec<PermissionChange> {
+    let entry = |change: &Change| PermissionChange {
+        kind: change.kind.as_str().to_owned(),
+        text: change.to_string(),
+    };
+    diff.changes.iter().map(entry).collect()
+}
+
+/// What a manifest asks for.
+fn requested(asked: Option<&[RequestedRule]>) -> Option<Vec<RequestedEntry>> {
     let entry = |rule: &RequestedRule| RequestedEntry {
         rule: rule.rule.clone(),
         reason: rule.reason.clone(),
     };
-    Some(spec.requested.as_ref()?.iter().map(entry).collect())
+    Some(asked?.iter().map(entry).collect())
 }
 
 /// The recorded accesses of an agent's unfinished turn.

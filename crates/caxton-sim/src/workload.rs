@@ -192,6 +192,7 @@ impl Life {
                 module: Digest::of(b"processor"),
                 version: format!("1.0.{}", self.rng.below(3)),
                 limits: Limits::for_kind(Kind::Processor),
+                requested: None,
                 profile: EngineProfile::Hardened,
                 config: Vec::new(),
                 deployed_at: self.world.now,

@@ -17,7 +17,7 @@ use crate::{
     part_key::{part_key, part_of, text_key, text_of, value_key},
     part_value::{DfSubscriptions, Held, PartValue, SpentUntil, encode_part},
     texts::{Cuts, Reading, Texts},
-    v1, v2, v3,
+    v1, v2,
 };
 
 /// Values written since the last checkpoint, by agent; `None`: deleted.
@@ -316,7 +316,7 @@ impl Loading {
 }
 
 fn take_processor(state: &mut State, name: Arc<str>, value: &PartValue<'_>) -> Result<(), String> {
-    let spec = value.read::<Arc<v3::ProcessorSpec>>()?;
+    let spec = value.read_processor()?;
     state.processors.insert(name, spec);
     Ok(())
 }

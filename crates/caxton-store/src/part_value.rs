@@ -3,13 +3,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use caxton_model::{AgentSpec, AgentState, DfSubscription, Part, State};
+use caxton_model::{AgentSpec, AgentState, DfSubscription, Part, ProcessorSpec, State};
 
 use crate::{
     form::{Form, decode, encode_cut},
     frame::u64_at,
     texts::Cuts,
-    v1, v2, v3, v4,
+    v1, v2, v3, v4, v5,
 };
 
 /// Bits of the first 8 bytes that hold the place. The 7 bits above them hold the version, counted
@@ -71,7 +71,7 @@ pub(crate) fn encode_part(
         }
         Part::SpentUntil => encode_cut::<SpentUntil>(&state.spent.until, to, cuts),
         Part::Processor(name) => {
-            encode_cut::<Arc<v3::ProcessorSpec>>(state.processors.get(name)?, to, cuts)
+            encode_cut::<Arc<v5::ProcessorSpec>>(state.processors.get(name)?, to, cuts)
         }
         Part::Row(table, key) => {
             encode_cut::<Arc<str>>(state.tables.get(table)?.get(key)?, to, cuts)
@@ -88,7 +88,7 @@ pub(crate) fn encode_part(
 /// The version of the form that a part is written in.
 const fn newest(part: &Part) -> u64 {
     match part {
-        Part::Agent(_) | Part::Migrating(_) => 2,
+        Part::Agent(_) | Part::Migrating(_) | Part::Processor(_) => 2,
         _ => 1,
     }
 }
@@ -131,6 +131,16 @@ impl<'a> PartValue<'a> {
         match self.version {
             2 => decode::<Arc<v4::AgentSpec>>(self.body),
             _ => self.read::<Arc<v1::AgentSpec>>(),
+        }
+    }
+
+    /// A processor.
+    ///
+    /// Errors: in words.
+    pub(crate) fn read_processor(&self) -> Result<Arc<ProcessorSpec>, String> {
+        match self.version {
+            2 => decode::<Arc<v5::ProcessorSpec>>(self.body),
+            _ => self.read::<Arc<v3::ProcessorSpec>>(),
         }
     }
 

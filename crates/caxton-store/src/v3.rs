@@ -21,6 +21,6 @@ form! {
         profile: EngineProfile,
         config: Vec<(String, String)>,
         deployed_at: Timestamp,
-    }
+    } without { requested: None }
 }
 form! { enum Kind { 0 Agent, 1 Processor, 2 Extension, 3 App } }

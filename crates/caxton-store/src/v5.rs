@@ -1,5 +1,5 @@
-//! Version 5 of what is stored: turns with the rows of shared tables that they wrote, and records of
-//! rows alone. Everything else is as in `v1.rs` to `v4.rs`.
+//! Version 5 of what is stored: turns with the rows of shared tables that they wrote, records of rows
+//! alone, and processors with what their manifests ask for, in records and in a checkpoint. Everything else is as in `v1.rs` to `v4.rs`.
 //!
 //! These lists are the format, and data directories with it exist: nothing here may change.
 
@@ -10,12 +10,13 @@ use caxton_model as model;
 use crate::{
     form::{Form, In, Out, form, unknown},
     v1::{
-        self, AgentId, AgentStatus, Bytes, Capabilities, DfSubscription, InputRef, Message,
-        MessageKey, Sent, StartReason, StateWrite, Subscription, TimerSet, Timestamp, TurnResult,
+        self, AgentId, AgentName, AgentStatus, Bytes, Capabilities, DfSubscription, Digest,
+        EngineProfile, InputRef, Limits, Message, MessageKey, Sent, StartReason, StateWrite,
+        Subscription, TimerSet, Timestamp, TurnResult,
     },
     v2::{GrantedRule, Intent},
-    v3::ProcessorSpec,
-    v4::AgentSpec,
+    v3,
+    v4::{AgentSpec, RequestedRule},
 };
 
 form! {
@@ -49,16 +50,32 @@ form! {
         14 Intent(intent: Box<Intent>),
         15 Outcome { agent: AgentId, number: u32, outcome: Bytes },
         16 GrantsChanged { agent: AgentId, rules: Arc<Vec<GrantedRule>> },
-        17 ProcessorDeployed { spec: Arc<ProcessorSpec> },
         18 ProcessorRemoved { name: Arc<str> },
         19 Deployed { spec: Arc<AgentSpec> },
         20 Updated { spec: Arc<AgentSpec>, rollback: bool },
         21 Turn(turn: Box<TurnRecord>),
         22 RowsWritten { rows: Vec<RowWrite> },
+        23 ProcessorDeployed { spec: Arc<ProcessorSpec> },
     } formerly {
         1 Deployed { spec: Arc<v1::AgentSpec> },
         2 Updated { spec: Arc<v1::AgentSpec>, rollback: bool },
         7 Turn(turn: Box<v1::TurnRecord>),
+        17 ProcessorDeployed { spec: Arc<v3::ProcessorSpec> },
+    }
+}
+
+form! {
+    struct ProcessorSpec {
+        id: AgentId,
+        name: AgentName,
+        kind: v3::Kind,
+        module: Digest,
+        version: String,
+        limits: Limits,
+        requested: Option<Vec<RequestedRule>>,
+        profile: EngineProfile,
+        config: Vec<(String, String)>,
+        deployed_at: Timestamp,
     }
 }
 

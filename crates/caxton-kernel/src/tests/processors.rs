@@ -17,6 +17,7 @@ pub(super) fn processor(id: u64, name: &str, version: &str) -> Arc<ProcessorSpec
         module: Digest::of(b"module"),
         version: version.to_owned(),
         limits: Limits::for_kind(Kind::Processor),
+        requested: None,
         profile: EngineProfile::default(),
         config: Vec::new(),
         deployed_at: Timestamp(1),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use caxton_api::{CallMeasures, DeployedProcessor, Page, ProcessorSummary};
+use caxton_api::{CallMeasures, Page, ProcessorSummary};
 use caxton_kernel::{
     Verb,
     border::{By, Target},
@@ -38,18 +38,11 @@ pub(super) async fn deploy(call: Call) -> Answered {
         record.with("digest", made.processor.spec.module.to_string())
     };
     let made = call.audited(records, made, with_digest).await?;
-    let mut warnings = made.warnings;
-    warnings.extend(notes);
     let status = match made.replaced {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
     };
-    let deployed = DeployedProcessor {
-        processor: views::processor(&made.processor.spec),
-        replaced: made.replaced,
-        warnings,
-    };
-    json(status, &deployed)
+    json(status, &views::deployed_processor(&made, notes))
 }
 
 pub(super) fn list(call: &Call) -> Answered {

@@ -228,6 +228,10 @@ fn processor() -> Arc<ProcessorSpec> {
         module: Digest::of(b"module"),
         version: "1.2.0".to_owned(),
         limits: Limits::for_kind(Kind::Extension),
+        requested: Some(vec![RequestedRule {
+            rule: "env:read=TZ".to_owned(),
+            reason: None,
+        }]),
         profile: EngineProfile::Metered,
         config: vec![("k".to_owned(), "v".to_owned())],
         deployed_at: Timestamp(23),

@@ -78,6 +78,7 @@ async fn calls(plan: &Plan, connections: usize, time: Duration) -> Result<Seen, 
     let measured = Measured::start(Durability::Memory, shards, &plan.dir).await?;
     let deploy = DeployProcessor {
         granted: Vec::new(),
+        requested: None,
         name: "echo".parse().map_err(failed)?,
         module: guests::processor()?,
         version: "0.0.0".to_owned(),

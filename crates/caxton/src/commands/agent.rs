@@ -8,7 +8,7 @@ use std::{
 
 use caxton_client::{
     AgentConfig, AgentFilter, DeployAgentRequest, Deployment, Durability, LogEvent,
-    api::{AskedValue, Registration},
+    api::{AskedValue, NotGranted, PermissionChange, Registration},
 };
 use caxton_model::{LimitName, Micros, RequestedRule};
 use caxton_package::Manifest;
@@ -406,16 +406,31 @@ pub(crate) fn requested(manifest: &Manifest) -> Result<Vec<RequestedRule>, Failu
     })
 }
 
-fn show_deployed(deployed: &Deployment, verb: &str, output: &Output) -> Result<(), Failure> {
-    for warning in &deployed.warnings {
+/// What an operator should know of a deployment, a line each.
+pub(crate) fn note_permissions(
+    warnings: &[String],
+    changes: &[PermissionChange],
+    missing: &[NotGranted],
+    output: &Output,
+) {
+    for warning in warnings {
         output.note(warning);
     }
-    for change in &deployed.permission_changes {
+    for change in changes {
         output.note(&format!("permissions {}", one_line(&change.text)));
     }
-    for missing in &deployed.not_granted {
+    for missing in missing {
         output.note(&not_granted(missing));
     }
+}
+
+fn show_deployed(deployed: &Deployment, verb: &str, output: &Output) -> Result<(), Failure> {
+    note_permissions(
+        &deployed.warnings,
+        &deployed.permission_changes,
+        &deployed.not_granted,
+        output,
+    );
     output.value(&deployed.agent, |agent| {
         format!(
             "{verb} {} ({}), version {}, {}",

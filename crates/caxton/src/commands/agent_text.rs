@@ -100,13 +100,19 @@ pub(super) fn agents_table(agents: &[AgentSummary], output: &Output) -> String {
 pub(super) fn detail_text(detail: &AgentDetail) -> String {
     let lines = pairs(&detail_lines(detail));
     let mut parts = vec![lines, limits_table(&detail.limits)];
-    if let Some(requested) = detail.requested.as_ref().filter(|all| !all.is_empty()) {
-        parts.push(format!("\n{}", requested_table(requested)));
-    }
-    if !detail.grants.is_empty() {
-        parts.push(format!("\n{}", grants_table(&detail.grants)));
-    }
+    parts.extend(rights_tables(detail.requested.as_deref(), &detail.grants));
     parts.join("\n")
+}
+
+/// What a guest asks for and what it is granted, each where there is any of it.
+pub(super) fn rights_tables(
+    requested: Option<&[RequestedEntry]>,
+    granted: &[GrantEntry],
+) -> Vec<String> {
+    let requested = requested.filter(|all| !all.is_empty()).map(requested_table);
+    let granted = (!granted.is_empty()).then(|| grants_table(granted));
+    let tables = requested.into_iter().chain(granted);
+    tables.map(|table| format!("\n{table}")).collect()
 }
 
 fn requested_table(requested: &[RequestedEntry]) -> String {

@@ -8,8 +8,8 @@ use clap::Subcommand;
 
 use crate::{
     commands::{
-        agent::{asked, name_of_file, read_package},
-        agent_text::{grants_table, limits_table, log_line},
+        agent::{asked, name_of_file, note_permissions, read_package},
+        agent_text::{limits_table, log_line, rights_tables},
         guest_options::GuestOptions,
     },
     connection::Connection,
@@ -167,9 +167,12 @@ async fn deploy(
     let client = args.connection.client(environment).await?;
     let manifest = manifest.map(|(_, text)| text);
     let deployed = client.deploy_processor(module, &config, manifest).await?;
-    for warning in &deployed.warnings {
-        output.note(warning);
-    }
+    note_permissions(
+        &deployed.warnings,
+        &deployed.permission_changes,
+        &deployed.not_granted,
+        output,
+    );
     output.value(&deployed, deployed_text)
 }
 
@@ -226,8 +229,6 @@ fn detail_text(detail: &ProcessorDetail) -> String {
         ("cpu", Micros(counters.cpu_micros).to_string()),
     ];
     let mut parts = vec![pairs(&lines), limits_table(&detail.limits)];
-    if !detail.grants.is_empty() {
-        parts.push(format!("\n{}", grants_table(&detail.grants)));
-    }
+    parts.extend(rights_tables(detail.requested.as_deref(), &detail.grants));
     parts.join("\n")
 }

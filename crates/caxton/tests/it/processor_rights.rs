@@ -170,3 +170,43 @@ fn a_run_without_a_node_reaches_what_flags_grant() {
     assert!(granted.stdout.contains("granted"), "{}", granted.stdout);
     assert_eq!(keys.try_iter().count(), 1);
 }
+
+#[test]
+fn the_manifest_of_a_processor_bounds_what_it_is_granted() {
+    let (node, outside) = (NodeProcess::start(), Outside::start());
+    module(&node.data);
+    let (request, rule) = (
+        request(&outside),
+        format!("http:read={}/things", outside.address),
+    );
+    let _keys = answering(outside);
+    let manifest = node.data.join("caxton.toml");
+    let write = |to: &str| {
+        let text = format!(
+            "[package]\nname = \"get\"\nversion = \"1.0.0\"\nkind = \"processor\"\nmodule = \"get.wasm\"\n\
+             [permissions]\n\"http:read\" = {{ to = [\"{to}\"], reason = \"gets things\" }}\n"
+        );
+        std::fs::write(&manifest, text).unwrap();
+        node.caxton(&["processor", "deploy", manifest.to_str().unwrap()])
+            .ok()
+    };
+    let deployed = write("asked.example");
+    let command = "caxton grant processor:get http:read=asked.example";
+    assert!(deployed.stderr.contains(command), "{}", deployed.stderr);
+    node.caxton(&["grant", "processor:get", &rule]).ok();
+    // Granted, and not asked for.
+    assert_eq!(call(&node, &request).ok().stdout.trim_end(), "3");
+    let shown = node.caxton(&["grant", "processor:get"]).ok().stdout;
+    assert!(shown.contains("no: it gives nothing"), "{shown}");
+
+    // Another version asks for it, and has it at once, since it was granted.
+    let updated = write(rule.strip_prefix("http:read=").unwrap());
+    assert!(
+        updated.stderr.contains("permissions new"),
+        "{}",
+        updated.stderr
+    );
+    assert!(call(&node, &request).ok().stdout.contains("granted"));
+    let detail = node.caxton(&["processor", "inspect", "get"]).ok().stdout;
+    assert!(detail.contains("gets things"), "{detail}");
+}
