@@ -154,7 +154,6 @@ impl State {
                 }
                 self.set_subscriptions(subscribed, cancelled);
             }
-            // Rows are the whole node's: `replay` keeps them.
             Record::HostSent { .. } | Record::RowsWritten { .. } => {}
             Record::GrantsChanged { agent, rules } => self.set_granted(*agent, rules),
             Record::Intent(intent) => self.apply_intent(entry.at, intent),
