@@ -5,10 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caxton_model::{
-    ErrorCode, Fault, HostCode, LimitName, Micros, ROW_REQUEST_BYTES_MAX, ROW_VALUE_BYTES_MAX,
-    split_outcome,
-};
+use caxton_model::{ErrorCode, Fault, HostCode, LimitName, Micros, split_outcome};
 use wasmtime::Caller;
 
 use crate::{
@@ -17,8 +14,10 @@ use crate::{
     guest_memory::{assembly_script_text, copy_out, span, view},
 };
 
+pub(crate) use crate::table_functions::{data_delete, data_get, data_list, data_put};
+
 pub(crate) type Guest<'a> = Caller<'a, Ctx>;
-type Answer = Result<i32, Stop>;
+pub(crate) type Answer = Result<i32, Stop>;
 
 /// One log line. Unit: bytes.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 8 << 10;
@@ -30,7 +29,7 @@ const METRIC_NAME_BYTES_MAX: usize = 128;
 /// Characters of an AssemblyScript `abort` message that are kept.
 const ABORT_CHARS_MAX: usize = 1_000;
 
-const fn code(result: Result<(), HostCode>) -> i32 {
+pub(crate) const fn code(result: Result<(), HostCode>) -> i32 {
     match result {
         Ok(()) => 0,
         Err(code) => code.as_i32(),
@@ -192,76 +191,6 @@ pub(crate) async fn delete_data(c: &mut Guest<'_>, key_ptr: i32, key_len: i32) -
     let (bytes, ctx) = view(c)?;
     let key = span(key_ptr, key_len).of(bytes)?;
     Ok(code(ctx.host.delete(key)))
-}
-
-/// The arguments of a function of shared tables are bounded here; the host reads them.
-const fn row_fits(request: &[u8]) -> bool {
-    request.len() <= ROW_REQUEST_BYTES_MAX
-}
-
-pub(crate) fn data_get(
-    c: &mut Guest<'_>,
-    row_ptr: i32,
-    row_len: i32,
-    ptr: i32,
-    len: i32,
-) -> Answer {
-    let (bytes, ctx) = view(c)?;
-    let into = span(ptr, len);
-    into.within(bytes.len())?;
-    let row = span(row_ptr, row_len).of(bytes)?;
-    if !row_fits(row) {
-        return Ok(HostCode::TooLarge.as_i32());
-    }
-    match ctx.host.data_get(row) {
-        Ok(Some(value)) => copy_out(bytes, into, &value),
-        Ok(None) => Ok(HostCode::NotFound.as_i32()),
-        Err(code) => Ok(code.as_i32()),
-    }
-}
-
-pub(crate) fn data_put(
-    c: &mut Guest<'_>,
-    row_ptr: i32,
-    row_len: i32,
-    ptr: i32,
-    len: i32,
-) -> Answer {
-    let (bytes, ctx) = view(c)?;
-    let (row, value) = (span(row_ptr, row_len).of(bytes)?, span(ptr, len).of(bytes)?);
-    if !row_fits(row) || value.len() > ROW_VALUE_BYTES_MAX {
-        return Ok(HostCode::TooLarge.as_i32());
-    }
-    Ok(code(ctx.host.data_put(row, value)))
-}
-
-pub(crate) fn data_delete(c: &mut Guest<'_>, ptr: i32, len: i32) -> Answer {
-    let (bytes, ctx) = view(c)?;
-    let row = span(ptr, len).of(bytes)?;
-    if !row_fits(row) {
-        return Ok(HostCode::TooLarge.as_i32());
-    }
-    Ok(code(ctx.host.data_delete(row)))
-}
-
-pub(crate) fn data_list(
-    c: &mut Guest<'_>,
-    query_ptr: i32,
-    query_len: i32,
-    ptr: i32,
-    len: i32,
-) -> Answer {
-    let (bytes, ctx) = view(c)?;
-    let into = span(ptr, len);
-    into.within(bytes.len())?;
-    let query = span(query_ptr, query_len).of(bytes)?;
-    if !row_fits(query) {
-        return Ok(HostCode::TooLarge.as_i32());
-    }
-    match ctx.host.data_list(query) {
-        Ok(page) => copy_out(bytes, into, &page),
-        Err(code) => Ok(code.as_i32()),
-    }
 }
 
 pub(crate) fn set_timer(c: &mut Guest<'_>, delay_micros: i64) -> Answer {

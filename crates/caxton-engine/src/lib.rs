@@ -41,6 +41,7 @@ mod raw;
 mod room;
 mod store;
 mod symbol;
+mod table_functions;
 mod ticker;
 mod usage;
 mod wasi;

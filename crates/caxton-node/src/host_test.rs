@@ -46,6 +46,10 @@ enum Answered {
     ByTheEngine,
 }
 
+fn reads_config(host: &mut TurnHost, size: usize) {
+    assert!(host.config_get(&format!("name-{}", size - 1)).is_some());
+}
+
 /// Who answers an import of that name. What is offered must be here.
 fn answered(name: &str) -> Option<Answered> {
     let answered = match name {
@@ -69,9 +73,7 @@ fn answered(name: &str) -> Option<Answered> {
             let names = (0..size).map(|i| format!("name_{i}"));
             names.for_each(|name| host.metric(MetricKind::Gauge, &name, 1.0).unwrap());
         }),
-        "config_get" => Answered::Here(|host, size| {
-            assert!(host.config_get(&format!("name-{}", size - 1)).is_some());
-        }),
+        "config_get" => Answered::Here(reads_config),
         "send_message"
         | "send_local_message"
         | "broadcast_message"
