@@ -1,4 +1,4 @@
-//! `caxton doctor`: attacks every limit of a node over its API, and says which hold.
+//! `caxton doctor`: attacks every limit of a node over its API, looks at every right, and says which hold.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +25,7 @@ mod local;
 mod neighbour;
 mod node;
 mod outside;
+mod rights;
 mod row;
 mod ward;
 
@@ -85,6 +86,7 @@ fn own(engine: Option<String>, output: &Output) -> Result<(), Failure> {
     let layers = Layers::read(None, &Environment::default(), &flags)
         .map_err(|error| Failure::usage(error.to_string().trim_end(), "give another --engine"))?;
     let mut config = NodeConfig::from_layers(&layers, data);
+    config.vault_key = Some(folder.path().join("vault.key"));
     // Beside the data directory, which is for the node alone.
     let written = folder.path().join("written-by-guests");
     std::fs::create_dir(&written)?;
@@ -189,6 +191,17 @@ async fn attack_all(
             row.set_to = Some(limit.show(attack::set_to(*limit)));
             note(row);
         }
+        for right in rights::RIGHTS {
+            if stopped.get() {
+                return;
+            }
+            let begun = Instant::now();
+            let found = rights::check(ward, right).await;
+            note(row(right.permission.as_str(), begun, found, &neighbour).await);
+        }
+        let begun = Instant::now();
+        let found = rights::not_performed(ward).await;
+        note(row("other rights", begun, found, &neighbour).await);
         for check in node::CHECKS {
             let begun = Instant::now();
             let found = node::check(ward, check, version).await;

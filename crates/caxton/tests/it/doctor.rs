@@ -62,13 +62,57 @@ fn every_limit_of_a_node_holds_and_nothing_of_the_attacks_stays() {
     let written = tempfile::tempdir().unwrap();
     let settings = format!("[directories]\n\"/data/doctor\" = {:?}\n", written.path());
     std::fs::write(home.path().join("node.toml"), settings).unwrap();
-    let node = NodeProcess::start_in(home.path(), &[]);
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("vault.key");
+    let node = NodeProcess::start_in(home.path(), &["--vault-key", key.to_str().unwrap()]);
     let report = every_limit_holds(&node, "cranelift", &[]);
     for (check, word) in [
         (
             "namespaces",
             "by name 0 sent, code -3; by id 0 sent, code -1",
         ),
+        (
+            "http:read",
+            "code -3 without a grant, 0 with it, -3 once it was revoked",
+        ),
+        (
+            "http:write",
+            "code -3 without a grant, 0 with it, -3 once it was revoked",
+        ),
+        // No such file, which only whoever may look learns.
+        (
+            "fs:read",
+            "code 2 without a grant, 44 with it, 2 once it was revoked",
+        ),
+        (
+            "fs:write",
+            "code 2 without a grant, 44 with it, 2 once it was revoked",
+        ),
+        (
+            "vault:read",
+            "code -3 without a grant, -1 with it, -3 once it was revoked",
+        ),
+        (
+            "vault:write",
+            "code -3 without a grant, -2 with it, -3 once it was revoked",
+        ),
+        (
+            "event:emit",
+            "code -3 without a grant, 0 with it, -3 once it was revoked",
+        ),
+        (
+            "event:listen",
+            "code -3 without a grant, 1 with it, -3 once it was revoked",
+        ),
+        (
+            "data:read",
+            "code -3 without a grant, -1 with it, -3 once it was revoked",
+        ),
+        (
+            "data:write",
+            "code -3 without a grant, -1 with it, -3 once it was revoked",
+        ),
+        ("other rights", "net:tcp"),
         ("durability", "durable up to place"),
         ("journal", "no damage"),
         ("compiler", "process of its own"),

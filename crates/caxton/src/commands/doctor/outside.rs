@@ -69,7 +69,7 @@ async fn place(
 }
 
 /// Answers each request with the same body, and closes the connection.
-async fn serve(listener: &TcpListener) -> std::io::Error {
+pub(super) async fn serve(listener: &TcpListener) -> std::io::Error {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
