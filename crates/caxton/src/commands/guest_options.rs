@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_grant_that_can_t_be_given_is_refused() {
         let options = GuestOptions {
-            grants: vec![(Permission::VaultRead, "x".to_owned())],
+            grants: vec![(Permission::ExtCall, "x".to_owned())],
             ..GuestOptions::default()
         };
         assert_eq!(options.granted().unwrap_err().exit, Exit::Refused);

@@ -96,7 +96,9 @@ async fn everything_once(node: &NodeProcess, client: &CaxtonClient, folder: &Pat
         assert!(deploy(client, &file, agent, "100ms").await);
         client.send_message(message(agent)).await.unwrap();
     }
-    client.send_message(message("nobody")).await.unwrap();
+    let both = json!({ "performative": "inform", "sender": "me", "receiver": ["counter", "nobody"], "content": 1 });
+    let both = serde_json::from_value(both).unwrap();
+    client.send_message(both).await.unwrap();
     node.caxton(&["agent", "deploy", &text_guest(folder, "wants-http")])
         .fails(4, &["http:read"]);
     let turn = std::fs::read(guest("reverse-bytes-c")).unwrap();

@@ -218,7 +218,7 @@ fn the_number_says_how_a_run_ended() {
     run("grow-trap", &["--limit", "memory=1MiB"]).fails(3, &["memory-limit", "memory"]);
     run("recursion", &[]).fails(3, &["stack-limit"]);
     run("init-fails", &[]).fails(3, &["init"]);
-    run("quiet", &["--grant", "data:read=x"]).fails(4, &["data:read", "can't be granted"]);
+    run("quiet", &["--grant", "ext:call=x"]).fails(4, &["ext:call", "can't be granted"]);
     run("quiet", &["--grant", "http:read=a b"]).fails(2, &["http:read=a b", "help: "]);
     run("quiet", &["--limit", "cpu=0s"]).fails(2, &["could never run"]);
 }

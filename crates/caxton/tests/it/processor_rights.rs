@@ -191,7 +191,7 @@ fn the_manifest_of_a_processor_bounds_what_it_is_granted() {
             .ok()
     };
     let deployed = write("asked.example");
-    let command = "caxton grant processor:get http:read=asked.example";
+    let command = "caxton grant processor:get 'http:read=asked.example'";
     assert!(deployed.stderr.contains(command), "{}", deployed.stderr);
     node.caxton(&["grant", "processor:get", &rule]).ok();
     // Granted, and not asked for.
