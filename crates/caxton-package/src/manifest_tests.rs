@@ -16,7 +16,7 @@ command = "make"
 
 [permissions]
 "message:send" = { to = ["df", "worker-*"], reason = "asks its peers" }
-"data:read" = { tables = ["TZ"] }
+"ext:call" = { actions = ["jira:create-issue"] }
 
 [limits]
 memory = "64MiB"
@@ -52,7 +52,7 @@ fn a_manifest_is_read_with_its_units_and_defaults() {
         Some(vec!["df".to_owned(), "worker-*".to_owned()])
     );
     assert_eq!(manifest.notes().len(), 1);
-    assert!(manifest.notes()[0].contains("data:read"));
+    assert!(manifest.notes()[0].contains("ext:call"));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn json_says_the_same_as_toml() {
                     "authors": ["A. Writer"], "module": "target/worker.wasm"},
         "build": {"command": "make"},
         "permissions": {"message:send": {"to": ["df", "worker-*"], "reason": "asks its peers"},
-                        "data:read": {"tables": ["TZ"]}},
+                        "ext:call": {"actions": ["jira:create-issue"]}},
         "limits": {"memory": "64MiB", "cpu": "250ms", "host_calls": 5000},
         "agent": {"durability": "memory", "passivate_after": "60s",
                   "supervision": {"restart": "transient", "max_failures": 3,

@@ -233,6 +233,7 @@ fn module_of(imports: &[Import]) -> String {
           (memory (export "memory") 2)
           (func (export "caxton_alloc") (param i32) (result i32) (i32.const 65536))
           (func (export "caxton_free") (param i32 i32))
+          (func (export "handle_timer") (param i32) (result i32) (i32.const 0))
           (func (export "handle_message") (param i32 i32) (result i32) (local $r i32)
             {body}
             (i32.const 0)))"#

@@ -318,7 +318,7 @@ async fn what_can_not_be_deployed_is_refused_with_its_reason() {
             "invalid-config",
         ),
         (
-            json!({ "wasm_module": BASE64, "name": "a", "grants": { "data:read": { "to": ["x"] } } }),
+            json!({ "wasm_module": BASE64, "name": "a", "grants": { "ext:call": { "to": ["x"] } } }),
             422,
             "invalid-config",
         ),
