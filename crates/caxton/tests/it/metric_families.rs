@@ -97,7 +97,7 @@ async fn everything_once(node: &NodeProcess, client: &CaxtonClient, folder: &Pat
         client.send_message(message(agent)).await.unwrap();
     }
     let both = json!({ "performative": "inform", "sender": "me", "receiver": ["counter", "nobody"], "content": 1 });
-    let both = serde_json::from_value(both).unwrap();
+    let both: FipaMessage = serde_json::from_value(both).unwrap();
     client.send_message(both).await.unwrap();
     node.caxton(&["agent", "deploy", &text_guest(folder, "wants-http")])
         .fails(4, &["http:read"]);
