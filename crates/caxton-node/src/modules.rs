@@ -163,19 +163,24 @@ pub(crate) fn check_link(
     holder: Holder<'_>,
     granted: &[GrantedRule],
 ) -> Result<(), Refusal> {
+    let refused = |code: ErrorCode, text: String| {
+        if code == ErrorCode::PermissionRequired {
+            metrics::counter!("caxton_permission_violations_total").increment(1);
+        }
+        Refusal::new(code, text)
+    };
     if let Some(asked) = holder.requested {
         let (errors, _) = rights::compare(&module.verified, asked);
         if !errors.is_empty() && !shared.options.learn {
-            metrics::counter!("caxton_permission_violations_total").increment(1);
             let text = format!("{}; add it to [permissions]", errors.join("; "));
-            return Err(Refusal::new(ErrorCode::PermissionRequired, text));
+            return Err(refused(ErrorCode::PermissionRequired, text));
         }
     }
     let effective = EffectiveRights::new(shared, holder, granted);
     let linked = shared.engine.link(&module.compiled, effective.imports());
     linked
         .map(drop)
-        .map_err(|error| Refusal::new(error.code(), error.to_string()))
+        .map_err(|error| refused(error.code(), error.to_string()))
 }
 
 /// A module that was deployed: its digest, and what it is compiled for.

@@ -202,7 +202,7 @@ fn the_manifest_of_a_processor_bounds_what_it_is_granted() {
     // Another version asks for it, and has it at once, since it was granted.
     let updated = write(rule.strip_prefix("http:read=").unwrap());
     assert!(
-        updated.stderr.contains("permissions new"),
+        updated.stderr.contains("permissions widened"),
         "{}",
         updated.stderr
     );
