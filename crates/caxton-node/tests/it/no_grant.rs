@@ -6,7 +6,8 @@
 //! forbids all of the network.
 
 use std::{
-    collections::BTreeMap, fmt::Write as _, os::unix::process::ExitStatusExt as _, process::Command,
+    collections::BTreeMap, fmt::Write as _, os::unix::process::ExitStatusExt as _, path::PathBuf,
+    process::Command,
 };
 
 use caxton_model::{
@@ -25,6 +26,8 @@ use super::*;
 const CHILD: &str = "no_grant::without_a_grant_no_import_makes_a_system_call";
 /// Says to a child what it is granted.
 const GRANTED: &str = "CAXTON_TEST_GRANTED";
+/// Says to a child where its files are.
+const FOLDER: &str = "CAXTON_TEST_FOLDER";
 
 const FILE_RULE: &str = "fs:read=/data/in/**";
 const HTTP_RULE: &str = "http:read=127.0.0.1:9/**";
@@ -302,19 +305,28 @@ fn filter() -> BpfProgram {
     filter.unwrap().try_into().unwrap()
 }
 
+/// Has an agent call everything, and waits until its turn has ended.
 async fn call_all(node: &Node, name: &str) {
-    // Whether it answers is not the question; each turn ends.
-    let _ = ask(node, name, "1").await.unwrap();
+    let before = node.agent(name).await.unwrap().state.turns;
+    node.post(post(name, "1"), None).await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while node.agent(name).await.unwrap().state.turns == before {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "`{name}` had no turn"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// What a child does: a node with an agent that calls everything, once it is confined.
 async fn child(granted_rule: &str) {
-    let (data, mapped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    std::fs::write(mapped.path().join("note"), "secret").unwrap();
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    let mapped = folder.join("mapped");
     let node = Node::start(NodeOptions {
-        data: Some(data.path().to_owned()),
+        data: Some(folder.join("data")),
         shards: 1,
-        directories: [Directory::open("/data/in", mapped.path()).unwrap()].into(),
+        directories: [Directory::open("/data/in", &mapped).unwrap()].into(),
         environment: [("TZ".to_owned(), "UTC".to_owned())].into(),
         ..NodeOptions::default()
     })
@@ -324,7 +336,9 @@ async fn child(granted_rule: &str) {
         .into_iter()
         .partition(|import| ENDING.contains(&import.name));
     let served = |import: &Import| import.right.is_none_or(Permission::is_performed);
-    let going_on: Vec<Import> = going_on.into_iter().filter(served).collect();
+    let mut going_on: Vec<Import> = going_on.into_iter().filter(served).collect();
+    // What takes the directory's descriptor away comes last.
+    going_on.sort_by_key(|import| matches!(import.name, "fd_close" | "fd_renumber"));
     let mut all = agent("all", &module_of(&going_on));
     all.requested = Some(everything());
     if !granted_rule.is_empty() {
@@ -376,9 +390,15 @@ async fn child(granted_rule: &str) {
 
 /// Runs the child with a grant; its output, and the signal that ended it.
 fn confined(granted: &str) -> (String, Option<i32>) {
+    // Removed here: whoever removes a directory opens what is in it from there.
+    let folder = tempfile::tempdir().unwrap();
+    let mapped = folder.path().join("mapped");
+    std::fs::create_dir(&mapped).unwrap();
+    std::fs::write(mapped.join("note"), "secret").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args([CHILD, "--exact", "--nocapture"])
         .env(GRANTED, granted)
+        .env(FOLDER, folder.path())
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
